@@ -1,0 +1,1 @@
+"""Permissioned ledger node for alliances of government agencies."""

@@ -1,0 +1,1 @@
+"""Pure PBFT: values in, values out; no socket, clock, key, logger or coroutine."""

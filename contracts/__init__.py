@@ -1,0 +1,1 @@
+"""The contract API, its runtime and the built-in contracts."""

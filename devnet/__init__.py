@@ -1,0 +1,1 @@
+"""Local networks of real node processes: up, down, faults, demo, load."""
