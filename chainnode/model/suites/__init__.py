@@ -7,7 +7,18 @@ verification are consensus rules, so no second implementation may judge the same
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Final, Protocol
+
+from chainnode.model.errors import Refused
+from chainnode.model.suites.ed25519_sha256 import ED25519_SHA256, Ed25519Sha256
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["ED25519_SHA256", "HASH_BYTES", "SM2_SM3", "SUITE_NAMES", "Suite", "suite_named"]
+
+SM2_SM3: Final = "sm2-sm3"
+"""The name of the suite of the Chinese national algorithms."""
 
 HASH_BYTES = 32
 """Length of every digest that the chain computes; SHA-256 and SM3 agree in it."""
@@ -56,3 +67,25 @@ class Suite(Protocol):
 
     def sign(self, private_key: bytes, message: bytes) -> bytes:
         """Return a signature of `message`. Called by `chainnode.keystore` only."""
+
+
+_SUITES: Final[Mapping[str, Suite]] = {ED25519_SHA256: Ed25519Sha256()}
+
+SUITE_NAMES: Final = tuple(_SUITES)
+"""Every known suite, the default first."""
+
+
+def suite_named(name: str) -> Suite:
+    """Return the suite that genesis, a key file or a transaction names.
+
+    Raises:
+        Refused: with code `unknown_suite` if there is none of that name.
+    """
+    suite = _SUITES.get(name)
+    if suite is None:
+        raise Refused(
+            f"unknown crypto suite {name!r}; known are {', '.join(SUITE_NAMES)}",
+            code="unknown_suite",
+            field="suite",
+        )
+    return suite
