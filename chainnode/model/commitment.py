@@ -1,0 +1,129 @@
+"""Blinded commitments: how the public log holds a document's digests without telling them.
+
+    digests    = [[algorithm, digest], ...]     one to three, algorithms in rising order, none twice
+    salt(i)    = HMAC(seed, i as 8 bytes big-endian)       seed: 32 random bytes in the transaction
+    commitment = HMAC(salt, canonical bytes of digests)
+    opening    = [salt, digests]
+
+HMAC is over the chain's hash. Without the salt nobody can test a guess against the log. A public registration
+uses 32 zero bytes as salt, so that anybody who has the document can search the log for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from chainnode.model import codec
+from chainnode.model.errors import DecodeError, ProofInvalid
+from chainnode.model.limits import MAX_DIGESTS_PER_DOCUMENT, MAX_NAME_BYTES
+
+if TYPE_CHECKING:
+    from chainnode.model.codec import Value
+    from chainnode.model.suites import Suite
+
+SALT_BYTES: Final = 32
+SEED_BYTES: Final = 32
+PUBLIC_SALT: Final = bytes(SALT_BYTES)
+"""The salt of a registration that anybody may search for."""
+
+DIGEST_BYTES: Final = MappingProxyType({"sha256": 32, "sha512": 64, "sm3": 32})
+"""Digest algorithms that a registration may name, and the length of their digests."""
+
+_MAX_OPENING_BYTES: Final = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Digest:
+    """A document's digest by one algorithm."""
+
+    algorithm: str
+    """`sha256`, `sha512` or `sm3`."""
+
+    value: bytes
+    """32 or 64 bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """What the owner of a record keeps in order to show what it is about."""
+
+    salt: bytes
+    """32 bytes; `PUBLIC_SALT` if the registration was public."""
+
+    digests: tuple[Digest, ...]
+    """One to three, by different algorithms, in rising order of their names."""
+
+    def as_value(self) -> Value:
+        """Return the array that a proof carries."""
+        return (self.salt, digests_value(self.digests))
+
+
+def digests_value(digests: tuple[Digest, ...]) -> Value:
+    """Return the array form of a digest list."""
+    return tuple((d.algorithm, d.value) for d in digests)
+
+
+def parse_digests(value: Value) -> tuple[Digest, ...]:
+    """Read a digest list.
+
+    Raises:
+        DecodeError: unknown algorithm, wrong length, wrong order, too many or none.
+    """
+    digests: list[Digest] = []
+    for element in codec.array_up_to(value, "digests", least=1, most=MAX_DIGESTS_PER_DOCUMENT):
+        name, digest = codec.array(element, "digest", arity=2)
+        algorithm = codec.text(name, "algorithm", most_bytes=MAX_NAME_BYTES)
+        size = DIGEST_BYTES.get(algorithm)
+        if size is None:
+            raise DecodeError(
+                f"algorithm: found {algorithm!r}; known are {', '.join(DIGEST_BYTES)}",
+                field="algorithm",
+                code="unknown_algorithm",
+            )
+        if type(digest) is not bytes or len(digest) != size:
+            found = f"{len(digest)} bytes" if type(digest) is bytes else "no bytes"
+            raise DecodeError(
+                f"digest: found {found}; a {algorithm} digest has {size}",
+                field="digest",
+                code="bad_digest",
+            )
+        if digests and algorithm <= digests[-1].algorithm:
+            raise DecodeError(
+                f"digests: {algorithm} follows {digests[-1].algorithm}; "
+                "expected rising order of names, each once",
+                field="digests",
+                code="bad_digest_order",
+            )
+        digests.append(Digest(algorithm=algorithm, value=digest))
+    return tuple(digests)
+
+
+def parse_opening(value: Value) -> Opening:
+    """Read an opening.
+
+    Raises:
+        DecodeError: of another shape.
+    """
+    salt, digests = codec.array(value, "opening", arity=2)
+    return Opening(salt=codec.binary(salt, "salt", size=SALT_BYTES), digests=parse_digests(digests))
+
+
+def derive_salt(suite: Suite, seed: bytes, item: int) -> bytes:
+    """Return the salt of the `item`-th document of a list whose transaction carries `seed`."""
+    return suite.hmac(seed, item.to_bytes(8, "big"))
+
+
+def commitment_to(suite: Suite, salt: bytes, digests: Value) -> bytes:
+    """Return the 32-byte commitment to a digest list in its array form."""
+    return suite.hmac(salt, codec.encode(digests))
+
+
+def verify_opening(suite: Suite, commitment: bytes, opening: Opening) -> None:
+    """Raise ProofInvalid unless `opening` is what `commitment` commits to."""
+    if commitment_to(suite, opening.salt, digests_value(opening.digests)) != commitment:
+        raise ProofInvalid(
+            "the salt and digests in the proof are not those that the record commits to",
+            code="opening_mismatch",
+        )

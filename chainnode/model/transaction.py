@@ -1,0 +1,209 @@
+"""Transactions: an ordered list of contract calls that succeed or fail together, signed by one account.
+
+    body      = [1, chain_id, sender, nonce, last_valid_height, [[contract, method, args], ...]]
+    envelope  = [body (bin), suite, public_key, signature]
+    tx_id     = hash("transaction-id", body bytes)
+    tx_hash   = hash("transaction-hash", envelope bytes)
+    signature = sign("transaction-signature", tx_id)
+
+The signature covers the body through its id, so that a verifier in another process, or a hardware signer,
+needs 32 bytes instead of 256 KiB. One body can carry several valid signatures; so replay is refused by
+`tx_id`, and everything that must name exact bytes uses `tx_hash`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from chainnode.model import codec
+from chainnode.model.errors import DecodeError
+from chainnode.model.ids import (
+    Height,
+    TransactionHash,
+    TransactionId,
+    check_account_name,
+    check_chain_id,
+    check_name,
+)
+from chainnode.model.limits import (
+    MAX_ACCOUNT_NAME_BYTES,
+    MAX_CALLS,
+    MAX_CHAIN_ID_BYTES,
+    MAX_NAME_BYTES,
+    MAX_TRANSACTION_BYTES,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chainnode.model.codec import Value
+    from chainnode.model.domain import Domain
+
+VERSION: Final = 1
+NONCE_BYTES: Final = 16
+_MAX_KEY_BYTES: Final = 128
+_MAX_SIGNATURE_BYTES: Final = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call of a contract's method."""
+
+    contract: str
+    """Name of the contract, for example `notary`."""
+
+    method: str
+    """Name of its method, for example `register`."""
+
+    args: tuple[Value, ...]
+    """The method's arguments; their shape is the method's business."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """What the sender signs."""
+
+    chain_id: str
+    """The chain for which it is meant."""
+
+    sender: str
+    """Account that acts, `organisation/account`."""
+
+    nonce: bytes
+    """16 random bytes, so that the same wish can be said twice."""
+
+    last_valid_height: Height
+    """Highest block that may hold it; at most 5,000 above the tip at admission."""
+
+    calls: tuple[Call, ...]
+    """1 to 100 calls, in order."""
+
+    def encode(self) -> bytes:
+        """Return the canonical bytes."""
+        calls: tuple[Value, ...] = tuple((c.contract, c.method, c.args) for c in self.calls)
+        return codec.encode(
+            (VERSION, self.chain_id, self.sender, self.nonce, self.last_valid_height, calls)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Transaction:
+    """A decoded envelope together with the bytes it came in and the names they hash to."""
+
+    body: Body
+    """What was signed, decoded."""
+
+    public_key: bytes
+    """Key that is said to have signed."""
+
+    signature: bytes
+    """Signature by that key; says nothing until it is verified."""
+
+    envelope: bytes
+    """The whole transaction as received; never encoded again."""
+
+    id: TransactionId
+    """Hash of the body."""
+
+    hash: TransactionHash
+    """Hash of the envelope."""
+
+
+def encode_envelope(*, body: bytes, suite: str, public_key: bytes, signature: bytes) -> bytes:
+    """Return the canonical bytes of a signed transaction."""
+    return codec.encode((body, suite, public_key, signature))
+
+
+def transaction_id(domain: Domain, body: bytes) -> TransactionId:
+    """Return the id of the transaction with these body bytes."""
+    return TransactionId(domain.suite.hash(domain.transaction_id + body))
+
+
+def signed_message(domain: Domain, tx_id: TransactionId) -> bytes:
+    """Return the bytes that the sender's key signs."""
+    return domain.transaction_signature + tx_id
+
+
+def sign_transaction(
+    domain: Domain, body: Body, *, public_key: bytes, sign: Callable[[bytes], bytes]
+) -> Transaction:
+    """Return the transaction of `body` signed through `sign`, which holds the key of `public_key`."""
+    body_bytes = body.encode()
+    tx_id = transaction_id(domain, body_bytes)
+    signature = sign(signed_message(domain, tx_id))
+    envelope = encode_envelope(
+        body=body_bytes, suite=domain.suite.name, public_key=public_key, signature=signature
+    )
+    return Transaction(
+        body=body,
+        public_key=public_key,
+        signature=signature,
+        envelope=envelope,
+        id=tx_id,
+        hash=TransactionHash(domain.suite.hash(domain.transaction_hash + envelope)),
+    )
+
+
+def decode_transaction(domain: Domain, envelope: bytes) -> Transaction:
+    """Decode an envelope. The signature is not verified here.
+
+    Raises:
+        DecodeError: too large, not canonical, of another shape or suite, or with names that cannot be.
+    """
+    body_value, suite, public_key, signature = codec.decode_array(
+        envelope, max_bytes=MAX_TRANSACTION_BYTES, arity=4, what="transaction"
+    )
+    body_bytes = codec.binary(body_value, "body")
+    suite_name = codec.text(suite, "suite", most_bytes=MAX_NAME_BYTES)
+    if suite_name != domain.suite.name:
+        raise DecodeError(
+            f"suite: found {suite_name!r}; this chain uses {domain.suite.name!r}",
+            field="suite",
+            code="wrong_suite",
+        )
+    return Transaction(
+        body=decode_body(body_bytes),
+        public_key=codec.binary(public_key, "public_key", most=_MAX_KEY_BYTES),
+        signature=codec.binary(signature, "signature", most=_MAX_SIGNATURE_BYTES),
+        envelope=envelope,
+        id=transaction_id(domain, body_bytes),
+        hash=TransactionHash(domain.suite.hash(domain.transaction_hash + envelope)),
+    )
+
+
+def decode_body(data: bytes) -> Body:
+    """Decode the bytes of a body.
+
+    Raises:
+        DecodeError: not the canonical bytes of any body.
+    """
+    version, chain_id, sender, nonce, last_valid_height, calls = codec.decode_array(
+        data, max_bytes=MAX_TRANSACTION_BYTES, arity=6, what="body"
+    )
+    codec.integer(version, "version", least=VERSION, most=VERSION)
+    body = Body(
+        chain_id=codec.text(chain_id, "chain_id", most_bytes=MAX_CHAIN_ID_BYTES),
+        sender=codec.text(sender, "sender", most_bytes=MAX_ACCOUNT_NAME_BYTES),
+        nonce=codec.binary(nonce, "nonce", size=NONCE_BYTES),
+        last_valid_height=Height(codec.integer(last_valid_height, "last_valid_height")),
+        calls=tuple(
+            _decode_call(call)
+            for call in codec.array_up_to(calls, "calls", least=1, most=MAX_CALLS)
+        ),
+    )
+    check_chain_id(body.chain_id)
+    check_account_name(body.sender, "sender")
+    return body
+
+
+def _decode_call(value: Value) -> Call:
+    contract, method, args = codec.array(value, "call", arity=3)
+    call = Call(
+        contract=codec.text(contract, "contract", most_bytes=MAX_NAME_BYTES),
+        method=codec.text(method, "method", most_bytes=MAX_NAME_BYTES),
+        args=codec.array(args, "args"),
+    )
+    check_name(call.contract, "contract")
+    check_name(call.method, "method")
+    return call
