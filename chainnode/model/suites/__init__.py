@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from chainnode.model.errors import Refused
 from chainnode.model.suites.ed25519_sha256 import ED25519_SHA256, Ed25519Sha256
+from chainnode.model.suites.sm2_sm3 import SM2_SM3, Sm2Sm3
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["ED25519_SHA256", "HASH_BYTES", "SM2_SM3", "SUITE_NAMES", "Suite", "suite_named"]
-
-SM2_SM3: Final = "sm2-sm3"
-"""The name of the suite of the Chinese national algorithms."""
 
 HASH_BYTES = 32
 """Length of every digest that the chain computes; SHA-256 and SM3 agree in it."""
@@ -69,7 +67,7 @@ class Suite(Protocol):
         """Return a signature of `message`. Called by `chainnode.keystore` only."""
 
 
-_SUITES: Final[Mapping[str, Suite]] = {ED25519_SHA256: Ed25519Sha256()}
+_SUITES: Final[Mapping[str, Suite]] = {ED25519_SHA256: Ed25519Sha256(), SM2_SM3: Sm2Sm3()}
 
 SUITE_NAMES: Final = tuple(_SUITES)
 """Every known suite, the default first."""
