@@ -1,0 +1,54 @@
+# Everything a stranger needs: `make demo`, `make test`. Both prepare .venv first.
+
+PYTHON ?= python3
+SUITE ?= ed25519-sha256
+VALIDATORS ?= 4
+FILES ?= README.md LICENSE
+DIR ?= devnet-data
+SEEDS ?= 5000
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: install demo test lint devnet devnet-down bench soak coverage clean
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; found %s" % sys.version.split()[0])'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: install
+	$(BIN)/chainnode devnet demo --suite $(SUITE) --validators $(VALIDATORS) $(FILES)
+
+lint: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/pytest -n 2 --dist loadgroup
+
+coverage: install
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest tests/consensus tests/contracts tests/model tests/ledger
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --include='consensus/*,contracts/*,chainnode/model/*,chainnode/ledger/*'
+
+devnet: install
+	$(BIN)/chainnode devnet up --dir $(DIR) --suite $(SUITE) --validators $(VALIDATORS) --detach
+
+devnet-down: install
+	$(BIN)/chainnode devnet down --dir $(DIR)
+
+bench: install
+	$(BIN)/chainnode devnet bench --validators $(VALIDATORS) --suite $(SUITE) --workload notarize
+	$(BIN)/chainnode devnet bench --validators $(VALIDATORS) --suite $(SUITE) --workload notarize-batch --batch-size 500
+
+soak: install
+	SEEDS=$(SEEDS) $(BIN)/pytest -m soak -n 2
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
