@@ -12,9 +12,10 @@ Rules:
     5. Scans use the raw iterator. The binding's other one takes an unreadable block for the end of the
        store, and backwards it misses an entry that is alone in its range.
 
-What rule 3 cannot see: LevelDB takes a record whose length runs past the end of its newest log for
-one that a crash cut short. A flipped bit there makes the store open as it was some blocks ago, whole
-and in order; the node then fetches those blocks again.
+What rule 3 cannot see: LevelDB takes a record whose length runs past the end of its newest log or its
+manifest for one that a crash cut short. A flipped bit there makes the store open as it was some batches
+ago, whole and in order, in the worst case empty. So the caller compares the height that it finds with
+the height of its vote log before it votes, and fetches the blocks between them again.
 """
 
 from __future__ import annotations
