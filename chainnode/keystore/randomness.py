@@ -1,0 +1,37 @@
+"""The random numbers that the rest of the node asks for; nothing else draws from the system's generator."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from chainnode.model.suites import Suite
+
+NONCE_BYTES: Final = 16
+"""Length of a transaction's nonce, which makes its id unlike any other."""
+
+SEED_BYTES: Final = 32
+"""Length of a seed, from which blinding values are derived."""
+
+
+def fresh_nonce() -> bytes:
+    """Return 16 random bytes for a transaction."""
+    return secrets.token_bytes(NONCE_BYTES)
+
+
+def fresh_seed() -> bytes:
+    """Return 32 random bytes to derive secrets from."""
+    return secrets.token_bytes(SEED_BYTES)
+
+
+def fresh_bytes(size_bytes: int) -> bytes:
+    """Return random bytes for a salt or a nonce of that length."""
+    return secrets.token_bytes(size_bytes)
+
+
+def fresh_private_key(suite: Suite) -> bytes:
+    """Return a private key of the suite, each with the same chance (FIPS 186-5 A.2.2: draw until in range)."""
+    while not suite.is_private_key(candidate := secrets.token_bytes(suite.private_key_bytes)):
+        pass
+    return candidate
