@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from chainnode.ledger.ledger import Executed
-    from chainnode.model.certificate import Certificate
     from chainnode.model.transaction import Transaction
 
 
@@ -48,19 +46,3 @@ class TransactionVerifier(Protocol):
         self, transactions: Sequence[Transaction], done: Callable[[Sequence[bool]], None]
     ) -> None:
         """Check each signature; call `done` with the verdicts, in order, now or later, on this thread."""
-
-
-class Witness(Protocol):
-    """Whoever wants to know what the engine did: services, metrics, logs. Must not call back in."""
-
-    def block_committed(self, executed: Executed, certificate: Certificate) -> None:
-        """A block is decided and synced to disk."""
-
-    def transaction_refused(self, transaction: Transaction, code: str) -> None:
-        """A transaction that was accepted here will not be committed (it expired)."""
-
-    def checkpoint_cosigned(self, height: int) -> None:
-        """A quorum has cosigned the log as of `height`."""
-
-    def event(self, name: str, **fields: int | str) -> None:
-        """Something worth a log line happened, for example a view change or a peer's fault."""

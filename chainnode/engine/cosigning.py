@@ -1,0 +1,213 @@
+"""Cosigning: validators vouch for the log, each in a message of its own, after the block is on its disk.
+
+A cosignature made with a COMMIT vote could add up, over several views, to a proof of a block that was never
+decided; so it is made only here, from the committed tip of the ledger. The ledger only appends and is synced
+before this module hears of a block: after a crash it is at or above every height that was cosigned, hence no two trees
+are ever signed of which neither extends the other.
+
+A cosignature is sent to all when it is made, and again to any peer whose STATUS shows that it has the height
+but not the signature.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from chainnode.engine.messages import CosignatureMessage, encode_message
+from chainnode.engine.ports import Urgency
+from chainnode.model.checkpoint import Checkpoint
+from chainnode.model.cosignature import TIME_BYTES, cosign, verify_cosignature
+from chainnode.model.cosigned import CosignedCheckpoint, decode_cosigned, encode_cosigned
+from chainnode.model.errors import PeerFault, ProofInvalid
+from chainnode.model.note import Signature, cosigner_key
+
+if TYPE_CHECKING:
+    from chainnode.engine.messages import StatusMessage
+    from chainnode.engine.ports import Clock, Network
+    from chainnode.keystore.signer import Signer
+    from chainnode.ledger.ledger import Ledger
+    from chainnode.model.genesis import Genesis
+    from chainnode.model.note import VerifierKey
+    from chainnode.model.validators import Validator
+    from chainnode.services.ports import Witness
+
+MAX_OPEN_HEIGHTS: Final = 64
+"""Heights whose cosignatures are being gathered; with blocks of 40 ms, 2.5 seconds. Older ones are superseded."""
+
+MAX_EARLY: Final = 4
+"""Cosignatures kept per validator for heights that this node has not committed yet."""
+
+_MS_PER_S: Final = 1_000
+
+
+@dataclass(slots=True)
+class _Gathering:
+    """The cosignatures of one height."""
+
+    checkpoint: Checkpoint
+    quorum: int
+    members: tuple[Validator, ...]
+    signatures: dict[int, Signature] = field(default_factory=dict)
+
+
+class Cosigner:
+    """Makes, gathers and serves the cosignatures of the log."""
+
+    def __init__(
+        self,
+        *,
+        genesis: Genesis,
+        ledger: Ledger,
+        signer: Signer,
+        network: Network,
+        clock: Clock,
+        witness: Witness,
+    ) -> None:
+        self._genesis = genesis
+        self._ledger = ledger
+        self._signer = signer
+        self._network = network
+        self._clock = clock
+        self._witness = witness
+        self._open: dict[int, _Gathering] = {}
+        self._early: dict[int, dict[int, CosignatureMessage]] = {}
+        self._newest = _newest_of(ledger)
+
+    @property
+    def newest(self) -> CosignedCheckpoint | None:
+        """The newest checkpoint with a quorum, or None before the first."""
+        return self._newest
+
+    def committed(self) -> None:
+        """Cosign the log as of the ledger's tip, which is decided and synced; tell everybody."""
+        tip = self._ledger.tip
+        if tip.height == 0:
+            return
+        validators = self._ledger.validators(tip.height)
+        gathering = _Gathering(
+            checkpoint=Checkpoint(
+                origin=self._genesis.chain_id, size=tip.log_size, root=tip.log_root
+            ),
+            quorum=validators.quorum,
+            members=validators.members,
+        )
+        self._open[tip.height] = gathering
+        while len(self._open) > MAX_OPEN_HEIGHTS:
+            del self._open[min(self._open)]
+        own = self._own_index(validators.members)
+        if own is not None:
+            time_s = self._clock.now_ms() // _MS_PER_S
+            key = self._key(validators.members[own])
+            signature = cosign(gathering.checkpoint.text(), time_s, key, self._signer.sign)
+            self._take(tip.height, own, signature)
+            self._network.broadcast(self._message(tip.height, own, signature), Urgency.NORMAL)
+        for sender, messages in list(self._early.items()):
+            message = messages.pop(tip.height, None)
+            for height in [h for h in messages if h <= tip.height]:
+                del messages[height]
+            if message is not None:
+                # It was stored unverified, so the fault cannot be pinned on a link any more.
+                self._verify_and_take(gathering, sender, message)
+
+    def receive(self, peer: str, message: CosignatureMessage) -> None:
+        """Take a validator's cosignature.
+
+        Raises:
+            PeerFault: its signature does not hold for the log that this node has at that height.
+        """
+        gathering = self._open.get(message.height)
+        if gathering is None:
+            if message.height > self._ledger.tip.height:
+                early = self._early.setdefault(message.sender, {})
+                early[message.height] = message
+                if len(early) > MAX_EARLY:
+                    # The oldest goes: whoever is this far behind will hear newer ones.
+                    del early[min(early)]
+            return
+        if message.sender in gathering.signatures:
+            return
+        if not self._verify_and_take(gathering, message.sender, message):
+            raise PeerFault(
+                f"{peer} sent a cosignature of height {message.height} by validator "
+                f"{message.sender} that does not hold",
+                code="bad_cosignature",
+            )
+
+    def resend(self, peer: str, status: StatusMessage) -> None:
+        """Send a peer what its status shows it lacks of its tip's cosignatures."""
+        gathering = self._open.get(status.tip_height)
+        if gathering is None:
+            return
+        for sender, signature in sorted(gathering.signatures.items()):
+            if sender not in status.tip_cosigners:
+                message = self._message(status.tip_height, sender, signature)
+                self._network.send(peer, message, Urgency.NORMAL)
+
+    def tip_cosigners(self) -> tuple[int, ...]:
+        """Return the validators whose cosignature of the tip is here, rising."""
+        gathering = self._open.get(self._ledger.tip.height)
+        return () if gathering is None else tuple(sorted(gathering.signatures))
+
+    def _verify_and_take(
+        self, gathering: _Gathering, sender: int, message: CosignatureMessage
+    ) -> bool:
+        if sender >= len(gathering.members):
+            return False
+        key = self._key(gathering.members[sender])
+        value = message.timestamp.to_bytes(TIME_BYTES, "big") + message.signature
+        signature = Signature(name=key.name, key_id=key.key_id, value=value)
+        try:
+            verify_cosignature(key, gathering.checkpoint.text(), signature)
+        except ProofInvalid:
+            return False
+        self._take(message.height, sender, signature)
+        return True
+
+    def _take(self, height: int, sender: int, signature: Signature) -> None:
+        gathering = self._open[height]
+        gathering.signatures[sender] = signature
+        if len(gathering.signatures) < gathering.quorum:
+            return
+        if self._newest is not None and self._newest.height > height:
+            return
+        is_news = self._newest is None or self._newest.height < height
+        self._newest = CosignedCheckpoint(
+            height=height,
+            checkpoint=gathering.checkpoint,
+            signatures=tuple(s for _, s in sorted(gathering.signatures.items())),
+        )
+        # Not synced: after a crash the validators cosign their tips anew.
+        self._ledger.save_checkpoint(encode_cosigned(self._newest))
+        for old in [h for h in self._open if h < height]:
+            del self._open[old]
+        if is_news:
+            self._witness.checkpoint_cosigned(height)
+
+    def _own_index(self, members: tuple[Validator, ...]) -> int | None:
+        key = self._signer.public_key
+        return next((i for i, v in enumerate(members) if v.cosigner_key == key), None)
+
+    def _key(self, validator: Validator) -> VerifierKey:
+        name = f"{self._genesis.chain_id}/{validator.name}"
+        return cosigner_key(self._genesis.suite, name, validator.cosigner_key)
+
+    @staticmethod
+    def _message(height: int, sender: int, signature: Signature) -> bytes:
+        return encode_message(
+            CosignatureMessage(
+                height=height,
+                sender=sender,
+                timestamp=int.from_bytes(signature.value[:TIME_BYTES], "big"),
+                signature=signature.value[TIME_BYTES:],
+            )
+        )
+
+
+def _newest_of(ledger: Ledger) -> CosignedCheckpoint | None:
+    """Return the newest checkpoint of before the restart, unless the ledger has fallen behind it."""
+    data = ledger.load_checkpoint()
+    if data is None:
+        return None
+    loaded = decode_cosigned(data)
+    return loaded if loaded.height <= ledger.tip.height else None

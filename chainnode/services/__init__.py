@@ -1,0 +1,1 @@
+"""What a node offers over RPC, without any RPC in it."""

@@ -1,0 +1,106 @@
+"""What the services need from the running node above them, as ports that the engine and p2p fill."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chainnode.ledger.ledger import Executed
+    from chainnode.model.certificate import Certificate
+    from chainnode.model.cosigned import CosignedCheckpoint
+    from chainnode.model.errors import ChainError
+    from chainnode.model.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerStatus:
+    """What is known of another validator."""
+
+    name: str
+    connected: bool
+    last_heard_ms: int
+    """Wall clock when its last message came, milliseconds UTC; 0 if never."""
+
+    tip_height: int
+    """Height that it says is decided at its place."""
+
+    view: int
+    """View that it says it is in."""
+
+    clock_offset_ms: int | None
+    """Its clock minus ours, or None before the first sample."""
+
+    round_trip_ms: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineStatus:
+    """Where consensus stands, and for whom it waits."""
+
+    validator: str
+    """This node's name."""
+
+    tip_height: int
+    tip_time_ms: int
+    open_height: int
+    view: int
+    step: str
+    """What is being waited for: `idle`, `proposal`, `validation`, `prepares`, `commits`, `view-changes`, `blocks`."""
+
+    awaited: tuple[str, ...]
+    """Validators whose message would let it go on."""
+
+    waiting_since_ms: int
+    """Wall clock, milliseconds UTC; when this step began."""
+
+    view_changes: int
+    """View changes since start."""
+
+    cosigned_height: int
+    """Newest height with a quorum of cosignatures; 0 before the first."""
+
+    is_syncing: bool
+    """Whether decided blocks are being fetched rather than voted on."""
+
+    pool_count: int
+    pool_bytes: int
+    unverified: int
+    """Transactions whose signatures are being checked."""
+
+    peers: tuple[PeerStatus, ...]
+
+
+class Submitter(Protocol):
+    """Takes transactions; the engine's relay."""
+
+    def submit(self, envelope: bytes, done: Callable[[Transaction | ChainError], None]) -> None:
+        """Take a transaction; `done` hears once whether it was accepted. Raises ChainError if refused at once."""
+
+
+class EnginePort(Submitter, Protocol):
+    """The engine as the services see it."""
+
+    def status(self) -> EngineStatus:
+        """Return where consensus stands now."""
+
+    def newest_checkpoint(self) -> CosignedCheckpoint | None:
+        """Return the newest checkpoint with a quorum of cosignatures."""
+
+    def is_pending(self, tx_id: bytes) -> bool:
+        """Whether a transaction of that id is in the pool or being verified."""
+
+
+class Witness(Protocol):
+    """Whoever wants to know what the engine did: waiting clients, metrics, logs. Must not call back in."""
+
+    def block_committed(self, executed: Executed, certificate: Certificate) -> None:
+        """A block is decided and synced to disk."""
+
+    def checkpoint_cosigned(self, height: int) -> None:
+        """A quorum has cosigned the log as of `height`."""
+
+    def event(self, name: str, **fields: int | str) -> None:
+        """Something worth a log line happened, for example a view change or a peer's fault."""
