@@ -1,0 +1,1 @@
+"""The built-in contract `identity`: organisations, accounts, keys and roles."""

@@ -1,0 +1,102 @@
+"""The built-in contract `notary`, version 1: enters documents into the log, blinded.
+
+    register(seed, [[digests, title, metadata_hash], ...])
+
+`seed` is 32 random bytes, from which each document's salt is derived; nil makes the registration public: the salt is
+32 zero bytes. `digests` is the list of `chainnode.model.commitment`; `title` (text) and `metadata_hash` (32 bytes)
+are nil or stay in the transaction, which members can read. Each document leaves one record of kind `notary` with
+body = [commitment]. Nothing is written to the state; anybody may register the same digest again, and every
+registration keeps its own time and owner.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from chainnode.model import codec
+from chainnode.model.commitment import (
+    PUBLIC_SALT,
+    SEED_BYTES,
+    Digest,
+    commitment_to,
+    derive_salt,
+    parse_digests,
+)
+from chainnode.model.limits import MAX_DOCUMENTS_PER_CALL, MAX_TITLE_BYTES
+from chainnode.model.roles import Role
+from chainnode.model.suites import HASH_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from chainnode.model.codec import Value
+    from contracts.api import Context, Method
+
+KIND: Final = "notary"
+"""Kind of the records."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One element of the list that a call registers."""
+
+    digests: tuple[Digest, ...]
+    """One to three, by different algorithms."""
+
+    title: str | None
+    """For people."""
+
+    metadata_hash: bytes | None
+    """32 bytes; the hash of whatever the owner keeps about the document."""
+
+
+def register(context: Context, args: tuple[Value, ...]) -> None:
+    """Enter one to 1,000 documents into the log.
+
+    Raises:
+        ContractError: `missing_role` unless the sender is a notary.
+        DecodeError: an argument has another shape, `unknown_algorithm`, `bad_digest`, `bad_digest_order`.
+    """
+    context.require_role(Role.NOTARY)
+    seed, documents = parse_arguments(args)
+    suite = context.block.domain.suite
+    for item, value in enumerate(documents):
+        document = parse_document(value)
+        salt = PUBLIC_SALT if seed is None else derive_salt(suite, seed, item)
+        # The digests were just found to be in their one form, so their bytes are the canonical ones.
+        commitment = commitment_to(suite, salt, codec.array(value, "document")[0])
+        lookup_keys = tuple([lookup_key(digest) for digest in document.digests])
+        context.emit(KIND, (commitment,), lookup_keys)
+
+
+def parse_arguments(args: tuple[Value, ...]) -> tuple[bytes | None, tuple[Value, ...]]:
+    """Return the seed, or None if the registration is public, and the documents, not looked into."""
+    seed, documents = codec.array(args, "args", arity=2)
+    return (
+        None if seed is None else codec.binary(seed, "seed", size=SEED_BYTES),
+        codec.array_up_to(documents, "documents", least=1, most=MAX_DOCUMENTS_PER_CALL),
+    )
+
+
+def parse_document(value: Value) -> Document:
+    """Read one element of the list of documents.
+
+    Raises:
+        DecodeError: of another shape, or with digests that cannot be.
+    """
+    digests, title, metadata_hash = codec.array(value, "document", arity=3)
+    if title is not None:
+        title = codec.text(title, "title", most_bytes=MAX_TITLE_BYTES)
+    if metadata_hash is not None:
+        metadata_hash = codec.binary(metadata_hash, "metadata_hash", size=HASH_BYTES)
+    return Document(parse_digests(digests), title, metadata_hash)
+
+
+def lookup_key(digest: Digest) -> bytes:
+    """Return the key of the local index under which registrations of `digest` are found."""
+    return b"digest/" + digest.algorithm.encode("ascii") + b"/" + digest.value
+
+
+METHODS: Final[Mapping[str, Method]] = MappingProxyType({"register": register})
