@@ -1,0 +1,110 @@
+"""Every key of the chain's key-value store, in one table. The first byte says what an entry is.
+
+    key                                        value
+    M format                                   [1, genesis_hash]
+    M genesis                                  the genesis document
+    M tip                                      the tip record (chainnode/ledger/tip.py)
+    M checkpoint                               newest checkpoint with its cosignatures, as the engine keeps it
+    H height                                   header
+    C height                                   certificate: of a height below the tip the one that the next block
+                                               names, of the tip the one that this node decided by
+    B height chunk                             [envelope, ...], 64 transactions of the block
+    R height chunk                             [receipt, ...], 64 transactions of the block
+    X tx_id                                    height, position
+    L index                                    [leaf, ...], up to 256 leaves of one block from `index` on
+    T level index                              hash tile, up to 256 hashes; the widest version
+    I length key index                         empty; `key` (of `length` bytes) finds the record `index`
+    V height                                   the validator set that governs from `height` on
+
+`height` and `index` are 8 bytes, `chunk` and `position` 4, `level` and `length` 1; all big-endian, so that the
+store's order is theirs. One batch per block writes all of it (docs/formats/storage.md).
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+FORMAT: Final = b"Mformat"
+GENESIS: Final = b"Mgenesis"
+TIP: Final = b"Mtip"
+CHECKPOINT: Final = b"Mcheckpoint"
+
+FIRST: Final = b"\x00"
+BEYOND: Final = b"\xff"
+"""Every key lies between these two."""
+
+MAX_LOOKUP_KEY_BYTES: Final = 255
+"""Its length stands in one byte, which keeps keys of which one begins another apart."""
+
+_NUMBER: Final = struct.Struct(">Q")
+_CHUNK: Final = struct.Struct(">cQI")
+_TILE: Final = struct.Struct(">cBQ")
+_PLACE: Final = struct.Struct(">QI")
+
+
+def header(height: int) -> bytes:
+    """Return the key of a block's header."""
+    return b"H" + _NUMBER.pack(height)
+
+
+def certificate(height: int) -> bytes:
+    """Return the key of a block's certificate."""
+    return b"C" + _NUMBER.pack(height)
+
+
+def envelopes(height: int, chunk: int) -> bytes:
+    """Return the key of a chunk of a block's transactions."""
+    return _CHUNK.pack(b"B", height, chunk)
+
+
+def receipts(height: int, chunk: int) -> bytes:
+    """Return the key of a chunk of a block's receipts."""
+    return _CHUNK.pack(b"R", height, chunk)
+
+
+def transaction(tx_id: bytes) -> bytes:
+    """Return the key under which a transaction's place is found."""
+    return b"X" + tx_id
+
+
+def place(height: int, position: int) -> bytes:
+    """Return a transaction's place: block and position in it, 12 bytes."""
+    return _PLACE.pack(height, position)
+
+
+def parse_place(value: bytes) -> tuple[int, int]:
+    """Return (height, position); raises struct.error if `value` is not 12 bytes long."""
+    height, position = _PLACE.unpack(value)
+    return height, position
+
+
+def leaves(index: int) -> bytes:
+    """Return the key of the chunk of leaves that begins at `index`."""
+    return b"L" + _NUMBER.pack(index)
+
+
+def tile(level: int, index: int) -> bytes:
+    """Return the key of a hash tile."""
+    return _TILE.pack(b"T", level, index)
+
+
+def lookup(key: bytes, index: int) -> bytes:
+    """Return the entry by which `key`, at most 255 bytes, finds the record `index`."""
+    return lookup_prefix(key) + _NUMBER.pack(index)
+
+
+def lookup_prefix(key: bytes) -> bytes:
+    """Return what all entries of `key` begin with."""
+    return b"I" + bytes((len(key),)) + key
+
+
+def validators(height: int) -> bytes:
+    """Return the key of the validator set that governs from `height` on."""
+    return b"V" + _NUMBER.pack(height)
+
+
+def parse_number(key: bytes) -> int:
+    """Return the height or index in the last 8 bytes of a key that ends in one."""
+    number: int = _NUMBER.unpack(key[-8:])[0]
+    return number
