@@ -26,17 +26,19 @@ QUEUE_BOUNDS: Final = MappingProxyType(
     }
 )
 
+INBOUND: Final = Rate(messages_per_s=50_000, bytes_per_s=64 * _MIB)
+"""Five times a full load of single transactions; more than two of the largest messages a second."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkLimits:
     """What one link may hold, take and wait for."""
 
-    queues: Mapping[Priority, QueueBound] = field(default=QUEUE_BOUNDS)
+    queues: Mapping[Priority, QueueBound] = field(default_factory=lambda: QUEUE_BOUNDS)
     """What may wait to be sent to one peer, by priority."""
 
-    inbound: Rate = field(default=Rate(messages_per_s=50_000, bytes_per_s=64 * _MIB))
-    """What one peer may send us: five times a full load of single transactions; more than a largest
-    message a second."""
+    inbound: Rate = INBOUND
+    """What one peer may send us."""
 
     write_buffer_bytes: int = 128 * 1024
     """Bytes handed to TLS before the sender waits. Nothing overtakes them, so few."""
