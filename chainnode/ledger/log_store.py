@@ -1,0 +1,140 @@
+"""The log at rest: leaves in chunks, the tiles of its tree, and the index that finds records by key.
+
+Leaves lie as blocks brought them, in chunks of at most 256 under the index of the first, so that a block rewrites
+nothing; a leaf is found by scanning backwards from its index. Of each tile the widest version is kept. The lookup
+index is no consensus data: `rebuild` makes it anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from chainnode.ledger.stored import damaged, stored
+from chainnode.model import codec
+from chainnode.model.errors import InvariantViolation
+from chainnode.model.limits import MAX_RECORD_BYTES
+from chainnode.model.merkle import leaf_hashes
+from chainnode.model.tlog_tiles import append_leaves, frontier_from, hash_reader
+from chainnode.storage import keys
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from chainnode.model.merkle import Frontier, ReadHash
+    from chainnode.model.suites import Suite
+    from chainnode.model.tlog_tiles import Growth
+    from chainnode.storage.kv import KeyValueStore, WriteBatch
+    from contracts.runtime import Emitted
+
+CHUNK: Final = 256
+"""Leaves in a chunk at most: as many as an entry bundle serves."""
+
+_MAX_CHUNK_BYTES: Final = CHUNK * (MAX_RECORD_BYTES + 3) + 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagedLog:
+    """The log with a block's records appended; not written yet."""
+
+    first: int
+    """Index of the block's first leaf."""
+
+    emitted: tuple[Emitted, ...]
+    """The leaves and their lookup keys."""
+
+    growth: Growth
+    """Tiles and frontier after them."""
+
+    root: bytes
+    """Root after them."""
+
+    @property
+    def size(self) -> int:
+        """Leaves after them."""
+        return self.growth.frontier.size
+
+    def write(self, batch: WriteBatch) -> None:
+        """Add leaves, tiles and index entries to the block's batch."""
+        put = batch.put
+        for start in range(0, len(self.emitted), CHUNK):
+            chunk = tuple(e.leaf for e in self.emitted[start : start + CHUNK])
+            put(keys.leaves(self.first + start), codec.encode(chunk))
+        for tile in self.growth.tiles:
+            put(keys.tile(tile.level, tile.index), tile.data)
+        for index, emitted in enumerate(self.emitted, self.first):
+            for key in emitted.lookup_keys:
+                put(keys.lookup(key, index), b"")
+
+
+class LogStore:
+    """Reads and stages the log."""
+
+    __slots__ = ("_store", "_suite")
+
+    def __init__(self, store: KeyValueStore, suite: Suite) -> None:
+        self._store = store
+        self._suite = suite
+
+    def stage(self, frontier: Frontier, emitted: tuple[Emitted, ...]) -> StagedLog:
+        """Append records to the log of `frontier`, in memory."""
+        for record in emitted:
+            for key in record.lookup_keys:
+                if len(key) > keys.MAX_LOOKUP_KEY_BYTES:
+                    raise InvariantViolation(f"a lookup key of {len(key)} bytes was emitted")
+        hashes = leaf_hashes(self._suite, [e.leaf for e in emitted])
+        with stored("a tile"):
+            growth = append_leaves(self._suite, self.tile, frontier, hashes)
+        return StagedLog(
+            first=frontier.size,
+            emitted=emitted,
+            growth=growth,
+            root=growth.frontier.root(self._suite),
+        )
+
+    def frontier(self, size: int) -> Frontier:
+        """Return the frontier of the tree over the first `size` leaves."""
+        with stored("a tile"):
+            return frontier_from(self.tile, self._suite, size)
+
+    def tile(self, level: int, index: int) -> bytes | None:
+        """Return the widest version of a tile, or None if the tree has not reached it."""
+        return self._store.get(keys.tile(level, index))
+
+    def hash_reader(self, size: int) -> ReadHash:
+        """Return what the proofs of a tree of `size` leaves, all of them here, read hashes through."""
+        return hash_reader(self.tile, self._suite, size)
+
+    def leaves(self, first: int, count: int) -> tuple[bytes, ...]:
+        """Return `count` (>= 1) leaves from `first` on, all of which must be here."""
+        nearest = self._store.scan(keys.leaves(0), keys.leaves(first + 1), reverse=True, limit=1)
+        if not nearest:
+            raise damaged(f"leaf {first} is missing")
+        start = keys.parse_number(nearest[0][0])
+        # Every chunk holds at least a leaf, so `count` more chunks are enough.
+        later = self._store.scan(keys.leaves(first + 1), keys.leaves(first + count), limit=count)
+        found: list[bytes] = []
+        for key, value in nearest + later:
+            if keys.parse_number(key) != start + len(found):
+                raise damaged(f"leaf {start + len(found)} is missing")
+            found.extend(_decode_chunk(value))
+        if start + len(found) < first + count:
+            raise damaged(f"leaf {start + len(found)} is missing")
+        return tuple(found[first - start : first - start + count])
+
+    def lookup(self, key: bytes, limit: int, after: int | None) -> list[int]:
+        """Return at most `limit` indices of records found by `key`, rising, above `after` if given."""
+        if len(key) > keys.MAX_LOOKUP_KEY_BYTES:
+            return []
+        start = keys.lookup(key, 0 if after is None else after + 1)
+        entries = self._store.scan(start, keys.lookup(key, 2**64 - 1), limit=limit)
+        return [keys.parse_number(entry) for entry, _ in entries]
+
+
+def _decode_chunk(value: bytes) -> Sequence[bytes]:
+    with stored("a chunk of leaves"):
+        chunk = codec.decode(value, max_bytes=_MAX_CHUNK_BYTES)
+        return [
+            codec.binary(leaf, "leaf")
+            for leaf in codec.array_up_to(chunk, "leaves", least=1, most=CHUNK)
+        ]
