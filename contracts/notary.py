@@ -11,45 +11,29 @@ registration keeps its own time and owner.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from chainnode.model import codec
+from chainnode.model.calls import parse_document
 from chainnode.model.commitment import (
     PUBLIC_SALT,
     SEED_BYTES,
-    Digest,
     commitment_to,
     derive_salt,
-    parse_digests,
 )
-from chainnode.model.limits import MAX_DOCUMENTS_PER_CALL, MAX_TITLE_BYTES
+from chainnode.model.limits import MAX_DOCUMENTS_PER_CALL
 from chainnode.model.roles import Role
-from chainnode.model.suites import HASH_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from chainnode.model.codec import Value
+    from chainnode.model.commitment import Digest
     from contracts.api import Context, Method
 
 KIND: Final = "notary"
 """Kind of the records."""
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """One element of the list that a call registers."""
-
-    digests: tuple[Digest, ...]
-    """One to three, by different algorithms."""
-
-    title: str | None
-    """For people."""
-
-    metadata_hash: bytes | None
-    """32 bytes; the hash of whatever the owner keeps about the document."""
 
 
 def register(context: Context, args: tuple[Value, ...]) -> None:
@@ -78,20 +62,6 @@ def parse_arguments(args: tuple[Value, ...]) -> tuple[bytes | None, tuple[Value,
         None if seed is None else codec.binary(seed, "seed", size=SEED_BYTES),
         codec.array_up_to(documents, "documents", least=1, most=MAX_DOCUMENTS_PER_CALL),
     )
-
-
-def parse_document(value: Value) -> Document:
-    """Read one element of the list of documents.
-
-    Raises:
-        DecodeError: of another shape, or with digests that cannot be.
-    """
-    digests, title, metadata_hash = codec.array(value, "document", arity=3)
-    if title is not None:
-        title = codec.text(title, "title", most_bytes=MAX_TITLE_BYTES)
-    if metadata_hash is not None:
-        metadata_hash = codec.binary(metadata_hash, "metadata_hash", size=HASH_BYTES)
-    return Document(parse_digests(digests), title, metadata_hash)
 
 
 def lookup_key(digest: Digest) -> bytes:

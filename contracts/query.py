@@ -1,0 +1,159 @@
+"""Reading what contracts keep, for services: nothing here takes part in execution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from chainnode.model.calls import Document, parse_document
+from chainnode.model.commitment import PUBLIC_SALT, Opening, derive_salt
+from chainnode.model.errors import DecodeError, NotFound
+from chainnode.model.ids import organisation_of
+from contracts import notary
+from contracts.identity.records import (
+    PREFIX,
+    AccountRecord,
+    KeyRecord,
+    account_key,
+    decode_account,
+    decode_key,
+    decode_organisation,
+    key_key,
+    organisation_key,
+)
+
+if TYPE_CHECKING:
+    from chainnode.model.domain import Domain
+    from chainnode.model.transaction import Transaction
+    from contracts.api import StateReader
+
+__all__ = [
+    "AccountRecord",
+    "AccountView",
+    "Document",
+    "KeyRecord",
+    "OrganisationView",
+    "Registration",
+    "account_state_key",
+    "account_view",
+    "key_state_key",
+    "key_view",
+    "opening_of",
+    "organisation_view",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrganisationView:
+    """A member of the alliance."""
+
+    name: str
+    title: str
+    """Full name for people, in any language."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountView:
+    """An account with its keys."""
+
+    name: str
+    """`organisation/account`."""
+
+    organisation: str
+    roles: tuple[str, ...]
+    """In rising order."""
+
+    suspended: bool
+    """Whether its transactions are refused."""
+
+    keys: tuple[tuple[bytes, KeyRecord], ...]
+    """Public keys with their records, in rising order; those that ended before the account's last change are
+    not listed, but `key_view` knows them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """What a member may see of a notarized document."""
+
+    opening: Opening
+    """Salt and digests."""
+
+    title: str | None
+    metadata_hash: bytes | None
+
+
+def account_state_key(name: str) -> bytes:
+    """Return the full state key of an account, for proofs of its presence or absence."""
+    return PREFIX + account_key(name)
+
+
+def key_state_key(public_key: bytes) -> bytes:
+    """Return the full state key of a public key, for proofs that it is registered, or not revoked."""
+    return PREFIX + key_key(public_key)
+
+
+def organisation_view(state: StateReader, name: str) -> OrganisationView | None:
+    """Return an organisation, or None if there is none of that name. `name` is ASCII."""
+    data = state.get(PREFIX + organisation_key(name))
+    return (
+        None if data is None else OrganisationView(name=name, title=decode_organisation(data).title)
+    )
+
+
+def account_view(state: StateReader, name: str) -> AccountView | None:
+    """Return an account, or None if there is none of that name. `name` is a checked account name."""
+    data = state.get(account_state_key(name))
+    if data is None:
+        return None
+    account = decode_account(data)
+    keys = ((public_key, key_view(state, public_key)) for public_key in account.keys)
+    return AccountView(
+        name=name,
+        organisation=organisation_of(name),
+        roles=account.roles,
+        suspended=account.suspended,
+        keys=tuple((public_key, key) for public_key, key in keys if key is not None),
+    )
+
+
+def key_view(state: StateReader, public_key: bytes) -> KeyRecord | None:
+    """Return what is known of a public key, or None if it was never registered."""
+    data = state.get(key_state_key(public_key))
+    return None if data is None else decode_key(data)
+
+
+def opening_of(transaction: Transaction, call: int, item: int, domain: Domain) -> Registration:
+    """Return what the `item`-th record of the `call`-th call of a transaction is about.
+
+    Args:
+        transaction: A transaction that succeeded.
+        call: As in the record.
+        item: As in the record.
+        domain: The chain's.
+
+    Raises:
+        NotFound: `not_a_registration`: the transaction has no such document.
+    """
+    if call < 0 or item < 0:
+        raise _no_document(transaction, call, item)
+    try:
+        wanted = transaction.body.calls[call]
+        if (wanted.contract, wanted.method) != ("notary", "register"):
+            raise _no_document(transaction, call, item)
+        seed, documents = notary.parse_arguments(wanted.args)
+        document = parse_document(documents[item])
+    except (IndexError, DecodeError) as error:
+        raise _no_document(transaction, call, item) from error
+    salt = PUBLIC_SALT if seed is None else derive_salt(domain.suite, seed, item)
+    return Registration(
+        opening=Opening(salt=salt, digests=document.digests),
+        title=document.title,
+        metadata_hash=document.metadata_hash,
+    )
+
+
+def _no_document(transaction: Transaction, call: int, item: int) -> NotFound:
+    return NotFound(
+        f"transaction {transaction.id.hex()} registers no document {item} in call {call}",
+        code="not_a_registration",
+    )
