@@ -41,7 +41,8 @@ class LinkLimits:
     """What one peer may send us."""
 
     write_buffer_bytes: int = 128 * 1024
-    """Bytes handed to TLS before the sender waits. Nothing overtakes them, so few."""
+    """Bytes handed to TLS, and by TLS to the kernel beyond what is on its way, before the sender waits.
+    Nothing overtakes them, so few."""
 
     beat_ms: int = 1_000
     """A ping goes out this often."""
@@ -51,7 +52,7 @@ class LinkLimits:
     the clock, so that a busy event loop does not take itself for a dead peer."""
 
     handshake_ms: int = 5_000
-    """From dialling or accepting to the peer's hello."""
+    """For each step from a bare connection to the peer's hello: TLS, the upgrade, the hello."""
 
     close_ms: int = 1_000
     """For a farewell; then the connection is cut."""

@@ -77,7 +77,7 @@ class PeerStats:
     """How often the peer broke the protocol."""
 
     why_down: str
-    """Why there is no link, or why there was none last; empty if there has been no trouble."""
+    """Why there is no link, or why there was none last; empty if there was always one."""
 
     bytes_in: int
     bytes_out: int
@@ -117,6 +117,8 @@ class _Member:
         self.last_heard_ms: int | None = None
         self.shunned_until_ms = 0
         self.why_down = ""
+        self.logged_why = ""
+        """The last trouble that was logged since the link was up."""
 
     def offer(self, arrival: _Arrival) -> None:
         """Let the newest connection be the next one, in place of whatever there is."""
@@ -213,7 +215,9 @@ class Peers:
             ExceptionGroup: of what `on_frame` or `on_link` raised.
         """
         limits = self._limits
-        server = web.Server(self._answer, access_log=None)
+        server = web.Server(
+            self._answer, access_log=None, keepalive_timeout=limits.handshake_ms / 1000
+        )
         session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 ssl=self._client_context, limit=0, force_close=True, use_dns_cache=False
@@ -361,6 +365,7 @@ class Peers:
         )
         member.link = link
         member.links += 1
+        member.logged_why = ""
         self._logger.info("peer_linked peer=%s dialled=%s", name, member.we_dial)
         try:
             self._on_link(name, True)  # noqa: FBT003
@@ -383,9 +388,10 @@ class Peers:
 
     def _note_trouble(self, member: _Member, why: str) -> None:
         """Log what keeps a peer away, once: a peer that is down for a day is one line, not thousands."""
-        if member.wire is not None or why != member.why_down:
-            self._logger.warning("peer_unlinked peer=%s why=%s", member.peer.name, why)
         member.why_down = why
+        if why != member.logged_why:
+            member.logged_why = why
+            self._logger.warning("peer_unlinked peer=%s why=%s", member.peer.name, why)
 
     def _note_stranger(self, address: str, why: str) -> None:
         self._strangers += 1

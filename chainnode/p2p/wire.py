@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import aiohttp
@@ -49,12 +50,18 @@ class Wire:
 
     __slots__ = ("_cut_reason", "socket", "transport")
 
-    def __init__(self, socket: Socket, transport: asyncio.Transport, limits: LinkLimits) -> None:
-        self.socket = socket
+    def __init__(
+        self, web_socket: Socket, transport: asyncio.Transport, limits: LinkLimits
+    ) -> None:
+        self.socket = web_socket
         self.transport = transport
         self._cut_reason: str | None = None
-        # asyncio sets TCP_NODELAY on every TCP socket; nothing to do here.
+        # What TLS and the kernel hold cannot be overtaken any more, and the kernel alone would take
+        # megabytes. (TCP_NODELAY is set by asyncio on every TCP connection.)
         transport.set_write_buffer_limits(high=limits.write_buffer_bytes)
+        transport.get_extra_info("socket").setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, limits.write_buffer_bytes
+        )
 
     @property
     def certificate(self) -> bytes | None:

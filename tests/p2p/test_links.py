@@ -14,10 +14,12 @@ from chainnode.p2p.budget import Rate
 from chainnode.p2p.frame import join_frame
 from chainnode.p2p.limits import LinkLimits
 from chainnode.p2p.outbox import Priority, QueueBound
+from chainnode.p2p.peers import PeerAddress, _Arrival, _Member
 from tests.support.peers import (
     NAMES,
     PATIENCE_S,
     TestNode,
+    contexts,
     dialled_by_hand,
     hello,
     identity,
@@ -266,6 +268,40 @@ async def test_a_missing_hello_ends_the_connection():
     async with running(birch), dialled_by_hand("ash", ports["birch"]):
         await until(lambda: "nothing within 50 ms" in birch.stats_of("ash").why_down)
         assert birch.stats_of("ash").faults == 0
+
+
+async def test_a_member_who_asks_for_nothing_is_not_waited_for():
+    listeners, ports = ports_of(("ash", "birch"))
+    listeners["ash"].close()
+    birch = TestNode("birch", listeners["birch"], ports, limits=LinkLimits(handshake_ms=100))
+    async with running(birch):
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", ports["birch"], ssl=contexts("ash")[1], server_hostname=""
+        )
+        async with asyncio.timeout(PATIENCE_S):
+            assert await reader.read() == b""
+        writer.close()
+        assert birch.peers.strangers == 0
+
+
+async def test_of_connections_that_arrive_at_once_the_newest_is_served():
+    class FakeWire:
+        def cut(self, why):
+            cuts.append((self, why))
+
+    cuts = []
+    old, newer, newest = FakeWire(), FakeWire(), FakeWire()
+    address = PeerAddress(name="ash", address="127.0.0.1:1", certificate=b"")
+    member = _Member(address, LinkLimits(), we_dial=False)
+    member.wire = old
+    arrivals = [
+        _Arrival(wire, asyncio.get_running_loop().create_future()) for wire in (newer, newest)
+    ]
+    for arrival in arrivals:
+        member.offer(arrival)
+    assert {wire for wire, _ in cuts} == {old, newer}
+    assert [arrival.done.done() for arrival in arrivals] == [True, False]
+    assert member.arrivals.get_nowait().wire is newest
 
 
 async def test_a_peer_that_stops_reading_costs_only_itself():
