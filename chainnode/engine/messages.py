@@ -3,8 +3,8 @@
 Every message is a canonical array that begins with its kind. Signatures cover the fixed bytes of
 `chainnode.model.votes`, never these arrays; nothing here is verified, only decoded.
 
-     1  STATUS         [1, open_height, view, tip_height, prepared, committed, changed, has_proposal,
-                        cosigned_height, tip_cosigners]
+     1  STATUS         [1, height, view, digest | nil, has_proposal, prepares, commits, view_changes,
+                        tip_height, cosigned_height, tip_cosigners]
      2  PROPOSE        [2, height, view, sender, signature, outline, [change, ...], proof | nil]
      3  PREPARE        [3, height, view, sender, digest, signature]
      4  COMMIT         [4, height, view, sender, digest, signature]
@@ -124,20 +124,28 @@ class ProposeMessage:
 class StatusMessage:
     """Where a validator stands; unsigned, between two neighbours."""
 
-    open_height: int
+    height: int
+    """The open height."""
+
     view: int
-    tip_height: int
-    prepared: tuple[int, ...]
-    """Validators whose PREPARE of this view it holds, rising."""
 
-    committed: tuple[int, ...]
-    """Validators whose COMMIT of this view it holds, rising."""
-
-    changed: tuple[int, ...]
-    """Validators whose VIEW-CHANGE to this view it holds, rising."""
+    digest: bytes | None
+    """The proposal accepted in `view`."""
 
     has_proposal: bool
-    """Whether it holds the proposal of this view."""
+    """Whether it holds that proposal itself."""
+
+    prepares: tuple[int, ...]
+    """Validators whose PREPARE (or proposal) for (`view`, `digest`) it holds, rising."""
+
+    commits: tuple[int, ...]
+    """Validators whose COMMIT for (`view`, `digest`) it holds, rising."""
+
+    view_changes: tuple[int, ...]
+    """By validator, the highest view that it asked for as far as held; -1 for none."""
+
+    tip_height: int
+    """Its newest decided height."""
 
     cosigned_height: int
     """Newest height for which it holds a quorum of cosignatures."""
@@ -264,13 +272,14 @@ def _to_value(message: Message) -> Value:  # one return per kind of message
         case StatusMessage():
             return (
                 1,
-                message.open_height,
+                message.height,
                 message.view,
-                message.tip_height,
-                message.prepared,
-                message.committed,
-                message.changed,
+                message.digest,
                 message.has_proposal,
+                message.prepares,
+                message.commits,
+                message.view_changes,
+                message.tip_height,
                 message.cosigned_height,
                 message.tip_cosigners,
             )
@@ -282,8 +291,8 @@ def _to_value(message: Message) -> Value:  # one return per kind of message
                 message.sender,
                 message.signature,
                 message.outline,
-                tuple(_change_value(c) for c in message.changes),
-                _proof_value(message.proof),
+                tuple(change_value(c) for c in message.changes),
+                proof_value(message.proof),
             )
         case Vote():
             return (
@@ -295,7 +304,7 @@ def _to_value(message: Message) -> Value:  # one return per kind of message
                 message.signature,
             )
         case ViewChangeMessage():
-            return (5, _change_value(message.change), _proof_value(message.proof))
+            return (5, change_value(message.change), proof_value(message.proof))
         case DecidedMessage():
             return (6, message.certificate)
         case TransactionsMessage():
@@ -316,11 +325,6 @@ def _to_value(message: Message) -> Value:  # one return per kind of message
             return (14, message.sent_ms, message.echoed_ms, message.received_ms)
 
 
-def proof_value(proof: PreparedProof | None) -> Value:
-    """Return the array form of a prepared certificate, or nil."""
-    return _proof_value(proof)
-
-
 def parse_proof(value: Value) -> PreparedProof | None:
     """Read a prepared certificate or nil.
 
@@ -339,12 +343,14 @@ def parse_proof(value: Value) -> PreparedProof | None:
     return PreparedProof(view=_view(view), digest=_digest(digest), signatures=tuple(pairs))
 
 
-def _change_value(change: SignedChange) -> Value:
+def change_value(change: SignedChange) -> Value:
+    """Return the array form of the signed part of a VIEW-CHANGE."""
     view, digest = change.prepared if change.prepared is not None else (-1, _NOTHING)
     return (change.height, change.view, change.sender, view, digest, change.signature)
 
 
-def _proof_value(proof: PreparedProof | None) -> Value:
+def proof_value(proof: PreparedProof | None) -> Value:
+    """Return the array form of a prepared certificate, or nil."""
     return None if proof is None else (proof.view, proof.digest, proof.signatures)
 
 
@@ -375,7 +381,12 @@ def _indices(value: Value, what: str) -> tuple[int, ...]:
     return indices
 
 
-def _change(value: Value) -> SignedChange:
+def parse_change(value: Value) -> SignedChange:
+    """Read the signed part of a VIEW-CHANGE.
+
+    Raises:
+        DecodeError: of another shape.
+    """
     height, view, sender, prepared_view, digest, signature = codec.array(value, "change", arity=6)
     prepared_at = codec.integer(prepared_view, "prepared_view", least=-1, most=MAX_VIEW)
     prepared_digest = _digest(digest)
@@ -392,15 +403,19 @@ def _change(value: Value) -> SignedChange:
 
 def _parse_status(e: tuple[Value, ...]) -> Message:
     return StatusMessage(
-        open_height=_height(e[1]),
+        height=_height(e[1]),
         view=_view(e[2]),
-        tip_height=_height(e[3]),
-        prepared=_indices(e[4], "prepared"),
-        committed=_indices(e[5], "committed"),
-        changed=_indices(e[6], "changed"),
-        has_proposal=codec.boolean(e[7], "has_proposal"),
-        cosigned_height=_height(e[8]),
-        tip_cosigners=_indices(e[9], "tip_cosigners"),
+        digest=None if e[3] is None else _digest(e[3]),
+        has_proposal=codec.boolean(e[4], "has_proposal"),
+        prepares=_indices(e[5], "prepares"),
+        commits=_indices(e[6], "commits"),
+        view_changes=tuple(
+            codec.integer(v, "view_change", least=-1, most=MAX_VIEW)
+            for v in codec.array_up_to(e[7], "view_changes", most=MAX_VALIDATORS)
+        ),
+        tip_height=_height(e[8]),
+        cosigned_height=_height(e[9]),
+        tip_cosigners=_indices(e[10], "tip_cosigners"),
     )
 
 
@@ -411,7 +426,9 @@ def _parse_propose(e: tuple[Value, ...]) -> Message:
         sender=_sender(e[3]),
         signature=_signature(e[4]),
         outline=codec.binary(e[5], "outline", most=MAX_OUTLINE_BYTES),
-        changes=tuple(_change(c) for c in codec.array_up_to(e[6], "changes", most=MAX_VALIDATORS)),
+        changes=tuple(
+            parse_change(c) for c in codec.array_up_to(e[6], "changes", most=MAX_VALIDATORS)
+        ),
         proof=parse_proof(e[7]),
     )
 
@@ -428,7 +445,7 @@ def _parse_vote(e: tuple[Value, ...]) -> Message:
 
 
 def _parse_view_change(e: tuple[Value, ...]) -> Message:
-    return ViewChangeMessage(change=_change(e[1]), proof=parse_proof(e[2]))
+    return ViewChangeMessage(change=parse_change(e[1]), proof=parse_proof(e[2]))
 
 
 def _parse_decided(e: tuple[Value, ...]) -> Message:
@@ -497,7 +514,7 @@ def _parse_clock(e: tuple[Value, ...]) -> Message:
 
 
 _PARSERS: Final[dict[int, tuple[int, Callable[[tuple[Value, ...]], Message]]]] = {
-    1: (10, _parse_status),
+    1: (11, _parse_status),
     2: (8, _parse_propose),
     3: (6, _parse_vote),
     4: (6, _parse_vote),

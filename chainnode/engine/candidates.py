@@ -1,0 +1,172 @@
+"""Candidates: the blocks of the open height that have been proposed, from outline to verdict.
+
+An outline names transactions; those that are not here are fetched, first from whoever should have the block, then
+from one peer after another. When all are here and their signatures hold, the block is executed, once, and judged.
+The verdict is about the block alone; whether to vote for it is the core's business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from chainnode.engine.messages import FetchOutlineMessage, encode_message
+from chainnode.engine.ports import Urgency
+from chainnode.ledger.errors import InvalidBlock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chainnode.engine.ports import Clock, Network
+    from chainnode.engine.relay import TransactionRelay
+    from chainnode.ledger.execution import Executed
+    from chainnode.ledger.ledger import Ledger
+    from chainnode.model.block import Outline
+    from chainnode.model.ids import TransactionHash
+
+MAX_OUTLINES: Final = 32
+"""Outlines kept for one height; a correct leader makes one. The oldest unneeded one goes first."""
+
+RETRY_MS: Final = 200
+"""How long a fetch waits before it asks the next peer."""
+
+
+@dataclass(slots=True)
+class _Wish:
+    """A block that the core wants judged."""
+
+    holders: list[str]
+    """Whom to ask, in turn."""
+
+    asked: int = 0
+    next_ask_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _MissingOutline:
+    """The outline of this block is wanted."""
+
+    digest: bytes
+    height: int
+
+
+class Candidates:
+    """The proposed blocks of the open height."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        relay: TransactionRelay,
+        network: Network,
+        clock: Clock,
+        judged: Callable[[bytes, int, InvalidBlock | None], None],
+    ) -> None:
+        """`judged` hears (digest, first_view, reason) when a wanted block is valid (None) or not."""
+        self._ledger = ledger
+        self._relay = relay
+        self._network = network
+        self._clock = clock
+        self._judged = judged
+        self._outlines: dict[bytes, Outline] = {}
+        self._executed: dict[bytes, Executed] = {}
+        self._wishes: dict[bytes, _Wish] = {}
+
+    def reset(self) -> None:
+        """Forget everything: another height is open."""
+        self._outlines.clear()
+        self._executed.clear()
+        self._wishes.clear()
+
+    def outline(self, digest: bytes) -> Outline | None:
+        """Return the outline of a block, or None."""
+        return self._outlines.get(digest)
+
+    def executed(self, digest: bytes) -> Executed | None:
+        """Return a block that was executed and found valid, or None."""
+        return self._executed.get(digest)
+
+    def add_outline(self, outline: Outline) -> None:
+        """Keep an outline of the open height; a wanted one is worked on at once."""
+        if outline.block_hash not in self._outlines:
+            self._outlines[outline.block_hash] = outline
+            if len(self._outlines) > MAX_OUTLINES:
+                unneeded = (
+                    d for d in self._outlines if d not in self._wishes and d not in self._executed
+                )
+                victim = next(unneeded, None)
+                if victim is not None:
+                    del self._outlines[victim]
+        self.advance()
+
+    def add_executed(self, executed: Executed) -> None:
+        """Keep a block that this node built or recovered itself, so that it need not be judged again."""
+        self._outlines[executed.outline.block_hash] = executed.outline
+        self._executed[executed.outline.block_hash] = executed
+
+    def want(self, digest: bytes, holders: tuple[str, ...]) -> None:
+        """Have a block judged; `holders` are the validators that should have it."""
+        if digest in self._executed:
+            self._judged(digest, self._executed[digest].outline.header.first_view, None)
+            return
+        wish = self._wishes.setdefault(digest, _Wish(holders=[]))
+        wish.holders.extend(h for h in holders if h not in wish.holders)
+        self.advance()
+
+    @property
+    def deadline_ms(self) -> int | None:
+        """When `advance` should be called next, on the monotonic clock; None if nothing is wanted."""
+        return min((w.next_ask_ms for w in self._wishes.values()), default=None)
+
+    def advance(self) -> None:
+        """Execute what has become complete, and ask again for what is missing."""
+        for digest, wish in list(self._wishes.items()):
+            outline = self._outlines.get(digest)
+            if outline is None:
+                self._ask(wish, _MissingOutline(digest, self._ledger.tip.height + 1))
+                continue
+            self._relay.want(outline.tx_hashes)
+            if self._relay.has_refused(outline.tx_hashes):
+                self._finish(
+                    outline,
+                    InvalidBlock(
+                        "a transaction's signature does not hold",
+                        code="bad_signature",
+                        field="transactions",
+                    ),
+                )
+                continue
+            missing = self._relay.missing(outline.tx_hashes)
+            if missing:
+                self._ask(wish, missing)
+            else:
+                self._execute(outline)
+
+    def _execute(self, outline: Outline) -> None:
+        transactions = tuple(
+            t for t in (self._relay.get(h) for h in outline.tx_hashes) if t is not None
+        )
+        try:
+            executed = self._ledger.execute(outline, transactions)
+        except InvalidBlock as error:
+            self._finish(outline, error)
+            return
+        self._executed[outline.block_hash] = executed
+        self._finish(outline, None)
+
+    def _finish(self, outline: Outline, reason: InvalidBlock | None) -> None:
+        del self._wishes[outline.block_hash]
+        self._judged(outline.block_hash, outline.header.first_view, reason)
+
+    def _ask(self, wish: _Wish, what: _MissingOutline | tuple[TransactionHash, ...]) -> None:
+        now_ms = self._clock.monotonic_ms()
+        if now_ms < wish.next_ask_ms or not wish.holders:
+            return
+        peer = wish.holders[wish.asked % len(wish.holders)]
+        wish.asked += 1
+        wish.next_ask_ms = now_ms + RETRY_MS
+        if isinstance(what, _MissingOutline):
+            message = FetchOutlineMessage(what.height, what.digest)
+            self._network.send(peer, encode_message(message), Urgency.NORMAL)
+        else:
+            self._relay.fetch(peer, what)

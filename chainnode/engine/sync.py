@@ -1,0 +1,226 @@
+"""Catching up: decided blocks are fetched from peers and judged from the certificate inwards.
+
+What peers say of their height is only a hint about whom to ask. A block counts when a quorum of the set that governs
+its height signed it and executing it here gives the very roots that were signed. One request is open at a time; a
+peer that is silent or sends something else is passed over for a while.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from chainnode.engine.messages import (
+    MAX_ANSWER_BYTES,
+    MAX_BLOCKS_PER_ANSWER,
+    BlocksMessage,
+    FetchBlocksMessage,
+    encode_message,
+)
+from chainnode.engine.ports import Urgency
+from chainnode.model.block import Outline, decode_certified_block
+from chainnode.model.certificate import decode_certificate, verify_certificate
+from chainnode.model.errors import ChainError, InvariantViolation, PeerFault
+from chainnode.model.transaction import decode_transaction
+
+if TYPE_CHECKING:
+    from chainnode.engine.ports import Clock, Network
+    from chainnode.ledger.execution import Executed
+    from chainnode.ledger.ledger import Ledger
+    from chainnode.model.block import CertifiedBlock
+    from chainnode.model.certificate import Certificate
+    from chainnode.model.genesis import Genesis
+    from chainnode.model.transaction import Transaction
+
+REQUEST_BLOCKS: Final = 32
+"""Blocks asked for at once."""
+
+ANSWER_MS: Final = 3_000
+"""How long a peer may take to answer before another is asked."""
+
+PATIENCE_MS: Final = 500
+"""Being one height behind is normal for a moment: its votes are probably on their way."""
+
+MAX_QUEUED: Final = 2 * MAX_BLOCKS_PER_ANSWER
+"""Certified blocks waiting to be executed."""
+
+
+class Sync:
+    """Fetches decided blocks while this node is behind."""
+
+    def __init__(self, *, genesis: Genesis, ledger: Ledger, network: Network, clock: Clock) -> None:
+        self._genesis = genesis
+        self._ledger = ledger
+        self._network = network
+        self._clock = clock
+        self._tips: dict[str, int] = {}
+        self._behind_since_ms: int | None = None
+        self._asked: tuple[str, int] | None = None
+        self._excluded_until_ms: dict[str, int] = {}
+        self._queue: deque[tuple[str, CertifiedBlock]] = deque()
+        self._is_urgent = False
+
+    # -- hints ---------------------------------------------------------------------------------------------
+
+    def hint(self, peer: str, tip_height: int) -> None:
+        """Note that a peer says it has decided up to `tip_height`."""
+        self._tips[peer] = tip_height
+
+    def forget(self, peer: str) -> None:
+        """Note that a peer is gone."""
+        self._tips.pop(peer, None)
+        if self._asked is not None and self._asked[0] == peer:
+            self._asked = None
+
+    def hurry(self) -> None:
+        """Note that the next height is known to be decided: its block is wanted at once."""
+        self._is_urgent = True
+
+    @property
+    def is_active(self) -> bool:
+        """Whether certified blocks are waiting to be executed, so that voting would be in vain."""
+        return bool(self._queue)
+
+    @property
+    def deadline_ms(self) -> int | None:
+        """When `advance` should be called next, on the monotonic clock; None while level."""
+        now_ms = self._clock.monotonic_ms()
+        if self._queue:
+            return now_ms
+        if self._asked is not None:
+            return self._asked[1]
+        if self._behind_since_ms is not None:
+            return max(now_ms + 50, self._behind_since_ms + PATIENCE_MS)
+        return None
+
+    # -- asking ----------------------------------------------------------------------------------------------
+
+    def advance(self) -> None:
+        """Ask for blocks if this node is behind and nobody has been asked."""
+        now_ms = self._clock.monotonic_ms()
+        wanted = self._ledger.tip.height + len(self._queue) + 1
+        highest = max(self._tips.values(), default=0)
+        if highest < wanted and not (self._is_urgent and not self._queue):
+            self._behind_since_ms = None
+            return
+        if self._behind_since_ms is None:
+            self._behind_since_ms = now_ms
+        if self._asked is not None:
+            if now_ms < self._asked[1]:
+                return
+            self._exclude(self._asked[0])
+            self._asked = None
+        is_impatient = self._is_urgent or highest > wanted
+        if not is_impatient and now_ms < self._behind_since_ms + PATIENCE_MS:
+            return
+        if len(self._queue) >= REQUEST_BLOCKS:
+            return
+        peer = self._choose(wanted, now_ms)
+        if peer is None:
+            return
+        self._asked = (peer, now_ms + ANSWER_MS)
+        message = encode_message(FetchBlocksMessage(wanted, REQUEST_BLOCKS))
+        self._network.send(peer, message, Urgency.NORMAL)
+
+    def _choose(self, wanted: int, now_ms: int) -> str | None:
+        able = [p for p, tip in sorted(self._tips.items()) if tip >= wanted]
+        ready = [p for p in able if self._excluded_until_ms.get(p, 0) <= now_ms]
+        # Spread over the peers by height, so that one slow peer is not asked each time.
+        return ready[wanted // REQUEST_BLOCKS % len(ready)] if ready else None
+
+    def _exclude(self, peer: str) -> None:
+        self._excluded_until_ms[peer] = self._clock.monotonic_ms() + ANSWER_MS
+
+    # -- answers ---------------------------------------------------------------------------------------------
+
+    def receive(self, peer: str, blocks: tuple[bytes, ...]) -> None:
+        """Take an answer. Late answers are welcome, unasked ones are not wrong.
+
+        Raises:
+            PeerFault: what came is not a run of certified blocks of this chain.
+        """
+        if self._asked is not None and self._asked[0] == peer:
+            self._asked = None
+        for data in blocks:
+            if len(self._queue) >= MAX_QUEUED:
+                return
+            try:
+                block = decode_certified_block(self._genesis.domain, data)
+            except ChainError as error:
+                self._exclude(peer)
+                raise PeerFault(f"{peer} sent a block that is none: {error}") from error
+            if block.header.height == self._ledger.tip.height + len(self._queue) + 1:
+                self._queue.append((peer, block))
+
+    def next_block(self) -> tuple[Executed, Certificate] | None:
+        """Verify and execute the next fetched block, for the engine to commit; None if there is none.
+
+        Raises:
+            PeerFault: it is not certified; everything fetched with it is dropped.
+            InvariantViolation: a quorum certified results that executing here does not give.
+        """
+        while self._queue:
+            peer, block = self._queue.popleft()
+            if block.header.height <= self._ledger.tip.height:
+                continue
+            try:
+                certificate = self._certificate_of(block)
+                outline, transactions = self._open(block)
+                self._ledger.check_header(outline)
+            except ChainError as error:
+                self._queue.clear()
+                self._exclude(peer)
+                raise PeerFault(
+                    f"{peer} sent block {block.header.height}, which does not hold: {error}"
+                ) from error
+            self._is_urgent = False
+            try:
+                return self._ledger.execute(outline, transactions), certificate
+            except ChainError as error:
+                raise InvariantViolation(
+                    f"block {block.header.height} is certified by a quorum, and executing it here "
+                    f"gives something else: {error}; this node's software or data is wrong"
+                ) from error
+        return None
+
+    def _certificate_of(self, block: CertifiedBlock) -> Certificate:
+        certificate = decode_certificate(block.certificate)
+        if (certificate.height, certificate.block_hash) != (block.header.height, block.block_hash):
+            raise PeerFault("its certificate is of another block", code="other_block")
+        verify_certificate(
+            certificate, self._genesis.domain, self._ledger.validators(block.header.height)
+        )
+        return certificate
+
+    def _open(self, block: CertifiedBlock) -> tuple[Outline, tuple[Transaction, ...]]:
+        """Return the block's outline and transactions.
+
+        Their signatures are not verified again: at least f+1 correct validators did before they voted.
+        """
+        transactions = tuple(
+            decode_transaction(self._genesis.domain, envelope) for envelope in block.envelopes
+        )
+        outline = Outline(
+            header_bytes=block.header_bytes,
+            header=block.header,
+            block_hash=block.block_hash,
+            parent_certificate=block.parent_certificate,
+            tx_hashes=tuple(t.hash for t in transactions),
+        )
+        return outline, transactions
+
+    # -- serving -----------------------------------------------------------------------------------------------
+
+    def answer(self, peer: str, from_height: int, count: int) -> None:
+        """Send a peer decided blocks, as many as there are and a message may hold."""
+        blocks: list[bytes] = []
+        size = 0
+        last = min(self._ledger.tip.height, from_height + min(count, MAX_BLOCKS_PER_ANSWER) - 1)
+        for height in range(from_height, last + 1):
+            block = self._ledger.certified_block(height).encode()
+            if blocks and size + len(block) > MAX_ANSWER_BYTES:
+                break
+            blocks.append(block)
+            size += len(block)
+        if blocks:
+            self._network.send(peer, encode_message(BlocksMessage(tuple(blocks))), Urgency.BULK)
