@@ -15,8 +15,14 @@
     T level index                              hash tile, up to 256 hashes; the widest version
     I length key index                         empty; `key` (of `length` bytes) finds the record `index`
     V height                                   the validator set that governs from `height` on
+    S state key                                its value at the tip
+    N height depth bits                        a node of the state tree, as `height` wrote it
+    A height                                   the state root since `height`: 32 bytes
+    P path height                              the value that the key of that path had until `height`
+    O height                                   [key of a record that `height` made obsolete, ...]
 
-`height` and `index` are 8 bytes, `chunk` and `position` 4, `level` and `length` 1; all big-endian, so that the
+`height` and `index` are 8 bytes, `chunk` and `position` 4, `level` and `length` 1,
+`depth` 2, `bits` (the first `depth` bits of a path) as many as it takes; all big-endian, so that the
 store's order is theirs. One batch per block writes all of it (docs/formats/storage.md).
 """
 
@@ -41,6 +47,7 @@ _NUMBER: Final = struct.Struct(">Q")
 _CHUNK: Final = struct.Struct(">cQI")
 _TILE: Final = struct.Struct(">cBQ")
 _PLACE: Final = struct.Struct(">QI")
+_NODE: Final = struct.Struct(">cQH")
 
 
 def header(height: int) -> bytes:
@@ -108,3 +115,45 @@ def parse_number(key: bytes) -> int:
     """Return the height or index in the last 8 bytes of a key that ends in one."""
     number: int = _NUMBER.unpack(key[-8:])[0]
     return number
+
+
+STATE_VALUES: Final = b"S"
+STATE_ROOTS: Final = b"A"
+OBSOLETE: Final = b"O"
+
+
+def state_value(key: bytes) -> bytes:
+    """Return the key of a state key's value at the tip."""
+    return STATE_VALUES + key
+
+
+def state_node(height: int, depth: int, bits: int) -> bytes:
+    """Return the key of the node that `height` wrote below the path that begins with these `depth` bits."""
+    prefix = _NODE.pack(b"N", height, depth)
+    return prefix + bits.to_bytes((depth + 7) // 8, "big")
+
+
+def state_root(height: int) -> bytes:
+    """Return the key of the state root that `height` brought about."""
+    return STATE_ROOTS + _NUMBER.pack(height)
+
+
+def past_values(path: bytes) -> bytes:
+    """Return what the entries of all values begin with that the key of `path` had before."""
+    return b"P" + path
+
+
+def past_value(path: bytes, height: int) -> bytes:
+    """Return the key of the value that the key of `path` had until `height`."""
+    return past_values(path) + _NUMBER.pack(height)
+
+
+def obsolete(height: int) -> bytes:
+    """Return the key of the list of records that `height` made obsolete."""
+    return OBSOLETE + _NUMBER.pack(height)
+
+
+def end_of(prefix: bytes) -> bytes:
+    """Return the least key above all that begin with `prefix`, which holds a byte below 0xff."""
+    stem = prefix.rstrip(b"\xff")
+    return stem[:-1] + bytes((stem[-1] + 1,))
