@@ -53,6 +53,7 @@ async def accept_calls(
     factory: Callable[[], asyncio.BaseProtocol],
     context: ssl.SSLContext,
     limits: LinkLimits,
+    on_member: Callable[[asyncio.Transport], None],
     on_refused: Callable[[str, str], None],
 ) -> None:
     """Accept until cancelled.
@@ -62,43 +63,37 @@ async def accept_calls(
         factory: makes what speaks over a connection once its handshake is complete.
         context: demands a member's certificate.
         limits: how many handshakes at once, and how long one may take.
+        on_member: given the transport of a member's connection.
         on_refused: told a caller's address and why it failed.
     """
+    loop = asyncio.get_running_loop()
     slots = asyncio.Semaphore(limits.pending_handshakes)
+
+    async def shake_hands(caller: socket.socket, address: str) -> None:
+        try:
+            transport, _ = await loop.connect_accepted_socket(
+                factory,
+                caller,
+                ssl=context,
+                ssl_handshake_timeout=limits.handshake_ms / 1000,
+                ssl_shutdown_timeout=limits.close_ms / 1000,
+            )
+        except OSError as error:
+            # ssl.SSLError and the timeout are OSErrors too.
+            on_refused(address, str(error) or type(error).__name__)
+        else:
+            on_member(transport)
+        finally:
+            slots.release()
+
     async with asyncio.TaskGroup() as handshakes:
         while True:
             await slots.acquire()
             try:
-                caller, address = await asyncio.get_running_loop().sock_accept(listener)
+                caller, address = await loop.sock_accept(listener)
             except OSError as error:
                 slots.release()
                 on_refused("anyone", f"cannot accept: {error.strerror or error}")
                 await asyncio.sleep(_RETRY_S)
                 continue
-            handshake = handshakes.create_task(
-                _shake_hands(
-                    caller, f"{address[0]}:{address[1]}", factory, context, limits, on_refused
-                )
-            )
-            handshake.add_done_callback(lambda _: slots.release())
-
-
-async def _shake_hands(
-    caller: socket.socket,
-    address: str,
-    factory: Callable[[], asyncio.BaseProtocol],
-    context: ssl.SSLContext,
-    limits: LinkLimits,
-    on_refused: Callable[[str, str], None],
-) -> None:
-    try:
-        await asyncio.get_running_loop().connect_accepted_socket(
-            factory,
-            caller,
-            ssl=context,
-            ssl_handshake_timeout=limits.handshake_ms / 1000,
-            ssl_shutdown_timeout=limits.close_ms / 1000,
-        )
-    except OSError as error:
-        # ssl.SSLError and the timeout are OSErrors too.
-        on_refused(address, str(error) or type(error).__name__)
+            handshakes.create_task(shake_hands(caller, f"{address[0]}:{address[1]}"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
+from weakref import WeakSet
 
 import aiohttp
 from aiohttp import web
@@ -182,6 +183,7 @@ class Peers:
         self._on_link = on_link
         self._clock = clock
         self._logger = logger
+        self._answered: WeakSet[asyncio.BaseTransport] = WeakSet()
         self._strangers = 0
         self._stranger_logged_ms: int | None = None
 
@@ -234,6 +236,7 @@ class Peers:
                         factory=server,
                         context=self._server_context,
                         limits=limits,
+                        on_member=self._expect_request,
                         on_refused=self._note_stranger,
                     )
                 )
@@ -300,8 +303,19 @@ class Peers:
             finally:
                 arrival.finish()
 
+    def _expect_request(self, transport: asyncio.Transport) -> None:
+        """Hang up on a member that completes TLS and then asks for nothing."""
+
+        def hang_up() -> None:
+            if transport not in self._answered:
+                transport.abort()
+
+        asyncio.get_running_loop().call_later(self._limits.handshake_ms / 1000, hang_up)
+
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Hand a member's connection to the task that keeps its link, and wait until it is done with it."""
+        if request.transport is not None:
+            self._answered.add(request.transport)
         member = self._by_certificate.get(certificate_behind(request.transport) or b"")
         if member is None or request.path != PATH:
             return web.Response(status=403)

@@ -384,6 +384,27 @@ async def test_links_come_back_when_a_node_restarts():
             assert await ash.receive(1) == [("birch", b"back")]
 
 
+async def test_a_lost_connection_is_noticed_and_an_unasked_pong_is_not():
+    listeners, ports = ports_of(("ash", "birch"))
+    listeners["ash"].close()
+    birch = TestNode("birch", listeners["birch"], ports)
+    async with running(birch), dialled_by_hand("ash", ports["birch"]) as by_hand:
+        await by_hand.send_bytes(hello("ash", "birch"))
+        assert await birch.next_link() == ("ash", True)
+        await by_hand.pong(bytes(8))
+        await by_hand.ping(b"1")
+        await by_hand.ping(b"2")
+        await by_hand.send_bytes(join_frame([b"still here"]))
+        assert await birch.receive(1) == [("ash", b"still here")]
+        answers = [await by_hand.receive() for _ in range(3)]
+        assert (aiohttp.WSMsgType.PONG, b"2") in [(a.type, a.data) for a in answers]
+        assert birch.stats_of("ash").rtt_ms is None
+        by_hand._response.connection.transport.abort()
+        assert await birch.next_link() == ("ash", False)
+        assert birch.stats_of("ash").why_down == "the connection was lost"
+        assert birch.stats_of("ash").faults == 0
+
+
 async def test_a_peer_that_is_down_is_one_log_line(caplog):
     listeners, ports = ports_of(("ash", "birch"))
     listeners["birch"].close()

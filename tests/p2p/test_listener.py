@@ -43,6 +43,7 @@ async def test_a_failing_accept_is_reported_and_tried_again():
             factory=asyncio.Protocol,
             context=server,
             limits=LinkLimits(),
+            on_member=lambda _: pytest.fail("nobody called"),
             on_refused=lambda address, why: refusals.append((address, why)),
         )
     )
