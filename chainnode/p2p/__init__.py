@@ -8,6 +8,7 @@
     wire     one WebSocket and its transport, whoever dialled
     link     one live connection: reads, writes, notices that it is dead
     listener TLS handshakes with whoever calls, a few at a time
+    member   what we know of one peer
     peers    the manager: dials, accepts, reconnects, sends
 
 A message may be lost: when a queue overflows, and whenever a link goes down. Whoever needs it sends it again.

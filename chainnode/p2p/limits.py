@@ -61,7 +61,7 @@ class LinkLimits:
     """Callers who are not yet known to be members, at once; further ones wait in the kernel's queue."""
 
     redial_least_ms: int = 100
-    redial_most_ms: int = 5_000
+    redial_most_ms: int = 2_000
     """The pause before dialling again doubles from the one to the other."""
 
     stable_ms: int = 10_000

@@ -7,7 +7,6 @@ dead. Who dials out of turn is refused, so two connections of one pair never com
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 from weakref import WeakSet
 
@@ -18,9 +17,9 @@ from chainnode.model.errors import PeerFault
 from chainnode.model.limits import MAX_MESSAGE_BYTES
 from chainnode.p2p.hello import PROTOCOL_VERSION, Hello
 from chainnode.p2p.limits import LinkLimits, redial_pause_ms
-from chainnode.p2p.link import Link, Traffic, greet
+from chainnode.p2p.link import Link, greet
 from chainnode.p2p.listener import accept_calls
-from chainnode.p2p.outbox import Outbox, QueueStats
+from chainnode.p2p.member import Arrival, Member
 from chainnode.p2p.wire import (
     MAX_SOCKET_MESSAGE_BYTES,
     PATH,
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
 
     from chainnode.clock import Clock
     from chainnode.p2p.link import OnFrame
+    from chainnode.p2p.member import PeerAddress, PeerStats
     from chainnode.p2p.outbox import Priority
 
 OnLink: TypeAlias = "Callable[[str, bool], None]"
@@ -45,91 +45,6 @@ OnLink: TypeAlias = "Callable[[str, bool], None]"
 
 _STRANGER_LOG_MS: Final = 1_000
 """One line per second about callers who are no members; the others are only counted."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PeerAddress:
-    """Another validator and how to reach and recognise it."""
-
-    name: str
-    address: str
-    """`host:port` or `[IPv6]:port`."""
-
-    certificate: bytes
-    """X.509 in DER; exactly this one is accepted."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PeerStats:
-    """What an operator may want to know of one peer. Counts are since the node started."""
-
-    name: str
-    connected_since_ms: int | None
-    """Wall clock, milliseconds UTC; None without a link."""
-
-    last_heard_ms: int | None
-    """Wall clock, milliseconds UTC; None if never."""
-
-    rtt_ms: int | None
-    links: int
-    """How often a link came up."""
-
-    faults: int
-    """How often the peer broke the protocol."""
-
-    why_down: str
-    """Why there is no link, or why there was none last; empty if there was always one."""
-
-    bytes_in: int
-    bytes_out: int
-    frames_in: int
-    frames_out: int
-    messages_in: int
-    paused_ms: int
-    """How long we read nothing because the peer sent too much."""
-
-    queues: tuple[QueueStats, ...]
-    """One per priority, most urgent first."""
-
-
-@dataclass(slots=True)
-class _Arrival:
-    wire: Wire
-    done: asyncio.Future[None]
-
-    def finish(self) -> None:
-        if not self.done.done():
-            self.done.set_result(None)
-
-
-class _Member:
-    """What we know of one peer, across its links."""
-
-    def __init__(self, peer: PeerAddress, limits: LinkLimits, *, we_dial: bool) -> None:
-        self.peer = peer
-        self.we_dial = we_dial
-        self.outbox = Outbox(limits.queues)
-        self.traffic = Traffic()
-        self.arrivals: asyncio.Queue[_Arrival] = asyncio.Queue(maxsize=1)
-        self.wire: Wire | None = None
-        self.link: Link | None = None
-        self.links = 0
-        self.faults = 0
-        self.last_heard_ms: int | None = None
-        self.shunned_until_ms = 0
-        self.why_down = ""
-        self.logged_why = ""
-        """The last trouble that was logged since the link was up."""
-
-    def offer(self, arrival: _Arrival) -> None:
-        """Let the newest connection be the next one, in place of whatever there is."""
-        if self.wire is not None:
-            self.wire.cut("replaced by a newer connection")
-        if self.arrivals.full():
-            displaced = self.arrivals.get_nowait()
-            displaced.wire.cut("replaced by a newer connection")
-            displaced.finish()
-        self.arrivals.put_nowait(arrival)
 
 
 class Peers:
@@ -174,7 +89,7 @@ class Peers:
         self._genesis_hash = genesis_hash
         self._listener = listener
         self._members = {
-            peer.name: _Member(peer, self._limits, we_dial=name < peer.name) for peer in peers
+            peer.name: Member(peer, self._limits, we_dial=name < peer.name) for peer in peers
         }
         self._by_certificate = {m.peer.certificate: m for m in self._members.values()}
         self._server_context = server_context
@@ -191,6 +106,9 @@ class Peers:
         """Queue a message of 1 to MAX_MESSAGE_BYTES bytes for `peer`; never waits.
 
         It may be lost: without a link it is dropped at once, and a full queue drops its oldest messages.
+
+        Raises:
+            ValueError, KeyError: no such size, no such peer; a bug of the caller.
         """
         _check_message(message)
         self._queue(self._members[peer], message, priority)
@@ -203,7 +121,7 @@ class Peers:
 
     def stats(self) -> tuple[PeerStats, ...]:
         """What is known of each peer, in the order of construction."""
-        return tuple(_stats(member) for member in self._members.values())
+        return tuple(member.stats() for member in self._members.values())
 
     @property
     def strangers(self) -> int:
@@ -251,13 +169,13 @@ class Peers:
             self._listener.close()
             await server.shutdown(limits.close_ms / 1000)
 
-    def _queue(self, member: _Member, message: bytes, priority: Priority) -> None:
+    def _queue(self, member: Member, message: bytes, priority: Priority) -> None:
         if member.link is None:
             member.outbox.miss(priority)
         else:
             member.link.send(message, priority)
 
-    async def _keep_dialling(self, session: aiohttp.ClientSession, member: _Member) -> None:
+    async def _keep_dialling(self, session: aiohttp.ClientSession, member: Member) -> None:
         limits, clock = self._limits, self._clock
         pair = f"{self._name} {member.peer.name}"
         attempt = 0
@@ -271,7 +189,7 @@ class Peers:
             pause_ms = max(redial_pause_ms(limits, attempt, pair), member.shunned_until_ms - now_ms)
             await asyncio.sleep(pause_ms / 1000)
 
-    async def _dial(self, session: aiohttp.ClientSession, member: _Member) -> Wire | None:
+    async def _dial(self, session: aiohttp.ClientSession, member: Member) -> Wire | None:
         """Return a connection with the very peer, or None after noting why there is none."""
         try:
             async with asyncio.timeout(self._limits.handshake_ms / 1000):
@@ -295,7 +213,7 @@ class Peers:
             return None
         return wire
 
-    async def _keep_accepting(self, member: _Member) -> None:
+    async def _keep_accepting(self, member: Member) -> None:
         while True:
             arrival = await member.arrivals.get()
             try:
@@ -338,12 +256,12 @@ class Peers:
             reason = f"not yet: {member.why_down}"
             await wire.close(aiohttp.WSCloseCode.TRY_AGAIN_LATER, reason, self._limits)
         else:
-            arrival = _Arrival(wire, asyncio.get_running_loop().create_future())
+            arrival = Arrival(wire, asyncio.get_running_loop().create_future())
             member.offer(arrival)
             await arrival.done
         return answered
 
-    async def _serve(self, member: _Member, wire: Wire) -> None:
+    async def _serve(self, member: Member, wire: Wire) -> None:
         """Run one connection from hello to goodbye."""
         code, reason = aiohttp.WSCloseCode.GOING_AWAY, "the node stops"
         member.wire = wire
@@ -366,7 +284,7 @@ class Peers:
             member.wire = None
             await wire.close(code, reason, self._limits)
 
-    async def _run_link(self, member: _Member, wire: Wire) -> None:
+    async def _run_link(self, member: Member, wire: Wire) -> None:
         name = member.peer.name
         link = Link(
             wire,
@@ -390,7 +308,7 @@ class Peers:
             member.outbox.clear()
             self._on_link(name, False)  # noqa: FBT003
 
-    def _hello(self, member: _Member) -> Hello:
+    def _hello(self, member: Member) -> Hello:
         return Hello(
             version=PROTOCOL_VERSION,
             chain_id=self._chain_id,
@@ -400,7 +318,7 @@ class Peers:
             dialled=member.we_dial,
         )
 
-    def _note_trouble(self, member: _Member, why: str) -> None:
+    def _note_trouble(self, member: Member, why: str) -> None:
         """Log what keeps a peer away, once: a peer that is down for a day is one line, not thousands."""
         member.why_down = why
         if why != member.logged_why:
@@ -423,23 +341,3 @@ class Peers:
 def _check_message(message: bytes) -> None:
     if not 0 < len(message) <= MAX_MESSAGE_BYTES:
         raise ValueError(f"a message of {len(message)} bytes; expected 1 to {MAX_MESSAGE_BYTES}")
-
-
-def _stats(member: _Member) -> PeerStats:
-    link, traffic = member.link, member.traffic
-    return PeerStats(
-        name=member.peer.name,
-        connected_since_ms=None if link is None else link.since_ms,
-        last_heard_ms=member.last_heard_ms if link is None else link.last_heard_ms,
-        rtt_ms=None if link is None else link.rtt_ms,
-        links=member.links,
-        faults=member.faults,
-        why_down=member.why_down,
-        bytes_in=traffic.bytes_in,
-        bytes_out=traffic.bytes_out,
-        frames_in=traffic.frames_in,
-        frames_out=traffic.frames_out,
-        messages_in=traffic.messages_in,
-        paused_ms=traffic.paused_ms,
-        queues=member.outbox.stats(),
-    )

@@ -13,8 +13,8 @@ from chainnode.model.limits import MAX_MESSAGE_BYTES
 from chainnode.p2p.budget import Rate
 from chainnode.p2p.frame import join_frame
 from chainnode.p2p.limits import LinkLimits
+from chainnode.p2p.member import Arrival, Member, PeerAddress
 from chainnode.p2p.outbox import Priority, QueueBound
-from chainnode.p2p.peers import PeerAddress, _Arrival, _Member
 from tests.support.peers import (
     NAMES,
     PATIENCE_S,
@@ -292,10 +292,10 @@ async def test_of_connections_that_arrive_at_once_the_newest_is_served():
     cuts = []
     old, newer, newest = FakeWire(), FakeWire(), FakeWire()
     address = PeerAddress(name="ash", address="127.0.0.1:1", certificate=b"")
-    member = _Member(address, LinkLimits(), we_dial=False)
+    member = Member(address, LinkLimits(), we_dial=False)
     member.wire = old
     arrivals = [
-        _Arrival(wire, asyncio.get_running_loop().create_future()) for wire in (newer, newest)
+        Arrival(wire, asyncio.get_running_loop().create_future()) for wire in (newer, newest)
     ]
     for arrival in arrivals:
         member.offer(arrival)

@@ -18,7 +18,8 @@ from chainnode.keystore.tls import TlsFiles, client_context, create_tls_identity
 from chainnode.p2p.hello import PROTOCOL_VERSION, Hello
 from chainnode.p2p.limits import LinkLimits
 from chainnode.p2p.listener import listen_on
-from chainnode.p2p.peers import PeerAddress, Peers
+from chainnode.p2p.member import PeerAddress
+from chainnode.p2p.peers import Peers
 from chainnode.p2p.wire import PATH
 
 if TYPE_CHECKING:
