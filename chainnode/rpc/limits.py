@@ -1,0 +1,44 @@
+"""Bounds of the RPC listener and its client: name, unit, reason, and what happens when one is hit."""
+
+from __future__ import annotations
+
+from typing import Final
+
+MAX_BODY_BYTES: Final = 2 * 1024 * 1024
+"""A request's body or WebSocket message: seven largest transactions in base64. More is refused unread."""
+
+MAX_BATCH: Final = 100
+"""Requests in one batch. More is refused as a whole."""
+
+MAX_JSON_DEPTH: Final = 16
+"""Arrays and objects within one another; the deepest request nests 6. Deeper text is no request."""
+
+MAX_ID_BYTES: Final = 256
+"""Length of a request's `id` if it is a string; it is echoed."""
+
+MAX_CONCURRENT_REQUESTS: Final = 2_000
+"""HTTP requests that are being answered at once; each may hold a body. Beyond it: HTTP 429."""
+
+MAX_STREAMS: Final = 500
+"""WebSocket connections at once. Beyond it: HTTP 429."""
+
+MAX_PENDING_PER_STREAM: Final = 10_000
+"""Requests of one WebSocket that wait for their answer. Beyond it they are refused as overloaded."""
+
+MAX_OUTBOX_BYTES: Final = 16 * 1024 * 1024
+"""What one WebSocket client may leave unread. Beyond it the connection is closed with `TOO_SLOW`."""
+
+MAX_SUBSCRIPTIONS: Final = 16
+"""Subscriptions of one WebSocket."""
+
+TOO_SLOW: Final = 4008
+"""WebSocket close code: you were too slow. What was not delivered is lost; connect again and read on."""
+
+STOPPING: Final = 1001
+"""WebSocket close code: the node is stopping ("going away", RFC 6455 section 7.4.1)."""
+
+RETRY_AFTER_MS: Final = 500
+"""What an overloaded listener asks a client to wait."""
+
+MAX_RESPONSE_BYTES: Final = 64 * 1024 * 1024
+"""What the client reads of one answer: a largest block in base64 with its receipts."""

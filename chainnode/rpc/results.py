@@ -1,0 +1,262 @@
+"""What each method answers, declared once: the server fills it, openrpc.json describes it, the client checks it.
+
+Digests and ids are lower-case hex without prefix; other bytes are base64; times are integer milliseconds UTC
+ending in `_ms`. Every field is always there; what does not apply is null.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias, TypedDict, Union
+
+Json: TypeAlias = Union[bool, int, float, str, "list[Json]", "dict[str, Json]", None]
+"""Whatever JSON can say. Parameters and results hold no floats."""
+
+TransactionStatus: TypeAlias = Literal["unknown", "pending", "committed", "failed", "expired"]
+
+
+class PeerResult(TypedDict):
+    """What is known of another validator."""
+
+    name: str
+    connected: bool
+    last_heard_ms: int
+    tip_height: int
+    view: int
+    clock_offset_ms: int | None
+    round_trip_ms: int | None
+
+
+class StatusResult(TypedDict):
+    """`chain_status`: the chain, where consensus stands, and for whom it waits."""
+
+    chain_id: str
+    genesis_hash: str
+    suite: str
+    rules_version: int
+    software_version: str
+    validator: str
+    validators: list[str]
+    quorum: int
+    tip_height: int
+    tip_hash: str
+    tip_time_ms: int
+    log_size: int
+    log_root: str
+    state_root: str
+    open_height: int
+    view: int
+    step: str
+    awaited: list[str]
+    waiting_since_ms: int
+    view_changes: int
+    cosigned_height: int
+    is_syncing: bool
+    is_ready: bool
+    not_ready_reason: str | None
+    pool_count: int
+    pool_bytes: int
+    unverified: int
+    disk_bytes: int
+    now_ms: int
+    uptime_ms: int
+    peers: list[PeerResult]
+
+
+class HeaderResult(TypedDict):
+    """`chain_header`: a decided block's header with its certificate."""
+
+    height: int
+    block_hash: str
+    rules_version: int
+    chain_id: str
+    parent_hash: str
+    time_ms: int
+    not_before_ms: int
+    not_after_ms: int
+    first_view: int
+    params_hash: str
+    proposer: str
+    parent_certificate_hash: str
+    tx_root: str
+    tx_count: int
+    receipts_root: str
+    log_size: int
+    log_root: str
+    state_root: str
+    validators_hash: str
+    next_validators_hash: str
+    header: str
+    """The header's canonical bytes, base64."""
+    certificate: str
+    """The certificate's canonical bytes, base64."""
+
+
+class ReceiptResult(TypedDict):
+    """The outcome of a transaction, as its block commits to it."""
+
+    tx_id: str
+    succeeded: bool
+    code: str
+    message: str
+    first_record: int
+    record_count: int
+
+
+class BlockResult(TypedDict):
+    """`chain_block`: a header and what became of each transaction, in order."""
+
+    header: HeaderResult
+    receipts: list[ReceiptResult]
+    transactions: list[str] | None
+    """The transactions' canonical bytes, base64; null unless a member asked for them."""
+
+
+class ValidatorResult(TypedDict):
+    """One member of a validator set; keys in base64."""
+
+    name: str
+    consensus_key: str
+    cosigner_key: str
+    log_key: str
+    tls_key: str
+
+
+class ValidatorsResult(TypedDict):
+    """`chain_validators`: the set that governs a height, and where sets began."""
+
+    height: int
+    validators_hash: str
+    quorum: int
+    validators: list[ValidatorResult]
+    encoded: str
+    """The set's canonical bytes, base64."""
+    change_heights: list[int]
+    """Heights from which another set governed than at the height before, up to `height`, rising; 1 is not one."""
+
+
+class AcceptedResult(TypedDict):
+    """`tx_submit`: the node took the transaction; it may still fail or expire."""
+
+    tx_id: str
+    status: Literal["pending"]
+    last_valid_height: int
+
+
+class TransactionResult(TypedDict):
+    """`tx_get` and `tx_submit_and_wait`: what became of a transaction. `committed` is a promise."""
+
+    tx_id: str
+    status: TransactionStatus
+    height: int | None
+    position: int | None
+    time_ms: int | None
+    """Time of its block."""
+    receipt: ReceiptResult | None
+
+
+class KeyResult(TypedDict):
+    """A public key of an account; 0 stands for no end and for not revoked."""
+
+    public_key: str
+    purpose: str
+    not_before_ms: int
+    not_after_ms: int
+    revoked_ms: int
+
+
+class AccountResult(TypedDict):
+    """`account_get`: an account as of the tip."""
+
+    name: str
+    organisation: str
+    organisation_title: str
+    roles: list[str]
+    suspended: bool
+    keys: list[KeyResult]
+
+
+class NotaryRecordResult(TypedDict):
+    """A registration of the digest that was looked up."""
+
+    index: int
+    leaf: str
+    """The leaf's bytes, base64."""
+    opening: str
+    """Canonical bytes of `[salt, digests]`, base64; with the leaf they make a proof's `extra`."""
+    height: int
+    time_ms: int
+    account: str
+    tx_id: str
+    call: int
+    item: int
+    title: str | None
+    metadata_hash: str | None
+    is_public: bool
+
+
+class LookupResult(TypedDict):
+    """`notary_lookup`: registrations in log order."""
+
+    records: list[NotaryRecordResult]
+    next_after: int | None
+    """Pass it as `after` to go on; null at the end."""
+    as_member: bool
+    """Whether blinded registrations were looked at too."""
+
+
+class ProofResult(TypedDict):
+    """`log_proof`: a `.tlog-proof` that lacks only its `extra` line, which the asker adds."""
+
+    index: int
+    height: int
+    leaf: str
+    """The leaf's bytes, base64."""
+    proof: str
+    """Text of the proof."""
+
+
+class CheckpointResult(TypedDict):
+    """`log_checkpoint`: the newest checkpoint with a quorum of cosignatures."""
+
+    height: int
+    size: int
+    root: str
+    checkpoint: str
+    """Text of the signed note, as `GET /checkpoint` serves it."""
+
+
+class ConsistencyResult(TypedDict):
+    """`log_consistency`: that the tree of `new` leaves extends the tree of `old`. RFC 9162 section 2.1.4."""
+
+    old: int
+    new: int
+    hashes: list[str]
+
+
+class StateResult(TypedDict):
+    """`state_get`: a value of the state, or that there is none, with proof if asked."""
+
+    key: str
+    value: str | None
+    height: int
+    state_root: str
+    proof: str | None
+
+
+class QueryResult(TypedDict):
+    """`contract_query`: what the contract's query found, and as of which height."""
+
+    height: int
+    result: Json
+
+
+class SubscribedResult(TypedDict):
+    """`subscribe`: the number that its notifications carry."""
+
+    subscription: int
+
+
+class UnsubscribedResult(TypedDict):
+    """`unsubscribe`: whether there was such a subscription."""
+
+    removed: bool
