@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from chainnode.model import codec
 from chainnode.model.calls import parse_key_offer
-from chainnode.model.errors import DecodeError
-from chainnode.model.ids import check_account_name, organisation_of
-from chainnode.model.limits import MAX_ACCOUNT_NAME_BYTES, MAX_NAME_BYTES
+from chainnode.model.ids import organisation_of
 from chainnode.model.roles import Role
 from contracts.api import ContractError
+from contracts.identity.arguments import parse_account_name, parse_role, parse_roles
 from contracts.identity.authority import check_manages
 from contracts.identity.directory import Directory
 from contracts.identity.keys import enter_key
@@ -21,8 +19,6 @@ from contracts.identity.records import MAX_LIVE_KEYS, AccountRecord
 if TYPE_CHECKING:
     from chainnode.model.codec import Value
     from contracts.api import Context
-
-_ROLES: Final = tuple(Role)
 
 
 def register_account(context: Context, args: tuple[Value, ...]) -> None:
@@ -35,7 +31,7 @@ def register_account(context: Context, args: tuple[Value, ...]) -> None:
     """
     name_value, roles_value, keys_value = codec.array(args, "args", arity=3)
     name = parse_account_name(name_value)
-    roles = _parse_roles(roles_value)
+    roles = parse_roles(roles_value)
     check_manages(context, name, roles)
     directory = Directory(context)
     if not directory.has_organisation(organisation_of(name)):
@@ -70,7 +66,7 @@ def grant_role(context: Context, args: tuple[Value, ...]) -> None:
         DecodeError: an argument has another shape, `bad_name`.
     """
     name_value, role_value = codec.array(args, "args", arity=2)
-    name, role = parse_account_name(name_value), _parse_role(role_value)
+    name, role = parse_account_name(name_value), parse_role(role_value)
     directory = Directory(context)
     account = directory.account(name)
     check_manages(context, name, (*account.roles, role))
@@ -89,7 +85,7 @@ def revoke_role(context: Context, args: tuple[Value, ...]) -> None:
         DecodeError: an argument has another shape, `bad_name`.
     """
     name_value, role_value = codec.array(args, "args", arity=2)
-    name, role = parse_account_name(name_value), _parse_role(role_value)
+    name, role = parse_account_name(name_value), parse_role(role_value)
     directory = Directory(context)
     account = directory.account(name)
     check_manages(context, name, (*account.roles, role))
@@ -140,28 +136,3 @@ def resume_account(context: Context, args: tuple[Value, ...]) -> None:
         raise ContractError(f"{name} is not suspended", code="not_suspended")
     directory.put_account(name, replace(account, suspended=False))
     directory.record("account-resumed", name)
-
-
-def parse_account_name(value: Value) -> str:
-    """Read an account's name. Raises DecodeError, with `bad_name` for a string that cannot be one."""
-    name = codec.text(value, "account", most_bytes=MAX_ACCOUNT_NAME_BYTES)
-    check_account_name(name)
-    return name
-
-
-def _parse_roles(value: Value) -> tuple[str, ...]:
-    roles = tuple(_parse_role(role) for role in codec.array_up_to(value, "roles", most=len(_ROLES)))
-    if any(before >= after for before, after in pairwise(roles)):
-        raise DecodeError("roles: expected in rising order, each once", field="roles")
-    return roles
-
-
-def _parse_role(value: Value) -> str:
-    role = codec.text(value, "role", most_bytes=MAX_NAME_BYTES)
-    if role not in _ROLES:
-        raise ContractError(
-            f"role: found {role!r}; known are {', '.join(_ROLES)}",
-            code="unknown_role",
-            field="role",
-        )
-    return role

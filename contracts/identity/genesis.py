@@ -9,6 +9,7 @@ from chainnode.model.keys import KeyPurpose
 from chainnode.model.roles import Role
 from contracts.identity.records import (
     ADMINS_KEY,
+    KNOWN_ROLES,
     MAX_ADMINS,
     PREFIX,
     AccountRecord,
@@ -66,9 +67,9 @@ def _endless(owner: str, purpose: KeyPurpose) -> bytes:
 
 def _check_roles(account: GenesisAccount) -> None:
     for role in account.roles:
-        if role not in tuple(Role):
+        if role not in KNOWN_ROLES:
             raise Refused(
-                f"account {account.name}: unknown role {role!r}; known are {', '.join(Role)}",
+                f"account {account.name}: unknown role {role!r}; known are {', '.join(KNOWN_ROLES)}",
                 code="unknown_role",
                 field="accounts",
             )

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 from chainnode.model import codec
 from chainnode.model.calls import KeyOffer, parse_key_offer, possession_message
-from chainnode.model.ids import check_account_name
 from chainnode.model.keys import KeyPurpose
-from chainnode.model.limits import MAX_ACCOUNT_NAME_BYTES, MAX_NAME_BYTES
+from chainnode.model.limits import MAX_NAME_BYTES
 from chainnode.model.roles import Role
 from contracts.api import ContractError
+from contracts.identity.arguments import parse_account_name
 from contracts.identity.authority import check_manages_keys
 from contracts.identity.directory import Directory
 from contracts.identity.records import MAX_LIVE_KEYS, AccountRecord, KeyRecord
@@ -42,8 +42,7 @@ def add_key(context: Context, args: tuple[Value, ...]) -> None:
         DecodeError: an argument has another shape, `bad_name`.
     """
     name_value, key_value = codec.array(args, "args", arity=2)
-    name = codec.text(name_value, "account", most_bytes=MAX_ACCOUNT_NAME_BYTES)
-    check_account_name(name)
+    name = parse_account_name(name_value)
     offer = parse_key_offer(key_value)
     directory = Directory(context)
     account = directory.account(name)

@@ -21,6 +21,7 @@ from chainnode.model import codec
 from chainnode.model.errors import DecodeError, InvariantViolation
 from chainnode.model.keys import KeyPurpose
 from chainnode.model.limits import MAX_ACCOUNT_NAME_BYTES, MAX_NAME_BYTES, MAX_TITLE_BYTES
+from chainnode.model.roles import Role
 
 VERSION: Final = 1
 
@@ -28,6 +29,9 @@ PREFIX: Final = b"identity/"
 """Where the contract's state lies in the whole state."""
 
 ADMINS_KEY: Final = b"admins"
+
+KNOWN_ROLES: Final = (Role.ADMIN, Role.NOTARY, Role.ORG_ADMIN)
+"""Roles that version 1 grants. Spelled out, so that a role added for a later version changes no old block."""
 
 MAX_LIVE_KEYS: Final = 16
 """Keys of an account that have not ended; the same as genesis allows. Bounds the account's record."""
@@ -37,7 +41,7 @@ MAX_ADMINS: Final = 100
 
 _MAX_RECORD_BYTES: Final = 32_768
 _MEMORISED: Final = 8_192
-"""Decoded records kept, of each kind; about 4 MiB when full."""
+"""Decoded records kept, of each kind; a few MiB when full."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
