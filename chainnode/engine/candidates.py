@@ -130,9 +130,10 @@ class Candidates:
                 self._finish(
                     outline,
                     InvalidBlock(
-                        "a transaction's signature does not hold",
-                        code="bad_signature",
-                        field="transactions",
+                        "bad_signature",
+                        "transactions",
+                        found="a signature that does not hold",
+                        expected="valid signatures",
                     ),
                 )
                 continue

@@ -18,6 +18,7 @@ from chainnode.engine.messages import (
     encode_message,
 )
 from chainnode.engine.ports import Urgency
+from chainnode.ledger.checks import check_transaction_root
 from chainnode.model.block import Outline, decode_certified_block
 from chainnode.model.certificate import decode_certificate, verify_certificate
 from chainnode.model.errors import ChainError, InvariantViolation, PeerFault
@@ -166,7 +167,6 @@ class Sync:
             try:
                 certificate = self._certificate_of(block)
                 outline, transactions = self._open(block)
-                self._ledger.check_header(outline)
             except ChainError as error:
                 self._queue.clear()
                 self._exclude(peer)
@@ -207,6 +207,7 @@ class Sync:
             parent_certificate=block.parent_certificate,
             tx_hashes=tuple(t.hash for t in transactions),
         )
+        check_transaction_root(outline, self._genesis.suite)
         return outline, transactions
 
     # -- serving -----------------------------------------------------------------------------------------------

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from chainnode.ledger import checks
 from chainnode.ledger.block_store import BlockStore
+from chainnode.ledger.candidate_store import CandidateStore
+from chainnode.ledger.errors import InvalidBlock
 from chainnode.ledger.execution import Base, Executed
 from chainnode.ledger.guarded_store import GuardedStore
 from chainnode.ledger.log_store import LogStore
@@ -61,6 +63,7 @@ class Ledger:
         self.state: Final = StateStore(self._store, genesis.suite)
         self._blocks = BlockStore(self._store, genesis.domain)
         self._log = LogStore(self._store, genesis.suite)
+        self._candidates = CandidateStore(self._store, genesis.domain)
         self._validators = ValidatorHistory(self._store, genesis.suite)
         opened = open_chain(
             self._store, genesis, blocks=self._blocks, log=self._log, state=self.state
@@ -242,11 +245,13 @@ class Ledger:
             state_from=state_from,
         )
         batch.put(keys.TIP, record.encode())
+        self._candidates.forget(batch)
         self._store.write(batch, sync=True)
         # A crash before this line leaves the block as a whole or nothing of it, and a restart is level with its
         # tip record either way. After it the block is there for good: what follows is memory alone.
         if results.new_validators is not None:
             self._validators.add(header.height + DELAY, results.new_validators)
+        self._candidates.forgotten()
         self._tip = tip
         self._frontier = results.log.growth.frontier
         self._state_from = state_from
@@ -441,6 +446,29 @@ class Ledger:
                 code="unknown_record",
                 field=field,
             )
+
+    # -- blocks voted for ----------------------------------------------------------------------------------
+
+    def keep_candidate(self, executed: Executed) -> None:
+        """Write an executed block that is about to be voted for, synced, until its height is decided."""
+        self._candidates.keep(executed)
+
+    def recover_candidates(self) -> tuple[Executed, ...]:
+        """Return the blocks that were voted for before a restart, executed again on the tip.
+
+        Raises:
+            InvariantViolation: one of them does not give the results that this node voted for.
+        """
+        recovered: list[Executed] = []
+        for outline, transactions in self._candidates.read():
+            try:
+                recovered.append(self.execute(outline, transactions))
+            except InvalidBlock as error:
+                raise InvariantViolation(
+                    f"block {outline.block_hash.hex()}, for which this node voted, is not valid when "
+                    f"executed again: {error.message}"
+                ) from error
+        return tuple(recovered)
 
     # -- kept for the engine -------------------------------------------------------------------------------
 

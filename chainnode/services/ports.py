@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chainnode.ledger.ledger import Executed
+    from chainnode.ledger.execution import Executed
     from chainnode.model.certificate import Certificate
     from chainnode.model.cosigned import CosignedCheckpoint
     from chainnode.model.errors import ChainError

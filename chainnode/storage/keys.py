@@ -8,6 +8,7 @@
     H height                                   header
     C height                                   certificate: of a height below the tip the one that the next block
                                                names, of the tip the one that this node decided by
+    K block_hash                               a block above the tip for which this node voted: [outline, [envelope, ...]]
     B height chunk                             [envelope, ...], 64 transactions of the block
     R height chunk                             [receipt, ...], 64 transactions of the block
     X tx_id                                    height, position
@@ -48,6 +49,14 @@ _CHUNK: Final = struct.Struct(">cQI")
 _TILE: Final = struct.Struct(">cBQ")
 _PLACE: Final = struct.Struct(">QI")
 _NODE: Final = struct.Struct(">cQH")
+
+
+CANDIDATES: Final = b"K"
+
+
+def candidate(block_hash: bytes) -> bytes:
+    """Return the key of a block that was voted for and is not decided yet."""
+    return CANDIDATES + block_hash
 
 
 def header(height: int) -> bytes:

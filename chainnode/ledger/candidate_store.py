@@ -1,0 +1,85 @@
+"""Candidates at rest: blocks above the tip for which this node has voted, kept until their height is decided.
+
+    candidate = [outline (bin), [envelope, ...]]
+
+After a crash of everybody, a block that some validator may be locked on can still be had from those that voted for it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from chainnode.ledger.stored import present, stored
+from chainnode.model import codec
+from chainnode.model.block import MAX_CERTIFIED_BLOCK_BYTES, MAX_OUTLINE_BYTES, decode_outline
+from chainnode.model.limits import MAX_BLOCK_TRANSACTIONS, MAX_TRANSACTION_BYTES
+from chainnode.model.transaction import decode_transaction
+from chainnode.storage import keys
+from chainnode.storage.kv import WriteBatch
+
+if TYPE_CHECKING:
+    from chainnode.ledger.execution import Executed
+    from chainnode.model.block import Outline
+    from chainnode.model.domain import Domain
+    from chainnode.model.transaction import Transaction
+    from chainnode.storage.kv import KeyValueStore
+
+MAX_CANDIDATES: Final = 64
+"""Blocks voted for at one height; one per view in which this node voted for another one."""
+
+
+class CandidateStore:
+    """Blocks that were voted for and not yet decided."""
+
+    __slots__ = ("_digests", "_domain", "_store")
+
+    def __init__(self, store: KeyValueStore, domain: Domain) -> None:
+        self._store = store
+        self._domain = domain
+        entries = store.scan(keys.CANDIDATES, keys.end_of(keys.CANDIDATES), limit=MAX_CANDIDATES)
+        self._digests = {key[len(keys.CANDIDATES) :] for key, _ in entries}
+
+    def keep(self, executed: Executed) -> None:
+        """Write a block that is about to be voted for, synced; once."""
+        digest = executed.outline.block_hash
+        if digest in self._digests:
+            return
+        envelopes = tuple(t.envelope for t in executed.transactions)
+        batch = WriteBatch()
+        batch.put(keys.candidate(digest), codec.encode((executed.outline.encode(), envelopes)))
+        self._store.write(batch, sync=True)
+        # From here on a restart can serve the block, whether or not the vote for it was cast.
+        self._digests.add(digest)
+
+    def read(self) -> tuple[tuple[Outline, tuple[Transaction, ...]], ...]:
+        """Return the blocks that were kept, in the order of their hashes."""
+        return tuple(self._read(digest) for digest in sorted(self._digests))
+
+    def forget(self, batch: WriteBatch) -> None:
+        """Stage the deletion of all of them: their height is decided."""
+        for digest in sorted(self._digests):
+            batch.delete(keys.candidate(digest))
+
+    def forgotten(self) -> None:
+        """Note that the deletion is written."""
+        self._digests.clear()
+
+    def _read(self, digest: bytes) -> tuple[Outline, tuple[Transaction, ...]]:
+        what = f"candidate {digest.hex()}"
+        value = present(self._store.get(keys.candidate(digest)), what)
+        with stored(what):
+            outline, envelopes = codec.decode_array(
+                value,
+                max_bytes=MAX_CERTIFIED_BLOCK_BYTES + MAX_OUTLINE_BYTES,
+                arity=2,
+                what="candidate",
+            )
+            return (
+                decode_outline(self._domain, codec.binary(outline, "outline")),
+                tuple(
+                    decode_transaction(
+                        self._domain, codec.binary(e, "envelope", most=MAX_TRANSACTION_BYTES)
+                    )
+                    for e in codec.array_up_to(envelopes, "envelopes", most=MAX_BLOCK_TRANSACTIONS)
+                ),
+            )
