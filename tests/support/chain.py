@@ -150,13 +150,13 @@ class Chain:
         sender: str = CLERK,
         nonce: str = "",
         last_valid_height: int = 1_000,
-        chain_id: str = CHAIN_ID,
+        chain_id: str | None = None,
         key: KeyPair | None = None,
     ) -> Transaction:
         """Return a signed transaction; `nonce` is a label that tells equal calls apart."""
         signer = self.accounts[sender] if key is None else key
         body = Body(
-            chain_id=chain_id,
+            chain_id=self.genesis.chain_id if chain_id is None else chain_id,
             sender=sender,
             nonce=random_bytes(f"nonce {nonce}", NONCE_BYTES),
             last_valid_height=Height(last_valid_height),
