@@ -1,0 +1,34 @@
+"""Whether a node can do its work now, and if not, why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from chainnode.model.quorum import quorum_of
+
+if TYPE_CHECKING:
+    from chainnode.services.ports import EngineStatus
+
+STALLED_MS: Final = 10_000
+"""A height that was begun and not decided in this time is a standstill; view changes take some seconds at most."""
+
+
+def reason_not_ready(status: EngineStatus, now_ms: int) -> str | None:
+    """Return why clients should go elsewhere, as a sentence, or None if the node is ready.
+
+    Args:
+        status: the engine's.
+        now_ms: wall clock, milliseconds UTC.
+    """
+    if status.is_syncing:
+        return f"syncing: at height {status.tip_height}, fetching decided blocks"
+    validators = len(status.peers) + 1
+    connected = 1 + sum(peer.connected for peer in status.peers)
+    needed = quorum_of(validators)
+    if connected < needed:
+        missing = ", ".join(peer.name for peer in status.peers if not peer.connected)
+        return f"no quorum: {connected} of {validators} validators are connected, {needed} are needed; missing: {missing}"
+    waited_ms = now_ms - status.waiting_since_ms
+    if status.step != "idle" and waited_ms > STALLED_MS:
+        return f"stalled: height {status.open_height} waits for {status.step} of {', '.join(status.awaited)} for {waited_ms} ms"
+    return None

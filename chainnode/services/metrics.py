@@ -1,0 +1,175 @@
+"""What monitoring sees, in Prometheus's text format. One registry per node, so that tests can have many nodes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client.exposition import generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily, InfoMetricFamily
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prometheus_client.metrics_core import Metric
+
+    from chainnode.ledger.execution import Executed
+    from chainnode.ledger.ledger import Ledger
+    from chainnode.model.certificate import Certificate
+    from chainnode.services.commits import Commits
+    from chainnode.services.ports import EnginePort
+
+_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+"""Buckets of all durations: from a read to the longest wait."""
+
+MAX_EVENT_NAMES: Final = 100
+"""Different names of events that are counted; names come from our own code, but a label must have a bound."""
+
+
+class Metrics:
+    """A `ports.Witness` that counts, and a registry that also reads the engine when it is scraped."""
+
+    def __init__(
+        self, *, engine: EnginePort, ledger: Ledger, commits: Commits, software_version: str
+    ) -> None:
+        self.registry: Final = CollectorRegistry()
+        self._previous_time_ms = ledger.tip.time_ms if ledger.tip.height else None
+        self._event_names: set[str] = set()
+        self._blocks = self._counter("chainnode_blocks", "Blocks committed since start")
+        self._transactions = self._counter(
+            "chainnode_transactions", "Transactions committed since start", "outcome"
+        )
+        self._block_interval = Histogram(
+            "chainnode_block_interval_seconds",
+            "Block time less its parent's",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._events = self._counter("chainnode_events", "Events worth a log line", "event")
+        self._requests = self._counter(
+            "chainnode_rpc_requests", "RPC requests answered", "method", "outcome"
+        )
+        self._latency = Histogram(
+            "chainnode_rpc_seconds",
+            "From request to answer",
+            ("method",),
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._successes: dict[str, tuple[Counter, Histogram]] = {}
+        # By shape it is a Collector; typing.override, which inheriting would take, is not in Python 3.11.
+        collector = _NodeCollector(engine, ledger, commits, software_version)
+        self.registry.register(collector)  # type: ignore[arg-type]
+        ProcessCollector(registry=self.registry)
+
+    def block_committed(self, executed: Executed, certificate: Certificate) -> None:
+        """Count a block and its transactions."""
+        self._blocks.inc()
+        succeeded = sum(receipt.succeeded for receipt in executed.receipts)
+        self._transactions.labels("committed").inc(succeeded)
+        self._transactions.labels("failed").inc(len(executed.receipts) - succeeded)
+        time_ms = executed.outline.header.time_ms
+        if self._previous_time_ms is not None:
+            self._block_interval.observe((time_ms - self._previous_time_ms) / 1_000)
+        self._previous_time_ms = time_ms
+
+    def checkpoint_cosigned(self, height: int) -> None:
+        """The newest cosigned height is read when scraped."""
+
+    def event(self, name: str, **fields: int | str) -> None:
+        """Count an event by its name."""
+        if name in self._event_names or len(self._event_names) < MAX_EVENT_NAMES:
+            self._event_names.add(name)
+            self._events.labels(name).inc()
+
+    def answered(self, method: str, code: str | None, duration_ms: int) -> None:
+        """Count a request.
+
+        Args:
+            method: One of the method table.
+            code: The error's stable code, or None on success.
+            duration_ms: From request to answer.
+        """
+        success = self._successes.get(method)
+        if success is None:
+            success = (self._requests.labels(method, "ok"), self._latency.labels(method))
+            self._successes[method] = success
+        counter, latency = success
+        if code is not None:
+            counter = self._requests.labels(method, code)
+        counter.inc()
+        latency.observe(duration_ms / 1_000)
+
+    def render(self) -> bytes:
+        """Return everything in Prometheus's text format."""
+        return generate_latest(self.registry)
+
+    def _counter(self, name: str, about: str, *labels: str) -> Counter:
+        return Counter(name, about, labels, registry=self.registry)
+
+
+class _NodeCollector:
+    """A prometheus_client Collector that reads the engine and the ledger at each scrape."""
+
+    def __init__(
+        self, engine: EnginePort, ledger: Ledger, commits: Commits, software_version: str
+    ) -> None:
+        self._engine = engine
+        self._ledger = ledger
+        self._commits = commits
+        self._info = {
+            "chain_id": ledger.genesis.chain_id,
+            "suite": ledger.genesis.suite.name,
+            "version": software_version,
+        }
+
+    def describe(self) -> list[Metric]:
+        """Nothing: registering must not ask the engine, which may not have started."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the state of things now."""
+        status, tip = self._engine.status(), self._ledger.tip
+        yield InfoMetricFamily("chainnode", "The chain and this software", value=self._info)
+        for name, about, value in (
+            ("tip_height", "Newest committed height", tip.height),
+            ("tip_time_seconds", "Time of the newest block", tip.time_ms / 1_000),
+            (
+                "cosigned_height",
+                "Newest height with a quorum of cosignatures",
+                status.cosigned_height,
+            ),
+            ("open_height", "Height being decided", status.open_height),
+            ("view", "View of that height", status.view),
+            ("view_changes", "View changes since start", status.view_changes),
+            ("is_syncing", "Whether decided blocks are being fetched", int(status.is_syncing)),
+            ("log_records", "Records in the log", tip.log_size),
+            ("pool_transactions", "Transactions waiting for a block", status.pool_count),
+            ("pool_bytes", "Their size", status.pool_bytes),
+            ("unverified_transactions", "Signatures being checked", status.unverified),
+            ("waiting_clients", "Clients waiting for a decision", self._commits.waiting_count),
+            ("disk_bytes", "Chain on disk", self._ledger.approximate_size_bytes()),
+        ):
+            yield GaugeMetricFamily(f"chainnode_{name}", about, value=value)
+        families = {
+            "connected": "Whether the link to the peer is up",
+            "tip_height": "Height that the peer says is decided",
+            "last_heard_seconds": "When its last message came",
+            "clock_offset_seconds": "The peer's clock minus ours",
+            "round_trip_seconds": "Round trip to the peer",
+        }
+        gauges = {
+            name: GaugeMetricFamily(f"chainnode_peer_{name}", about, labels=("peer",))
+            for name, about in families.items()
+        }
+        for peer in status.peers:
+            gauges["connected"].add_metric((peer.name,), int(peer.connected))
+            gauges["tip_height"].add_metric((peer.name,), peer.tip_height)
+            gauges["last_heard_seconds"].add_metric((peer.name,), peer.last_heard_ms / 1_000)
+            if peer.clock_offset_ms is not None:
+                gauges["clock_offset_seconds"].add_metric(
+                    (peer.name,), peer.clock_offset_ms / 1_000
+                )
+            if peer.round_trip_ms is not None:
+                gauges["round_trip_seconds"].add_metric((peer.name,), peer.round_trip_ms / 1_000)
+        yield from gauges.values()

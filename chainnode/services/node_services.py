@@ -1,0 +1,77 @@
+"""All services of one node, made once and handed to the RPC server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from chainnode.services.chain import ChainService
+from chainnode.services.log import LogService
+from chainnode.services.membership import Membership
+from chainnode.services.metrics import Metrics
+from chainnode.services.notary import NotaryService
+from chainnode.services.submission import Submission
+
+if TYPE_CHECKING:
+    from chainnode.clock import Clock
+    from chainnode.keystore.signer import Signer
+    from chainnode.ledger.ledger import Ledger
+    from chainnode.services.commits import Commits
+    from chainnode.services.ports import EnginePort
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeServices:
+    """What RPC offers. `commits` and `metrics` are witnesses: the engine tells them what it did."""
+
+    software_version: str
+    started_ms: int
+    """On the monotonic clock."""
+
+    clock: Clock
+    engine: EnginePort
+    ledger: Ledger
+    commits: Commits
+    submission: Submission
+    chain: ChainService
+    log: LogService
+    notary: NotaryService
+    membership: Membership
+    metrics: Metrics
+
+
+def make_services(
+    *,
+    engine: EnginePort,
+    ledger: Ledger,
+    commits: Commits,
+    log_signer: Signer,
+    clock: Clock,
+    software_version: str,
+) -> NodeServices:
+    """Wire the services of a node.
+
+    Args:
+        engine: The running engine, or what will be it; it is not asked before the first request.
+        ledger: The node's.
+        commits: Made before the engine, whose witness it is.
+        log_signer: This validator's log key.
+        clock: The node's.
+        software_version: For status and metrics.
+    """
+    return NodeServices(
+        software_version=software_version,
+        started_ms=clock.monotonic_ms(),
+        clock=clock,
+        engine=engine,
+        ledger=ledger,
+        commits=commits,
+        submission=Submission(engine=engine, ledger=ledger, commits=commits),
+        chain=ChainService(ledger),
+        log=LogService(ledger=ledger, engine=engine, log_signer=log_signer),
+        notary=NotaryService(ledger),
+        membership=Membership(ledger=ledger, clock=clock),
+        metrics=Metrics(
+            engine=engine, ledger=ledger, commits=commits, software_version=software_version
+        ),
+    )

@@ -1,0 +1,88 @@
+"""Registrations of a document, found by its digest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from chainnode.model.commitment import PUBLIC_SALT
+from chainnode.model.errors import InvariantViolation
+from chainnode.model.record import Record, decode_record
+from chainnode.model.transaction import decode_transaction
+from contracts.query import Registration, opening_of
+
+if TYPE_CHECKING:
+    from chainnode.ledger.ledger import Ledger
+
+MAX_LOOKUP: Final = 100
+"""Registrations in one answer; each takes the reading of its transaction."""
+
+MAX_EXAMINED: Final = 1_000
+"""Registrations looked at for one answer: those that the asker may not see count too, so that somebody who registers
+a digest a million times cannot keep the node busy with one question."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A registration that the asker may see."""
+
+    index: int
+    leaf: bytes
+    record: Record
+    registration: Registration
+
+    @property
+    def is_public(self) -> bool:
+        """Whether it was registered so that anybody may find it."""
+        return self.registration.opening.salt == PUBLIC_SALT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundPage:
+    """Some registrations, and where to go on."""
+
+    found: tuple[Found, ...]
+    next_after: int | None
+    """Log index after which to look next, or None at the end."""
+
+
+class NotaryService:
+    """Looks up documents through the ledger's local index."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def lookup(
+        self, algorithm: str, digest: bytes, *, as_member: bool, limit: int, after: int | None
+    ) -> FoundPage:
+        """Return registrations of a digest in log order.
+
+        Args:
+            algorithm: `sha256`, `sha512` or `sm3`.
+            digest: of that algorithm's length.
+            as_member: whether blinded registrations may be shown; otherwise only public ones are.
+            limit: 1 to `MAX_LOOKUP`.
+            after: log index after which to begin, or None for the beginning.
+        """
+        key = b"digest/" + algorithm.encode("ascii") + b"/" + digest
+        indices = self._ledger.lookup(key, MAX_EXAMINED, after)
+        found: list[Found] = []
+        for index in indices:
+            if len(found) == limit:
+                return FoundPage(found=tuple(found), next_after=found[-1].index)
+            candidate = self._find(index)
+            if as_member or candidate.is_public:
+                found.append(candidate)
+        more = len(indices) == MAX_EXAMINED
+        return FoundPage(found=tuple(found), next_after=indices[-1] if more else None)
+
+    def _find(self, index: int) -> Found:
+        leaf = self._ledger.leaf(index)
+        record = decode_record(leaf)
+        place = self._ledger.find_transaction(record.tx_id)
+        if place is None:
+            raise InvariantViolation(f"record {index} is of a transaction that no block holds")
+        domain = self._ledger.genesis.domain
+        transaction = decode_transaction(domain, self._ledger.transaction(*place))
+        registration = opening_of(transaction, record.call, record.item, domain)
+        return Found(index=index, leaf=leaf, record=record, registration=registration)
