@@ -1,0 +1,88 @@
+"""Verifiers that we did not write, ready to be called on files: Go (ed25519-sha256) and Java (sm2-sm3).
+
+A missing tool skips the test that asked, loudly; under CI=true it fails it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+VERIFIERS = Path(__file__).parents[1] / "verifiers"
+LIMIT_S = 240
+"""A first Go build downloads modules; runs themselves take under 3 s."""
+
+BOUNCY_CASTLE = (Path("/usr/share/java/bcprov.jar"), Path("/usr/share/java/bcprov-jdk18on.jar"))
+"""Where Debian's libbcprov-java puts it; BCPROV_JAR names another place."""
+
+
+@dataclass(frozen=True)
+class Outside:
+    """A verifier as a command. Exit status 0: holds, 1: does not hold, 2: cannot be read."""
+
+    argv: tuple[str, ...]
+
+    def run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        """Run a sub-command of the verifier."""
+        return subprocess.run(
+            [*self.argv, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+            check=False,
+        )
+
+    def verify(self, file: Path, proof: Path, policy: Path) -> int:
+        """Check FILE + PROOF + POLICY; return the status."""
+        return self.run("verify-proof", file, proof, policy).returncode
+
+    def batch(self, directory: Path) -> dict[str, int]:
+        """Check every case `directory/NAME/{file,proof,policy}`; return the statuses by name."""
+        done = self.run("batch", directory)
+        assert done.returncode == 0, done.stderr
+        return {name: int(status) for name, status, *_ in map(str.split, done.stdout.splitlines())}
+
+
+@cache
+def go_verifier() -> Outside:
+    """Build the Go program once per process of the test run."""
+    go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
+    if go is None:
+        _missing("go (1.25 or newer)")
+    binary = Path(tempfile.mkdtemp(prefix="chainnode-outside-")) / "outside"
+    built = subprocess.run(
+        [go, "build", "-o", str(binary), "."],
+        cwd=VERIFIERS / "go",
+        env=os.environ | {"GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false"},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    if built.returncode != 0:
+        _missing(f"go that builds tests/verifiers/go: {built.stderr.strip()[-400:]}")
+    return Outside((str(binary),))
+
+
+@cache
+def java_verifier() -> Outside:
+    """Return the Java program, which `java` compiles in memory as it starts."""
+    java = shutil.which("java")
+    jars = [Path(os.environ["BCPROV_JAR"])] if "BCPROV_JAR" in os.environ else BOUNCY_CASTLE
+    jar = next((jar for jar in jars if jar.exists()), None)
+    if java is None or jar is None:
+        _missing("java 17 or newer, and Bouncy Castle (Debian: libbcprov-java; or BCPROV_JAR)")
+    return Outside((java, "-cp", str(jar), str(VERIFIERS / "java" / "Outside.java")))
+
+
+def _missing(tool: str) -> None:
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"tool missing: {tool}")
+    pytest.skip(f"TOOL MISSING, nothing was verified by outsiders: {tool}")
