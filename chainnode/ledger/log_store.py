@@ -7,6 +7,7 @@ index is no consensus data: `rebuild` makes it anew.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 CHUNK: Final = 256
 """Leaves in a chunk at most: as many as an entry bundle serves."""
+
+CACHED_SUBTREES: Final = 8_192
+"""Hashes of complete subtrees kept in memory, about 2 MiB: proofs of a block's records share most of theirs."""
 
 _MAX_CHUNK_BYTES: Final = CHUNK * (MAX_RECORD_BYTES + 3) + 3
 
@@ -70,11 +74,12 @@ class StagedLog:
 class LogStore:
     """Reads and stages the log."""
 
-    __slots__ = ("_store", "_suite")
+    __slots__ = ("_store", "_subtrees", "_suite")
 
     def __init__(self, store: KeyValueStore, suite: Suite) -> None:
         self._store = store
         self._suite = suite
+        self._subtrees: OrderedDict[tuple[int, int], bytes] = OrderedDict()
 
     def stage(self, frontier: Frontier, emitted: tuple[Emitted, ...]) -> StagedLog:
         """Append records to the log of `frontier`, in memory."""
@@ -103,7 +108,20 @@ class LogStore:
 
     def hash_reader(self, size: int) -> ReadHash:
         """Return what the proofs of a tree of `size` leaves, all of them here, read hashes through."""
-        return hash_reader(self.tile, self._suite, size)
+        read_hash = hash_reader(self.tile, self._suite, size)
+        subtrees = self._subtrees
+
+        def read_cached(level: int, index: int) -> bytes:
+            # A complete subtree is the same in every later tree, so what was read once stays right.
+            found = subtrees.get((level, index))
+            if found is None:
+                with stored("a tile"):
+                    found = subtrees[level, index] = read_hash(level, index)
+                if len(subtrees) > CACHED_SUBTREES:
+                    subtrees.popitem(last=False)
+            return found
+
+        return read_cached
 
     def leaves(self, first: int, count: int) -> tuple[bytes, ...]:
         """Return `count` (>= 1) leaves from `first` on, all of which must be here."""

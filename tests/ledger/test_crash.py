@@ -10,6 +10,7 @@ from chainnode.ledger.ledger import Ledger
 from chainnode.model.errors import StorageFault
 from chainnode.storage import keys
 from chainnode.storage.kv import WriteBatch
+from chainnode.storage.leveldb import LevelStore
 from chainnode.storage.memory import MemoryStore
 from tests.support.chain import make_chain
 from tests.support.faulty_disk import Fate, FaultPlan, FaultyStore, SimulatedCrash
@@ -110,3 +111,12 @@ def test_guard_passes_the_rest_of_the_port_on():
     guard.close()
     with pytest.raises(StorageFault, match="closed"):
         disk.get(b"x")
+
+
+def test_chain_on_leveldb_is_the_same_and_survives_being_closed(expected, tmp_path):
+    hashes, everything = expected
+    for _ in range(2):
+        store = LevelStore(tmp_path / "store")
+        assert live(store).tip.block_hash == hashes[-1]
+        assert contents(store) == everything
+        store.close()

@@ -238,6 +238,16 @@ def test_older_trees_are_proven_from_wider_tiles(ledger):
     verify_inclusion(SUITE, leaf, 7, size, ledger.inclusion_proof(7, size), root)
 
 
+def test_proofs_hold_however_few_hashes_are_kept(ledger, monkeypatch):
+    monkeypatch.setattr("chainnode.ledger.log_store.CACHED_SUBTREES", 3)
+    size, root = grown(ledger, (2, 300, 5))[-1]
+    for index in (0, 5, 0, 299, size - 1):
+        leaf = leaf_hash(SUITE, ledger.leaf(index))
+        proof = ledger.inclusion_proof(index, size)
+        verify_inclusion(SUITE, leaf, index, size, proof, root)
+    assert len(ledger._log._subtrees) == 3
+
+
 def test_leaves_are_read_across_blocks_and_chunks(ledger):
     grown(ledger, (1, 600, 0, 0, 3))
     size = ledger.tip.log_size

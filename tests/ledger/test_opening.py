@@ -164,6 +164,20 @@ def test_damage_behind_the_tip_is_found_when_it_is_read(key, read, value):
         read(ledger)
 
 
+@pytest.mark.parametrize("value", [None, bytes(32)])
+def test_missing_or_narrow_tile_behind_the_tip_is_damage(value):
+    ledger = Ledger.open(store_of(["a"], ["b"]), CHAIN.genesis)
+    put(ledger._store, keys.tile(0, 0), value)
+    with pytest.raises(StorageFault, match="tile"):
+        ledger.inclusion_proof(0, 4)
+    with pytest.raises(StorageFault, match="tile"):
+        ledger.consistency_proof(2, 3)
+    with pytest.raises(StorageFault, match="tile"):
+        ledger.log_root_at(3)
+    with pytest.raises(StorageFault, match="tile"):
+        CHAIN.build(ledger, ())
+
+
 def test_place_of_a_transaction_that_is_unreadable_is_damage():
     ledger = Ledger.open(store_of(["a"]), CHAIN.genesis)
     tx_id = CHAIN.notarization("a").id
