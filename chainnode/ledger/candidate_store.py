@@ -18,14 +18,16 @@ from chainnode.storage import keys
 from chainnode.storage.kv import WriteBatch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from chainnode.ledger.execution import Executed
     from chainnode.model.block import Outline
     from chainnode.model.domain import Domain
     from chainnode.model.transaction import Transaction
     from chainnode.storage.kv import KeyValueStore
 
-MAX_CANDIDATES: Final = 64
-"""Blocks voted for at one height; one per view in which this node voted for another one."""
+_PAGE: Final = 4
+"""Candidates that are in memory at once while their names are read; each takes up to 16 MiB."""
 
 
 class CandidateStore:
@@ -36,8 +38,7 @@ class CandidateStore:
     def __init__(self, store: KeyValueStore, domain: Domain) -> None:
         self._store = store
         self._domain = domain
-        entries = store.scan(keys.CANDIDATES, keys.end_of(keys.CANDIDATES), limit=MAX_CANDIDATES)
-        self._digests = {key[len(keys.CANDIDATES) :] for key, _ in entries}
+        self._digests = set(_kept(store))
 
     def keep(self, executed: Executed) -> None:
         """Write a block that is about to be voted for, synced; once."""
@@ -83,3 +84,11 @@ class CandidateStore:
                     for e in codec.array_up_to(envelopes, "envelopes", most=MAX_BLOCK_TRANSACTIONS)
                 ),
             )
+
+
+def _kept(store: KeyValueStore) -> Iterator[bytes]:
+    """Return the hashes of all candidates, so that none outlives its height however many views that took."""
+    start = keys.CANDIDATES
+    while page := store.scan(start, keys.end_of(keys.CANDIDATES), limit=_PAGE):
+        yield from (key[len(keys.CANDIDATES) :] for key, _ in page)
+        start = page[-1][0] + b"\0"

@@ -58,6 +58,21 @@ def test_decided_height_leaves_no_candidate_behind():
     assert candidates(Ledger.open(disk.crash(), CHAIN.genesis)) == set()
 
 
+def test_no_candidate_outlives_its_height_however_many_views_it_took():
+    disk = MemoryStore()
+    ledger = Ledger.open(disk, CHAIN.genesis)
+    for number in range(70):
+        ledger.keep_candidate(CHAIN.build(ledger, [CHAIN.notarization(f"{number}")]))
+    reopened = Ledger.open(disk.crash(), CHAIN.genesis)
+    assert len(candidates(reopened)) == 70
+    CHAIN.extend(reopened)
+    assert candidates(Ledger.open(disk_of(reopened), CHAIN.genesis)) == set()
+
+
+def disk_of(ledger):
+    return ledger._store._store
+
+
 def test_candidate_that_is_unreadable_or_no_longer_valid_stops_the_node():
     for value, fault in (
         (b"\x90", StorageFault),
