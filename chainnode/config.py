@@ -1,0 +1,496 @@
+"""A home's `config.toml`: every setting with its default, unit and reason, strictly read.
+
+What all nodes must agree on is in genesis; what may differ from node to node is here. A file that names a setting
+which does not exist is refused, since a mistyped limit would otherwise be the default without anybody knowing.
+
+    home = a node's    [node] [p2p] [p2p.peers] [rpc] [verify] [pool] [log] and, for its operator, [client]
+    home = a client's  [client] only
+
+`SETTINGS` is the only list of them: reading, `chainnode check-config` and the file that `chainnode init` writes all
+follow it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import tomllib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias
+from urllib.parse import urlsplit
+
+from chainnode.logs import FORMATS, Level
+from chainnode.model.errors import ChainError, DecodeError, NotFound, Refused
+from chainnode.model.genesis import check_address
+from chainnode.model.ids import check_account_name, check_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+FILE_NAME: Final = "config.toml"
+
+MAX_CONFIG_BYTES: Final = 64 * 1024
+"""A file with every setting, comments and 100 peers takes about 12 KiB."""
+
+DEFAULT_RPC_PORT: Final = 8545
+DEFAULT_RPC_URL: Final = f"http://127.0.0.1:{DEFAULT_RPC_PORT}"
+
+_MIB: Final = 1024 * 1024
+Value: TypeAlias = str | int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeConfig:
+    """The settings of one node; paths are absolute."""
+
+    home: Path
+    validator: str
+    """This node's name in genesis."""
+
+    listen: str
+    """`host:port` where peers are accepted."""
+
+    peers: Mapping[str, str]
+    """Addresses (`host:port`) by validator name that replace those in genesis."""
+
+    rpc_host: str
+    rpc_port: int
+    """1 to 65535."""
+
+    rpc_tls_certificate: Path | None
+    """PEM; both or neither of these two."""
+
+    rpc_tls_key: Path | None
+    verify_workers: int
+    """Processes that verify transactions' signatures; 0 verifies in the node's own."""
+
+    pool_max_count: int
+    pool_max_bytes: int
+    log_level: str
+    """Lower-case name of a `chainnode.logs.Level`."""
+
+    log_format: str
+    """One of `chainnode.logs.FORMATS`."""
+
+    log_file: Path | None
+    """None for standard error."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientConfig:
+    """Whom commands speak for, and to which node."""
+
+    home: Path
+    account: str | None
+    """Account that signs when `--as` names none."""
+
+    rpc: str
+    """URL of the node's RPC listener."""
+
+    rpc_certificate: Path | None
+    """PEM; the certificate or authority to trust for an https URL. None for the system's roots."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One line of the file."""
+
+    section: str
+    key: str
+    default: Value
+    """Also fixes the type; an empty string stands for none."""
+
+    comment: str
+    """What it is, in which unit, why one would change it."""
+
+    least: int = 0
+    most: int = 2**63 - 1
+    check: Callable[[str, str], None] | None = None
+    """For strings: raises DecodeError; takes the value and the setting's name."""
+
+    is_required: bool = False
+
+    @property
+    def name(self) -> str:
+        """`section.key`."""
+        return f"{self.section}.{self.key}"
+
+
+def _check_choice(*choices: str) -> Callable[[str, str], None]:
+    def check(value: str, what: str) -> None:
+        if value not in choices:
+            raise DecodeError(
+                f"{what}: found {value!r}; expected one of {', '.join(choices)}", field=what
+            )
+
+    return check
+
+
+def _check_host(value: str, what: str) -> None:
+    check_address(f"[{value}]:1" if ":" in value else f"{value}:1", what)
+
+
+def _check_url(value: str, what: str) -> None:
+    try:
+        parts = urlsplit(value)
+        is_url = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_url = False
+    if not is_url:
+        raise DecodeError(
+            f"{what}: found {value[:80]!r}; expected a URL like {DEFAULT_RPC_URL}", field=what
+        )
+
+
+SETTINGS: Final = (
+    Setting(
+        section="node",
+        key="validator",
+        default="",
+        is_required=True,
+        check=check_name,
+        comment="This node's name in genesis.",
+    ),
+    Setting(
+        section="p2p",
+        key="listen",
+        default="0.0.0.0:7545",
+        check=check_address,
+        comment="host:port where the other validators connect to.",
+    ),
+    Setting(
+        section="rpc",
+        key="host",
+        default="127.0.0.1",
+        check=_check_host,
+        comment="Address of the RPC listener. Anything but loopback needs the two TLS files below.",
+    ),
+    Setting(
+        section="rpc",
+        key="port",
+        default=DEFAULT_RPC_PORT,
+        least=1,
+        most=65_535,
+        comment="TCP port of the RPC listener.",
+    ),
+    Setting(
+        section="rpc",
+        key="tls_certificate",
+        default="",
+        comment="PEM file with the certificate chain that RPC clients see; relative to this folder.",
+    ),
+    Setting(
+        section="rpc",
+        key="tls_key",
+        default="",
+        comment="PEM file with its private key, not encrypted, mode 0600.",
+    ),
+    Setting(
+        section="verify",
+        key="workers",
+        default=1,
+        most=64,
+        comment=(
+            "Processes that verify transactions' signatures; about 20,000 a second each.\n"
+            "0 verifies in the node's own process: enough for a few hundred a second."
+        ),
+    ),
+    Setting(
+        section="pool",
+        key="max_count",
+        default=20_000,
+        least=100,
+        most=1_000_000,
+        comment="Transactions that may wait; then clients are told to come back later.",
+    ),
+    Setting(
+        section="pool",
+        key="max_bytes",
+        default=64 * _MIB,
+        least=_MIB,
+        most=4_096 * _MIB,
+        comment="Bytes of all waiting transactions together.",
+    ),
+    Setting(
+        section="log",
+        key="level",
+        default="info",
+        check=_check_choice(*(level.name.lower() for level in Level)),
+        comment="debug, info, warning or error.",
+    ),
+    Setting(
+        section="log",
+        key="format",
+        default="logfmt",
+        check=_check_choice(*FORMATS),
+        comment="logfmt for people and grep, json for collectors.",
+    ),
+    Setting(
+        section="log",
+        key="file",
+        default="",
+        comment="File to append to; empty for standard error. Rotate it with copytruncate.",
+    ),
+    Setting(
+        section="client",
+        key="account",
+        default="",
+        check=check_account_name,
+        comment="organisation/account that commands act for when --as names none.",
+    ),
+    Setting(
+        section="client",
+        key="rpc",
+        default=DEFAULT_RPC_URL,
+        check=_check_url,
+        comment="URL of the node that commands talk to when --rpc names none.",
+    ),
+    Setting(
+        section="client",
+        key="rpc_certificate",
+        default="",
+        comment="PEM file to trust for an https URL instead of the system's roots.",
+    ),
+)
+"""Every setting but the table [p2p.peers], in the order of the file."""
+
+PEERS_COMMENT: Final = 'Addresses that replace those in genesis, one line each: name = "host:port".'
+
+_SECTIONS: Final = ("node", "p2p", "rpc", "verify", "pool", "log", "client")
+_PEERS: Final = "peers"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of a home as read: what the file says, else the defaults."""
+
+    values: Mapping[str, Value]
+    """By `section.key`."""
+
+    peers: Mapping[str, str]
+
+    def text(self, name: str) -> str:
+        """Return the string of that name."""
+        return str(self.values[name])
+
+    def number(self, name: str) -> int:
+        """Return the integer of that name."""
+        return int(self.values[name])
+
+    def path(self, home: Path, name: str) -> Path | None:
+        """Return the path of that name, relative ones within `home`; None if it is empty."""
+        text = self.text(name)
+        return home / text if text else None
+
+
+def load_config(home: Path) -> NodeConfig:
+    """Return the settings of the node in `home`.
+
+    Raises:
+        NotFound: there is no `config.toml`.
+        DecodeError: it is no TOML, or names an unknown setting, or a value is out of range.
+        Refused: with code `rpc_without_tls` if RPC would leave this machine in the clear.
+        ChainError: with code `file_error` if it cannot be read.
+    """
+    home = home.absolute()
+    settings = _read(home)
+    for setting in SETTINGS:
+        if setting.is_required and not settings.values[setting.name]:
+            raise DecodeError(
+                f"{home / FILE_NAME}: {setting.name} is missing: {setting.comment}",
+                field=setting.name,
+            )
+    config = NodeConfig(
+        home=home,
+        validator=settings.text("node.validator"),
+        listen=settings.text("p2p.listen"),
+        peers=settings.peers,
+        rpc_host=settings.text("rpc.host"),
+        rpc_port=settings.number("rpc.port"),
+        rpc_tls_certificate=settings.path(home, "rpc.tls_certificate"),
+        rpc_tls_key=settings.path(home, "rpc.tls_key"),
+        verify_workers=settings.number("verify.workers"),
+        pool_max_count=settings.number("pool.max_count"),
+        pool_max_bytes=settings.number("pool.max_bytes"),
+        log_level=settings.text("log.level"),
+        log_format=settings.text("log.format"),
+        log_file=settings.path(home, "log.file"),
+    )
+    _check_rpc(config)
+    return config
+
+
+def load_client_config(home: Path) -> ClientConfig:
+    """Return whom commands in `home` act for; the defaults if there is no file. Raises as `load_config`."""
+    home = home.absolute()
+    try:
+        settings = _read(home)
+    except NotFound:
+        settings = parse_settings("")
+    return ClientConfig(
+        home=home,
+        account=settings.text("client.account") or None,
+        rpc=settings.text("client.rpc"),
+        rpc_certificate=settings.path(home, "client.rpc_certificate"),
+    )
+
+
+def load_settings(home: Path) -> Settings:
+    """Return every setting of `home` by name, for people to look at. Raises as `load_config`."""
+    return _read(home)
+
+
+def parse_settings(text: str) -> Settings:
+    """Read the text of a `config.toml`.
+
+    Raises:
+        DecodeError: not TOML, an unknown section or setting (with the nearest known one), or a value of
+            another type or out of range.
+    """
+    try:
+        tables = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise DecodeError(f"not TOML: {error}", code="bad_config") from error
+    known = {setting.name: setting for setting in SETTINGS}
+    values: dict[str, Value] = {name: setting.default for name, setting in known.items()}
+    peers: dict[str, str] = {}
+    for section, table in tables.items():
+        _check_known(section, _SECTIONS)
+        if not isinstance(table, dict):
+            raise DecodeError(f"{section}: expected a section [{section}]", field=section)
+        keys = [s.key for s in SETTINGS if s.section == section]
+        for key, value in table.items():
+            if (section, key) == ("p2p", _PEERS):
+                peers = _parse_peers(value)
+                continue
+            choices = [*keys, _PEERS] if section == "p2p" else keys
+            _check_known(f"{section}.{key}", [f"{section}.{c}" for c in choices])
+            values[f"{section}.{key}"] = _parse_value(known[f"{section}.{key}"], value)
+    return Settings(values, peers)
+
+
+def render(changes: Mapping[str, Value], *, sections: tuple[str, ...] = _SECTIONS) -> str:
+    """Return the text of a `config.toml` with every setting of `sections`, its default and its reason.
+
+    Args:
+        changes: Values that differ from the defaults, by `section.key`; written as they are, the others as
+            comments, so that a later version's better default takes effect.
+        sections: Which sections to write.
+    """
+    lines = ["# Settings of this home. `chainnode check-config` shows what is in force."]
+    for section in sections:
+        lines += ["", f"[{section}]"]
+        for setting in SETTINGS:
+            if setting.section == section:
+                lines += ["", *(f"# {line}" for line in setting.comment.splitlines())]
+                given = changes.get(setting.name)
+                value = setting.default if given is None else given
+                lines.append(f"{'# ' if given is None else ''}{setting.key} = {_toml(value)}")
+        if section == "p2p":
+            lines += ["", "[p2p.peers]", f"# {PEERS_COMMENT}"]
+    return "\n".join(lines) + "\n"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether nothing outside this machine can reach a listener on `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _read(home: Path) -> Settings:
+    path = home / FILE_NAME
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_CONFIG_BYTES + 1)
+    except FileNotFoundError as error:
+        raise NotFound(
+            f"there is no {path}; name the home with --home, or make one with `chainnode init`",
+            code="no_config",
+        ) from error
+    except OSError as error:
+        raise ChainError(f"cannot read {path}: {error.strerror}", code="file_error") from error
+    if len(data) > MAX_CONFIG_BYTES:
+        raise DecodeError(f"{path}: larger than {MAX_CONFIG_BYTES} bytes", code="too_large")
+    try:
+        return parse_settings(data.decode())
+    except UnicodeDecodeError as error:
+        raise DecodeError(f"{path}: not UTF-8", code="bad_config") from error
+    except DecodeError as error:
+        raise DecodeError(
+            f"{path}: {error.message}", code=error.error_code, field=error.field
+        ) from error
+
+
+def _check_known(name: str, known: list[str] | tuple[str, ...]) -> None:
+    if name in known:
+        return
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+    raise DecodeError(
+        f"{name} is not a setting; the nearest known one is {nearest[0]}",
+        code="unknown_setting",
+        field=name,
+    )
+
+
+def _parse_value(setting: Setting, value: object) -> Value:
+    if isinstance(setting.default, str):
+        if not isinstance(value, str):
+            raise DecodeError(
+                f"{setting.name}: found {value!r}; expected a string", field=setting.name
+            )
+        if value and setting.check is not None:
+            setting.check(value, setting.name)
+        return value
+    # A boolean is an int to Python, but `port = true` is a mistake.
+    if type(value) is not int or not setting.least <= value <= setting.most:
+        raise DecodeError(
+            f"{setting.name}: found {value!r}; expected an integer from {setting.least} to {setting.most}",
+            field=setting.name,
+        )
+    return value
+
+
+def _parse_peers(value: object) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise DecodeError("p2p.peers: expected a section [p2p.peers]", field="p2p.peers")
+    peers: dict[str, str] = {}
+    for name, address in value.items():
+        check_name(name, "p2p.peers")
+        if not isinstance(address, str):
+            raise DecodeError(
+                f"p2p.peers.{name}: found {address!r}; expected host:port", field="p2p.peers"
+            )
+        check_address(address, f"p2p.peers.{name}")
+        peers[name] = address
+    return peers
+
+
+def _check_rpc(config: NodeConfig) -> None:
+    has_certificate, has_key = (
+        config.rpc_tls_certificate is not None,
+        config.rpc_tls_key is not None,
+    )
+    if has_certificate != has_key:
+        raise DecodeError(
+            "rpc.tls_certificate and rpc.tls_key: found one; expected both or neither",
+            field="rpc.tls_key",
+        )
+    if not has_certificate and not is_loopback(config.rpc_host):
+        raise Refused(
+            f"rpc.host: found {config.rpc_host} without TLS; expected a loopback address, "
+            "or rpc.tls_certificate and rpc.tls_key",
+            code="rpc_without_tls",
+            field="rpc.host",
+        )
+
+
+def _toml(value: Value) -> str:
+    if isinstance(value, int):
+        return str(value)
+    # Of TOML's basic strings only these need care; names, addresses and paths hold no control characters.
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
