@@ -1,0 +1,1 @@
+"""Verification of transactions' signatures in worker processes, away from the event loop."""
