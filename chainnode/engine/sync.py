@@ -8,7 +8,7 @@ peer that is silent or sends something else is passed over for a while.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from chainnode.engine.messages import (
     MAX_ANSWER_BYTES,
@@ -18,18 +18,20 @@ from chainnode.engine.messages import (
     encode_message,
 )
 from chainnode.engine.ports import Urgency
-from chainnode.ledger.checks import check_transaction_root
-from chainnode.model.block import Outline, decode_certified_block
-from chainnode.model.certificate import decode_certificate, verify_certificate
+from chainnode.ledger.errors import InvalidBlock
+from chainnode.ledger.rebuild import execute_certified
+from chainnode.model.block import decode_certified_block
 from chainnode.model.errors import ChainError, InvariantViolation, PeerFault
-from chainnode.model.transaction import decode_transaction
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from chainnode.engine.ports import Clock, Network
     from chainnode.ledger.execution import Executed
     from chainnode.ledger.ledger import Ledger
     from chainnode.model.block import CertifiedBlock
     from chainnode.model.certificate import Certificate
+    from chainnode.model.domain import Domain
     from chainnode.model.genesis import Genesis
     from chainnode.model.transaction import Transaction
 
@@ -44,6 +46,10 @@ PATIENCE_MS: Final = 500
 
 MAX_QUEUED: Final = 2 * MAX_BLOCKS_PER_ANSWER
 """Certified blocks waiting to be executed."""
+
+
+def _already_verified(domain: Domain, transactions: Sequence[Transaction]) -> None:
+    """Verify no signature again: at least f+1 correct validators did before they voted for the block."""
 
 
 class Sync:
@@ -158,57 +164,35 @@ class Sync:
 
         Raises:
             PeerFault: it is not certified; everything fetched with it is dropped.
-            InvariantViolation: a quorum certified results that executing here does not give.
+            InvariantViolation: a quorum certified what executing here does not give.
         """
         while self._queue:
             peer, block = self._queue.popleft()
             if block.header.height <= self._ledger.tip.height:
                 continue
             try:
-                certificate = self._certificate_of(block)
-                outline, transactions = self._open(block)
+                found = execute_certified(self._ledger, block, verify=_already_verified)
+            except InvalidBlock as error:
+                if error.error_code != "wrong_transactions":
+                    raise InvariantViolation(
+                        f"block {block.header.height} is certified by a quorum, and executing it here "
+                        f"gives something else: {error}; this node's software or data is wrong"
+                    ) from error
+                self._blame(peer, block, error)
             except ChainError as error:
-                self._queue.clear()
-                self._exclude(peer)
-                raise PeerFault(
-                    f"{peer} sent block {block.header.height}, which does not hold: {error}"
-                ) from error
-            self._is_urgent = False
-            try:
-                return self._ledger.execute(outline, transactions), certificate
-            except ChainError as error:
-                raise InvariantViolation(
-                    f"block {block.header.height} is certified by a quorum, and executing it here "
-                    f"gives something else: {error}; this node's software or data is wrong"
-                ) from error
+                self._blame(peer, block, error)
+            else:
+                self._is_urgent = False
+                return found
         return None
 
-    def _certificate_of(self, block: CertifiedBlock) -> Certificate:
-        certificate = decode_certificate(block.certificate)
-        if (certificate.height, certificate.block_hash) != (block.header.height, block.block_hash):
-            raise PeerFault("its certificate is of another block", code="other_block")
-        verify_certificate(
-            certificate, self._genesis.domain, self._ledger.validators(block.header.height)
-        )
-        return certificate
-
-    def _open(self, block: CertifiedBlock) -> tuple[Outline, tuple[Transaction, ...]]:
-        """Return the block's outline and transactions.
-
-        Their signatures are not verified again: at least f+1 correct validators did before they voted.
-        """
-        transactions = tuple(
-            decode_transaction(self._genesis.domain, envelope) for envelope in block.envelopes
-        )
-        outline = Outline(
-            header_bytes=block.header_bytes,
-            header=block.header,
-            block_hash=block.block_hash,
-            parent_certificate=block.parent_certificate,
-            tx_hashes=tuple(t.hash for t in transactions),
-        )
-        check_transaction_root(outline, self._genesis.suite)
-        return outline, transactions
+    def _blame(self, peer: str, block: CertifiedBlock, error: ChainError) -> NoReturn:
+        """Drop what came with a bad block, and pass its sender over for a while."""
+        self._queue.clear()
+        self._exclude(peer)
+        raise PeerFault(
+            f"{peer} sent block {block.header.height}, which does not hold: {error}"
+        ) from error
 
     # -- serving -----------------------------------------------------------------------------------------------
 

@@ -1,0 +1,112 @@
+"""What `chainnode start` and `chainnode rebuild` run: a home becomes a process, a fault becomes one line."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+import traceback
+from typing import TYPE_CHECKING, Final, TextIO
+
+from chainnode.clock import SystemClock
+from chainnode.config import load_node_config
+from chainnode.logs import Log, level_named
+from chainnode.model.errors import ChainError, NodeFault, Refused
+from chainnode.node.offline import rebuild_home
+from chainnode.node.run import run_node
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from chainnode.config import NodeConfig
+
+FAULT_STATUS: Final = 70
+"""Exit status of a node that stopped by a fault of its own (sysexits.h EX_SOFTWARE)."""
+
+
+def run(home: Path, passphrase: bytes) -> int:
+    """Run the validator of a home until SIGTERM or SIGINT; return the exit status.
+
+    Raises:
+        ChainError: the home does not allow a start; nothing was started.
+    """
+    config = load_node_config(home)
+    with _opened(config) as stream:
+
+        def write(line: str) -> None:
+            stream.write(line)
+            stream.flush()
+
+        log = Log(
+            write,
+            now_ms=SystemClock().now_ms,
+            level=level_named(config.log_level),
+            format_=config.log_format,
+        )
+        return _run(config, passphrase, log)
+
+
+def _run(config: NodeConfig, passphrase: bytes, log: Log) -> int:
+    try:
+        asyncio.run(_until_signal(config, passphrase, log))
+    except Exception as error:
+        first = _first(error)
+        if isinstance(first, ChainError):
+            raise first from None
+        # One line for the operator. A fault that is not a NodeFault is a bug, so its place is told too.
+        log.exception(
+            "node_stopped",
+            kind=type(first).__name__,
+            reason=str(first),
+            where="-" if isinstance(first, NodeFault) else _place(first),
+        )
+        return FAULT_STATUS
+    log.event("node_stopped", reason="asked to stop")
+    return 0
+
+
+def rebuild(home: Path, progress: Callable[[int, int], None]) -> int:
+    """Execute the chain of a stopped home again from its blocks, checking everything; return its height.
+
+    `progress` hears (height done, height of the tip). The new store replaces the old one only when every root of
+    every block came out equal.
+
+    Raises:
+        ChainError, NodeFault: it did not; the home is as it was.
+    """
+    return rebuild_home(home, progress)
+
+
+async def _until_signal(config: NodeConfig, passphrase: bytes, log: Log) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await run_node(config, passphrase, log, stop)
+
+
+def _opened(config: NodeConfig) -> contextlib.AbstractContextManager[TextIO]:
+    if config.log_file is None:
+        return contextlib.nullcontext(sys.stderr)
+    try:
+        return config.log_file.open("a", encoding="utf-8")
+    except OSError as error:
+        raise Refused(
+            f"log.file: {config.log_file} cannot be opened ({error.strerror}); "
+            "name a file in a directory that exists and may be written to",
+            field="log.file",
+        ) from error
+
+
+def _first(error: BaseException) -> BaseException:
+    """Return the first single error of a group: what went wrong first, not what followed."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _place(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "-"

@@ -1,0 +1,96 @@
+"""What lies in a validator's home: genesis, keys, and who we are in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from chainnode.keystore.keystore import KeyStore
+from chainnode.model.errors import Refused, StorageFault
+from chainnode.model.genesis import decode_genesis
+from chainnode.model.keys import KeyPurpose
+from chainnode.model.limits import MAX_GENESIS_BYTES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from chainnode.keystore.signer import Signer
+    from chainnode.model.genesis import Genesis, GenesisValidator
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signers:
+    """The three signers of a validator, each for one purpose."""
+
+    consensus: Signer
+    cosigner: Signer
+    log: Signer
+
+
+def read_genesis(home: Path) -> Genesis:
+    """Return the genesis of a home.
+
+    Raises:
+        Refused: there is none.
+        DecodeError: it is not one.
+    """
+    path = home / "genesis"
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_GENESIS_BYTES + 1)
+    except FileNotFoundError as error:
+        raise Refused(
+            f"{path} does not exist; put the alliance's genesis there "
+            "(`chainnode genesis assemble` makes it from the members' files)",
+            code="no_genesis",
+        ) from error
+    except OSError as error:
+        raise StorageFault(f"{path} cannot be read: {error}") from error
+    return decode_genesis(data)
+
+
+def own_validator(genesis: Genesis, name: str) -> GenesisValidator:
+    """Return the validator that this home is of.
+
+    Raises:
+        Refused: genesis knows none of that name.
+    """
+    found = next((v for v in genesis.validators if v.name == name), None)
+    if found is None:
+        names = ", ".join(v.name for v in genesis.validators)
+        raise Refused(
+            f"validator {name!r} is not in this genesis; its validators are {names}",
+            code="unknown_validator",
+            field="validator",
+        )
+    return found
+
+
+def open_signers(home: Path, own: GenesisValidator, passphrase: bytes) -> Signers:
+    """Open the keys of a validator's home and compare them with genesis.
+
+    Raises:
+        ChainError: a key is missing, of another purpose, not the one in genesis, or the passphrase is wrong.
+    """
+    keys = KeyStore(home / "keys")
+
+    def signer(purpose: KeyPurpose, expected: bytes) -> Signer:
+        opened = keys.open(purpose.value, passphrase)
+        if opened.purpose != purpose:
+            raise Refused(
+                f"the key {purpose.value!r} is of purpose {opened.purpose}; expected {purpose}",
+                code="wrong_purpose",
+            )
+        if opened.public_key != expected:
+            raise Refused(
+                f"the {purpose.value} key of this home is not the one that genesis names for "
+                f"{own.name}; use the home whose public file went into this genesis",
+                code="other_key",
+            )
+        return opened
+
+    return Signers(
+        consensus=signer(KeyPurpose.CONSENSUS, own.consensus_key),
+        cosigner=signer(KeyPurpose.COSIGNER, own.cosigner_key),
+        log=signer(KeyPurpose.LOG, own.log_key),
+    )
