@@ -22,9 +22,9 @@
     P path height                              the value that the key of that path had until `height`
     O height                                   [key of a record that `height` made obsolete, ...]
 
-`height` and `index` are 8 bytes, `chunk` and `position` 4, `level` and `length` 1,
-`depth` 2, `bits` (the first `depth` bits of a path) as many as it takes; all big-endian, so that the
-store's order is theirs. One batch per block writes all of it (docs/formats/storage.md).
+`height` and `index` are 8 bytes, `chunk` and `position` 4, `level` and `length` 1, `depth` 2, `bits` (the first `depth`
+bits of a path) as many as it takes; all big-endian, so that the store's order is theirs. One batch per block writes all
+of it (docs/formats/storage.md).
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ FORMAT: Final = b"Mformat"
 GENESIS: Final = b"Mgenesis"
 TIP: Final = b"Mtip"
 CHECKPOINT: Final = b"Mcheckpoint"
+CANDIDATES: Final = b"K"
 
 FIRST: Final = b"\x00"
 BEYOND: Final = b"\xff"
@@ -51,14 +52,6 @@ _PLACE: Final = struct.Struct(">QI")
 _NODE: Final = struct.Struct(">cQH")
 
 
-CANDIDATES: Final = b"K"
-
-
-def candidate(block_hash: bytes) -> bytes:
-    """Return the key of a block that was voted for and is not decided yet."""
-    return CANDIDATES + block_hash
-
-
 def header(height: int) -> bytes:
     """Return the key of a block's header."""
     return b"H" + _NUMBER.pack(height)
@@ -67,6 +60,11 @@ def header(height: int) -> bytes:
 def certificate(height: int) -> bytes:
     """Return the key of a block's certificate."""
     return b"C" + _NUMBER.pack(height)
+
+
+def candidate(block_hash: bytes) -> bytes:
+    """Return the key of a block that was voted for and is not decided yet."""
+    return CANDIDATES + block_hash
 
 
 def envelopes(height: int, chunk: int) -> bytes:
