@@ -1,0 +1,146 @@
+"""Processes that outlive the command that started them: told apart for certain, signalled, waited for, measured.
+
+A process is named by its pid and by when it started, since a pid alone may be somebody else's by tomorrow.
+Nothing here signals a process unless both still fit. Linux: all of it is read from /proc.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from chainnode.model.errors import Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_PROC: Final = Path("/proc")
+_TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
+_POLL_MS: Final = 20
+"""How often to look whether a process is gone."""
+
+# Positions in /proc/PID/stat after the command's closing parenthesis; proc(5) counts from 1 and two before that.
+_STATE: Final = 0
+_PARENT: Final = 1
+_CPU_TICKS: Final = slice(11, 15)
+"""User and system time, then those of children that were waited for."""
+_START_TICKS: Final = 19
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """One process, for ever."""
+
+    pid: int
+    started: str
+    """Boot of the machine and clock ticks since then; equal for no two processes of one pid."""
+
+
+def spawn(argv: Sequence[str], *, log: Path, environment: Mapping[str, str]) -> Process:
+    """Start a program in a session of its own, so that it survives us and our terminal.
+
+    Args:
+        argv: the program's path and arguments.
+        log: file that its standard output and error are appended to.
+        environment: its whole environment.
+    """
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        pid = os.posix_spawn(
+            argv[0],
+            list(argv),
+            environment,
+            file_actions=(
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, output, 1),
+                (os.POSIX_SPAWN_DUP2, output, 2),
+            ),
+            setsid=True,
+        )
+    finally:
+        os.close(output)
+    process = find(pid)
+    if process is None:
+        raise Unavailable(f"{argv[0]} ended at once; see {log}", code="process_ended")
+    return process
+
+
+def find(pid: int) -> Process | None:
+    """Return the process that has `pid` now, or None."""
+    fields = _stat(pid)
+    if fields is None:
+        return None
+    boot = (_PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return Process(pid=pid, started=f"{boot}/{fields[_START_TICKS]}")
+
+
+def is_running(process: Process) -> bool:
+    """Whether the process still runs; one that has ended but was not waited for does not."""
+    fields = _stat(process.pid)
+    return fields is not None and fields[_STATE] not in {"Z", "X"} and find(process.pid) == process
+
+
+def send(process: Process, number: signal.Signals) -> bool:
+    """Signal the process; return False if it is gone."""
+    if not is_running(process):
+        return False
+    with suppress(ProcessLookupError):
+        os.kill(process.pid, number)
+        return True
+    return False
+
+
+def wait_until_gone(process: Process, timeout_ms: int) -> bool:
+    """Wait for the end of a process; return whether it came in time."""
+    deadline = time.monotonic() + timeout_ms / 1000
+    while is_running(process):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_MS / 1000)
+    # If it was our child, this is what makes its pid free again.
+    with suppress(ChildProcessError):
+        os.waitpid(process.pid, os.WNOHANG)
+    return True
+
+
+def stop(process: Process, timeout_ms: int) -> None:
+    """End a process: ask, wait, and kill if it does not listen."""
+    send(process, signal.SIGTERM)
+    # One that was stopped hears nothing before it is continued.
+    send(process, signal.SIGCONT)
+    if not wait_until_gone(process, timeout_ms):
+        send(process, signal.SIGKILL)
+        wait_until_gone(process, timeout_ms)
+
+
+def cpu_ms(process: Process) -> int:
+    """Return the CPU time of a process and its descendants so far, in milliseconds."""
+    stats = {
+        int(path.name): fields
+        for path in _PROC.iterdir()
+        if path.name.isdigit() and (fields := _stat(int(path.name))) is not None
+    }
+    children: dict[int, list[int]] = {}
+    for pid, fields in stats.items():
+        children.setdefault(int(fields[_PARENT]), []).append(pid)
+    ticks, family = 0, [process.pid]
+    while family:
+        pid = family.pop()
+        family += children.get(pid, [])
+        if pid in stats:
+            ticks += sum(map(int, stats[pid][_CPU_TICKS]))
+    return ticks * 1000 // _TICKS_PER_SECOND
+
+
+def _stat(pid: int) -> list[str] | None:
+    try:
+        text = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The command stands in parentheses and may hold anything, parentheses and spaces too.
+    return text.rpartition(")")[2].split()
