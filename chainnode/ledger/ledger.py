@@ -1,11 +1,12 @@
-"""The ledger: the chain as this node holds it. Builds, judges, commits and proves blocks.
+"""The ledger: the chain as this node holds it. Builds, judges and commits blocks, and answers for all of them.
 
 A block goes through `build` (as its proposer) or `execute` (as any other validator), which change nothing, and
 through `commit`, which is one atomic, synced batch. So a restart finds some block's end and never a part of one.
 
     InvalidBlock (ChainError)    the block breaks a rule, or its results are not ours
-    NotFound, Unavailable        what is asked for is not here, or no longer
     StorageFault (NodeFault)     the store fails or is damaged; after a failed write nothing answers any more
+
+What can be asked of it is in `reader`.
 """
 
 from __future__ import annotations
@@ -13,65 +14,41 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from chainnode.ledger import checks
-from chainnode.ledger.block_store import BlockStore
 from chainnode.ledger.candidate_store import CandidateStore
 from chainnode.ledger.errors import InvalidBlock
 from chainnode.ledger.execution import Base, Executed
 from chainnode.ledger.guarded_store import GuardedStore
-from chainnode.ledger.log_store import LogStore
-from chainnode.ledger.opening import open_chain
-from chainnode.ledger.state_store import StateStore
-from chainnode.ledger.stored import stored
+from chainnode.ledger.reader import ChainReader
 from chainnode.ledger.tip import Tip, TipRecord
-from chainnode.ledger.validator_history import DELAY, ValidatorHistory, put_validators
+from chainnode.ledger.validator_history import DELAY, put_validators
 from chainnode.model.block import make_outline
-from chainnode.model.errors import InvariantViolation, NotFound
+from chainnode.model.errors import InvariantViolation
 from chainnode.model.ids import Height
 from chainnode.model.limits import STATE_PROOF_HEIGHTS, STATE_PROOF_MS
-from chainnode.model.merkle import consistency_proof_from, inclusion_proof_from
-from chainnode.model.record import decode_record
 from chainnode.storage import keys
 from chainnode.storage.kv import WriteBatch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from chainnode.model.block import CertifiedBlock, Outline
+    from chainnode.model.block import Outline
     from chainnode.model.certificate import Certificate
     from chainnode.model.genesis import Genesis
-    from chainnode.model.merkle import Frontier
-    from chainnode.model.receipt import Receipt
-    from chainnode.model.state_tree import StateProof
     from chainnode.model.transaction import Transaction
-    from chainnode.model.validators import ValidatorSet
     from chainnode.storage.kv import KeyValueStore
-
-MAX_LEAVES_READ: Final = 1_024
-"""Leaves of one `leaves` call: 32 MiB of the longest, four entry bundles of the usual."""
 
 _STATE_HEIGHTS_PER_BLOCK: Final = 4
 """By how many heights the window of state proofs may follow the tip at once, so that a block's work is bounded."""
 
 
-class Ledger:
-    """The chain up to its tip. One writer; calls do not overlap."""
+class Ledger(ChainReader):
+    """The chain up to its tip, to read and to extend. One writer; calls do not overlap."""
 
     def __init__(self, store: KeyValueStore, genesis: Genesis) -> None:
         """Use `Ledger.open`."""
-        self.genesis: Final = genesis
         self._store = GuardedStore(store)
-        self.state: Final = StateStore(self._store, genesis.suite)
-        self._blocks = BlockStore(self._store, genesis.domain)
-        self._log = LogStore(self._store, genesis.suite)
+        super().__init__(self._store, genesis)
         self._candidates = CandidateStore(self._store, genesis.domain)
-        self._validators = ValidatorHistory(self._store, genesis.suite)
-        opened = open_chain(
-            self._store, genesis, blocks=self._blocks, log=self._log, state=self.state
-        )
-        self._validators.load()
-        self._tip = opened.tip
-        self._frontier: Frontier = opened.frontier
-        self._state_from = opened.state_from
 
     @classmethod
     def open(cls, store: KeyValueStore, genesis: Genesis) -> Ledger:
@@ -82,31 +59,6 @@ class Ledger:
             StorageFault: the store is damaged.
         """
         return cls(store, genesis)
-
-    @property
-    def tip(self) -> Tip:
-        """The newest committed block, or genesis."""
-        return self._tip
-
-    @property
-    def state_from(self) -> Height:
-        """Lowest height of which state proofs are promised."""
-        return self._state_from
-
-    def validators(self, height: int) -> ValidatorSet:
-        """Return the set that governs `height`, 1 to two above the tip.
-
-        Raises:
-            NotFound: with code `unknown_height` for any other height.
-        """
-        if not 1 <= height <= self._tip.height + DELAY:
-            raise NotFound(
-                f"the validators of height {height} are not determined; heights 1 to "
-                f"{self._tip.height + DELAY} are",
-                code="unknown_height",
-                field="height",
-            )
-        return self._validators.at(height)
 
     # -- blocks on their way in ----------------------------------------------------------------------------
 
@@ -303,149 +255,6 @@ class Ledger:
                 break
             start = Height(start + 1)
         return start
-
-    # -- blocks that are there -----------------------------------------------------------------------------
-
-    def header(self, height: int) -> tuple[bytes, Certificate]:
-        """Return a header's bytes and a certificate of it.
-
-        Raises:
-            NotFound: with code `unknown_height` if there is no such block (also: for height 0).
-        """
-        return self._blocks.header_bytes(height), self._blocks.certificate(height)
-
-    def certified_block(self, height: int) -> CertifiedBlock:
-        """Return a block as other nodes fetch it. Raises NotFound as `header`."""
-        return self._blocks.certified_block(height)
-
-    def transactions(self, height: int) -> tuple[bytes, ...]:
-        """Return the envelopes of a block's transactions. Raises NotFound as `header`."""
-        return self._blocks.envelopes(height, self._count(height))
-
-    def receipts(self, height: int) -> tuple[Receipt, ...]:
-        """Return a block's receipts. Raises NotFound as `header`."""
-        return self._blocks.receipts(height, self._count(height))
-
-    def transaction(self, height: int, position: int) -> bytes:
-        """Return the envelope of one transaction.
-
-        Raises:
-            NotFound: there is no such block, or it holds fewer transactions.
-        """
-        return self._blocks.envelope(height, position, self._count_above(height, position))
-
-    def receipt(self, height: int, position: int) -> Receipt:
-        """Return the receipt of one transaction. Raises NotFound as `transaction`."""
-        return self._blocks.receipt(height, position, self._count_above(height, position))
-
-    def find_transaction(self, tx_id: bytes) -> tuple[int, int] | None:
-        """Return (height, position) of a committed transaction, or None."""
-        return self._blocks.find_transaction(tx_id)
-
-    def is_replayed(self, tx_id: bytes) -> bool:
-        """Whether a committed block holds the transaction."""
-        return self._blocks.has_transaction(tx_id)
-
-    def _count(self, height: int) -> int:
-        return self._blocks.header(height)[1].tx_count
-
-    def _count_above(self, height: int, position: int) -> int:
-        count = self._count(height)
-        if not 0 <= position < count:
-            raise NotFound(
-                f"block {height} holds {count} transactions; there is no number {position}",
-                code="unknown_transaction",
-                field="position",
-            )
-        return count
-
-    # -- the log and the state -----------------------------------------------------------------------------
-
-    def leaf(self, index: int) -> bytes:
-        """Return a record's leaf. Raises NotFound with code `unknown_record`."""
-        return self.leaves(index, 1)[0]
-
-    def leaves(self, first: int, count: int) -> tuple[bytes, ...]:
-        """Return `count` leaves, 1 to 1,024, from `first` on.
-
-        Raises:
-            NotFound: with code `unknown_record` if the log does not hold all of them, or they are too many.
-        """
-        if first < 0 or not 1 <= count <= MAX_LEAVES_READ:
-            raise NotFound(
-                f"found {count} records from {first}; expected 1 to {MAX_LEAVES_READ} from 0 or more",
-                code="unknown_record",
-                field="count",
-            )
-        self._check_in_log(first + count, "index")
-        return self._log.leaves(first, count)
-
-    def locate_record(self, index: int) -> Height:
-        """Return the height of the block that holds a record. Raises NotFound as `leaf`."""
-        leaf = self.leaf(index)
-        with stored(f"leaf {index}"):
-            return decode_record(leaf).height
-
-    def lookup(self, key: bytes, limit: int, after: int | None = None) -> list[int]:
-        """Return at most `limit` (>= 1) indices of records found by `key`, rising, above `after` if given."""
-        return self._log.lookup(key, limit, after)
-
-    def tile(self, level: int, index: int) -> bytes | None:
-        """Return the widest version of a hash tile, or None if the log has not reached it."""
-        return self._log.tile(level, index)
-
-    def log_root_at(self, size: int) -> bytes:
-        """Return the log's root when it had `size` leaves; costs at most 63 small reads.
-
-        Raises:
-            NotFound: with code `unknown_record` if the log is smaller.
-        """
-        self._check_in_log(size, "size")
-        return self._log.frontier(size).root(self.genesis.suite)
-
-    def inclusion_proof(self, index: int, size: int) -> tuple[bytes, ...]:
-        """Return the proof that the tree of the first `size` leaves holds the leaf `index`.
-
-        Raises:
-            NotFound: with code `unknown_record` if the log is smaller.
-            ProofInvalid: `index` is not below `size`.
-        """
-        self._check_in_log(size, "size")
-        suite = self.genesis.suite
-        return inclusion_proof_from(suite, self._log.hash_reader(size), index, size)
-
-    def consistency_proof(self, old: int, new: int) -> tuple[bytes, ...]:
-        """Return the proof that the tree of `old` leaves is a prefix of that of `new`.
-
-        Raises:
-            NotFound: with code `unknown_record` if the log is smaller.
-            ProofInvalid: `old` is above `new`.
-        """
-        self._check_in_log(new, "size")
-        return consistency_proof_from(self.genesis.suite, self._log.hash_reader(new), old, new)
-
-    def prove_state(self, key: bytes, height: int) -> tuple[bytes | None, StateProof]:
-        """Return the value of a state key after block `height` (or None) with the proof of it.
-
-        Raises:
-            NotFound: with code `unknown_height` if there is no such block.
-            Unavailable: with code `pruned` if that state is no longer kept.
-        """
-        if not 0 <= height <= self._tip.height:
-            raise NotFound(
-                f"there is no block {height}; the tip is {self._tip.height}",
-                code="unknown_height",
-                field="height",
-            )
-        return self.state.prove(key, height)
-
-    def _check_in_log(self, size: int, field: str) -> None:
-        if not 0 <= size <= self._tip.log_size:
-            raise NotFound(
-                f"the log holds {self._tip.log_size} records; {size} were asked for",
-                code="unknown_record",
-                field=field,
-            )
 
     # -- blocks voted for ----------------------------------------------------------------------------------
 

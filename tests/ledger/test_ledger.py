@@ -9,7 +9,8 @@ import pytest
 import chainnode.ledger.execution as execution_module
 from chainnode.ledger.block_store import CHUNK
 from chainnode.ledger.errors import InvalidBlock
-from chainnode.ledger.ledger import MAX_LEAVES_READ, Ledger
+from chainnode.ledger.ledger import Ledger
+from chainnode.ledger.reader import MAX_LEAVES_READ
 from chainnode.model.certificate import decode_certificate
 from chainnode.model.errors import InvariantViolation, NotFound, ProofInvalid, Unavailable
 from chainnode.model.merkle import EMPTY, leaf_hash, verify_consistency, verify_inclusion

@@ -130,7 +130,7 @@ def test_certificate_of_another_block_is_damage():
 
 def test_state_tree_of_another_height_is_damage(monkeypatch):
     store = store_of(["a"])
-    monkeypatch.setattr("chainnode.ledger.ledger.StateStore.root", lambda _: bytes(32))
+    monkeypatch.setattr("chainnode.ledger.reader.StateStore.root", lambda _: bytes(32))
     damage_is_told(store, "state root of the tree")
 
 
