@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from chainnode.model import codec
 from chainnode.model.domain import Domain, genesis_hash_of
-from chainnode.model.errors import DecodeError
+from chainnode.model.errors import DecodeError, Refused
 from chainnode.model.ids import (
     Height,
     check_account_name,
@@ -225,7 +225,7 @@ def decode_genesis(data: bytes) -> Genesis:
     codec.integer(fields[0], "version", least=VERSION, most=VERSION)
     chain_id = codec.text(fields[1], "chain_id", most_bytes=MAX_CHAIN_ID_BYTES)
     check_chain_id(chain_id)
-    suite = suite_named(codec.text(fields[2], "suite", most_bytes=MAX_NAME_BYTES))
+    suite = _parse_suite(fields[2])
     validators = tuple(
         _parse_validator(v)
         for v in codec.array_up_to(fields[7], "validators", least=1, most=MAX_VALIDATORS)
@@ -258,6 +258,13 @@ def decode_genesis(data: bytes) -> Genesis:
     _check_membership(genesis)
     _check_keys(genesis)
     return genesis
+
+
+def _parse_suite(value: Value) -> Suite:
+    try:
+        return suite_named(codec.text(value, "suite", most_bytes=MAX_NAME_BYTES))
+    except Refused as error:
+        raise DecodeError(error.message, code=error.error_code, field="suite") from error
 
 
 def _parse_organisation(value: Value) -> Organisation:
