@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from chainnode.engine.messages import change_value, parse_change, parse_proof, proof_value
 from chainnode.model import codec, votes
-from chainnode.model.errors import DecodeError, StorageFault
+from chainnode.model.errors import DecodeError, PeerFault, StorageFault
 from chainnode.model.limits import MAX_VALIDATORS
 from chainnode.model.suites import HASH_BYTES
 from chainnode.model.votes import MAX_VIEW
@@ -83,7 +83,7 @@ def decode_records(
     """
     try:
         return tuple(_decode(record, book, validators, ValidatorIndex(me)) for record in records)
-    except DecodeError as error:
+    except (DecodeError, PeerFault) as error:
         raise StorageFault(
             f"the vote log holds a record that cannot be read ({error}); it is damaged or of a newer "
             "version: restore it, or move it away and let the node observe until it is safe to vote"
