@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from consensus.errors import InvariantViolation
 from consensus.events import StartHeight, Verdict
 from consensus.messages import (
     FIRST_VIEW,
@@ -55,6 +56,11 @@ class Plan:
     """What we are going to propose as leader of the current view. Made once per view."""
 
     justification: Justification | None
+    """What goes with the proposal; None in view 0."""
+
+    def is_fresh(self) -> bool:
+        """Tell whether the block is ours to choose."""
+        return self.justification is None or self.justification.prepared is None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -106,8 +112,9 @@ class HeightState:
     forgetful: set[ValidatorIndex] = field(default_factory=set)
     """Validators whose amnesia was reported; only asked for membership."""
 
-    step_seen: Step = Step.PROPOSE
+    phase_seen: tuple[View, Step] = (FIRST_VIEW, Step.PROPOSE)
     step_since_ms: int = 0
+    """When the pair in `phase_seen` came about; for operators only."""
 
     @property
     def height(self) -> Height:
@@ -117,6 +124,13 @@ class HeightState:
     @property
     def me(self) -> ValidatorIndex | None:
         """Our index; None for an observer."""
+        return self.start.me
+
+    @property
+    def voter(self) -> ValidatorIndex:
+        """Our index, where only a validator can get."""
+        if self.start.me is None:
+            raise InvariantViolation("an observer was about to vote")
         return self.start.me
 
     @property

@@ -10,7 +10,7 @@ VIEWS_PER_VALIDATOR: Final = 8
 A validator that signs votes for a million views pushes out only its own.
 """
 
-AnyVote = TypeVar("AnyVote", Prepare | Propose, Commit)
+AnyVote = TypeVar("AnyVote", bound=Propose | Prepare | Commit)
 
 
 class VoteTable(Generic[AnyVote]):

@@ -1,0 +1,87 @@
+"""R1, R11: what a leader proposes, and when."""
+
+from consensus.effects import Build, Outbox
+from consensus.events import Built
+from consensus.justification import justify
+from consensus.messages import Proposal, leader_of
+from consensus.state import HeightState, Plan
+from consensus.timers import build_due_ms, is_waiting_to_build
+from consensus.voting import ask_verdict, propose
+
+
+def plan_first(state: HeightState, now_ms: int, out: Outbox) -> bool:
+    """R1: ask for the block of view 0 when it is due."""
+    if not is_waiting_to_build(state) or now_ms < build_due_ms(state):
+        return False
+    state.plan = Plan(justification=None)
+    out.build.append(Build(height=state.height, view=state.view))
+    return True
+
+
+def plan_next(state: HeightState, _now_ms: int, out: Outbox) -> bool:
+    """R11: with a quorum asking for our view, be bound by its highest lock, or build afresh.
+
+    The plan stays as it is made: whoever asks later cannot change what it proves.
+    """
+    if state.view == 0 or state.me != state.leader:
+        return False
+    if state.digest is not None or state.plan is not None:
+        return False
+    messages = state.view_changes.for_view(state.view)
+    if len(messages) < state.quorum:
+        return False
+    state.plan = Plan(justification=justify(messages))
+    if state.plan.is_fresh():
+        out.build.append(Build(height=state.height, view=state.view))
+    return True
+
+
+def propose_again(state: HeightState, now_ms: int, out: Outbox) -> bool:
+    """R11: propose the locked block, unchanged, once we hold it and find it valid ourselves."""
+    plan = state.plan
+    if state.digest is not None or plan is None or plan.justification is None:
+        return False
+    prepared = plan.justification.prepared
+    if prepared is None:
+        return False
+    verdict = state.verdict(prepared.digest)
+    if verdict is None:
+        return ask_verdict(state, prepared.digest, prepared.signers, out)
+    if not verdict.valid:
+        return False
+    propose(
+        state,
+        Proposal(
+            height=state.height,
+            view=state.view,
+            digest=prepared.digest,
+            sender=state.voter,
+            first_view=verdict.first_view,
+            proposer=leader_of(state.height, verdict.first_view, state.n),
+            justification=plan.justification,
+        ),
+        now_ms,
+        out,
+    )
+    return True
+
+
+def on_built(state: HeightState, built: Built, now_ms: int, out: Outbox) -> None:
+    """Propose the block that we asked for, if our view is still the one that it was built for."""
+    plan = state.plan
+    if plan is None or not plan.is_fresh() or built.view != state.view or state.digest is not None:
+        return
+    propose(
+        state,
+        Proposal(
+            height=state.height,
+            view=state.view,
+            digest=built.digest,
+            sender=state.voter,
+            first_view=built.view,
+            proposer=state.voter,
+            justification=plan.justification,
+        ),
+        now_ms,
+        out,
+    )
