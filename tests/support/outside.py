@@ -5,6 +5,7 @@ A missing tool skips the test that asked, loudly; under CI=true it fails it.
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -56,7 +58,9 @@ def go_verifier() -> Outside:
     go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
     if go is None:
         _missing("go (1.25 or newer)")
-    binary = Path(tempfile.mkdtemp(prefix="chainnode-outside-")) / "outside"
+    directory = tempfile.mkdtemp(prefix="chainnode-outside-")
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    binary = Path(directory) / "outside"
     built = subprocess.run(
         [go, "build", "-o", str(binary), "."],
         cwd=VERIFIERS / "go",
@@ -82,7 +86,7 @@ def java_verifier() -> Outside:
     return Outside((java, "-cp", str(jar), str(VERIFIERS / "java" / "Outside.java")))
 
 
-def _missing(tool: str) -> None:
+def _missing(tool: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(f"tool missing: {tool}")
     pytest.skip(f"TOOL MISSING, nothing was verified by outsiders: {tool}")

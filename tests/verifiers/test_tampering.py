@@ -159,3 +159,36 @@ def test_every_error_of_an_alteration_is_one_of_ours():
             own_status(file, proof, policy)
         except ChainError as error:  # a kind without an exit status
             pytest.fail(f"{error!r}")
+
+
+@pytest.mark.parametrize(
+    ("suite_name", "outsider"), [("ed25519-sha256", go_verifier), ("sm2-sm3", java_verifier)]
+)
+def test_a_surplus_cosignature_may_be_absent_but_not_false(suite_name, outsider, tmp_path):
+    alliance = Alliance(suite_name)
+    policy = alliance.policy().encode()
+    proof = alliance.notarization(cosigners=alliance.names).encode().decode()
+    surplus = proof.splitlines(keepends=True)[-1]
+    stranger = surplus.replace("alliance/d4", "witness")
+    cases = {
+        "whole": (proof, policy, 0),
+        "absent": (proof.removesuffix(surplus), policy, 0),
+        "of-a-stranger": (proof.removesuffix(surplus) + stranger, policy, 0),
+        "false": (proof.removesuffix(surplus) + surplus[:-20] + "A" * 17 + "==\n", policy, 1),
+        "commented-policy": (proof, b"# ours\n\n" + policy, 0),
+        "all-are-needed": (proof, policy.replace(b"validators 3 ", b"validators all "), 0),
+        "threshold-missed": (
+            proof.removesuffix(surplus),
+            policy.replace(b"validators 3 ", b"validators 4 "),
+            1,
+        ),
+    }
+    for name, (altered, altered_policy, _) in cases.items():
+        at = tmp_path / name
+        at.mkdir()
+        (at / "file").write_bytes(FILE)
+        (at / "proof").write_text(altered, newline="")
+        (at / "policy").write_bytes(altered_policy)
+    wanted = {name: status for name, (_, _, status) in cases.items()}
+    assert {n: own_status(FILE, p.encode(), q) for n, (p, q, _) in cases.items()} == wanted
+    assert outsider().batch(tmp_path) == wanted
