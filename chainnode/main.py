@@ -10,7 +10,7 @@ import traceback
 from typing import TYPE_CHECKING, Final, TextIO
 
 from chainnode.clock import SystemClock
-from chainnode.config import load_node_config
+from chainnode.config import load_config
 from chainnode.logs import Log, level_named
 from chainnode.model.errors import ChainError, NodeFault, Refused
 from chainnode.node.offline import rebuild_home
@@ -32,7 +32,7 @@ def run(home: Path, passphrase: bytes) -> int:
     Raises:
         ChainError: the home does not allow a start; nothing was started.
     """
-    config = load_node_config(home)
+    config = load_config(home)
     with _opened(config) as stream:
 
         def write(line: str) -> None:
@@ -56,7 +56,7 @@ def _run(config: NodeConfig, passphrase: bytes, log: Log) -> int:
         if isinstance(first, ChainError):
             raise first from None
         # One line for the operator. A fault that is not a NodeFault is a bug, so its place is told too.
-        log.exception(
+        log.error(  # noqa: TRY400  # our Log, not logging
             "node_stopped",
             kind=type(first).__name__,
             reason=str(first),

@@ -8,10 +8,9 @@ decision.
 
 from __future__ import annotations
 
+import zlib
 from collections import deque
 from typing import TYPE_CHECKING, Final
-
-from consensus.replica import Replica
 
 from chainnode.engine.book import SignatureBook
 from chainnode.engine.candidates import Candidates
@@ -72,6 +71,8 @@ from consensus.messages import (
     ValidatorIndex,
     View,
 )
+from consensus.parameters import Parameters
+from consensus.replica import Replica
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,8 +99,12 @@ if TYPE_CHECKING:
 DECISION_INTERVAL_MS: Final = 250
 """A peer that is behind is told a decision at most this often; sync does the rest."""
 
-STATUS_EVERY_MS: Final = 1_000
-"""How often peers hear where we stand even when consensus has nothing to say."""
+STATUS_EVERY_MS: Final = 3_000
+"""How often peers hear of our heights even when the core says nothing, as when it only observes."""
+
+
+MAX_JITTER_PERMILLE: Final = 100
+"""View timers of different validators differ by up to a tenth, so that they do not all fire at once."""
 
 
 class Engine:
@@ -160,7 +165,7 @@ class Engine:
             witness=witness,
         )
         self._offsets = ClockOffsets()
-        self._replica = Replica()
+        self._replica = Replica(_waiting_times(genesis, name))
         self._events: deque[Event] = deque()
         self._is_stepping = False
         self._has_work = False
@@ -174,6 +179,7 @@ class Engine:
         self._next_status_ms = 0
         self._next_clock_ms = 0
         self._view_changes = 0
+        self._is_voting = False
 
     # -- life ----------------------------------------------------------------------------------------------
 
@@ -251,6 +257,7 @@ class Engine:
             ledger=self._ledger,
             snapshot=self._replica.snapshot(),
             validators=self._ledger.validators(self._ledger.tip.height + 1),
+            is_voting=self._is_voting,
             peers=self._peers,
             heard_ms=self._heard_ms,
             offsets=self._offsets,
@@ -488,6 +495,8 @@ class Engine:
         if data is None:
             # Forgotten between two steps under a flood of outlines; whoever wants it asks again.
             return
+        if isinstance(send.message, Status):
+            self._next_status_ms = self._clock.monotonic_ms() + STATUS_EVERY_MS
         if send.to is None:
             self._network.broadcast(data, Urgency.VOTE)
         else:
@@ -512,8 +521,7 @@ class Engine:
         """Return a STATUS with what the core says, or with our heights alone."""
         newest = self._cosigner.newest
         tip_height = self._ledger.tip.height
-        if status is None:
-            status = self._replica.status()
+        n = self._ledger.validators(tip_height + 1).size
         return encode_message(
             StatusMessage(
                 height=tip_height + 1 if status is None else status.height,
@@ -522,7 +530,7 @@ class Engine:
                 has_proposal=False if status is None else status.has_proposal,
                 prepares=() if status is None else status.prepares,
                 commits=() if status is None else status.commits,
-                view_changes=() if status is None else status.view_changes,
+                view_changes=(-1,) * n if status is None else status.view_changes,
                 tip_height=tip_height,
                 cosigned_height=0 if newest is None else newest.height,
                 tip_cosigners=self._cosigner.tip_cosigners(),
@@ -644,6 +652,7 @@ class Engine:
         now_ms = self._clock.monotonic_ms()
         age_ms = max(0, self._clock.now_ms() - tip.time_ms)
         me = self._licence.index_at(height, validators)
+        self._is_voting = me is not None
         start = StartHeight(
             height=Height(height),
             n=validators.size,
@@ -670,3 +679,15 @@ class Engine:
                     self._receive_proposal(peer, message, received_ms)
                 except PeerFault as fault:
                     self._witness.event("peer_fault", peer=peer, reason=fault.message)
+
+
+def _waiting_times(genesis: Genesis, name: str) -> Parameters:
+    """Return the core's waiting times: those of the chain, a little longer for some validators than for others."""
+    parameters = genesis.parameters
+    return Parameters(
+        timeout_ms=parameters.timeout_ms,
+        timeout_cap_ms=parameters.timeout_cap_ms,
+        min_interval_ms=parameters.min_interval_ms,
+        heartbeat_ms=parameters.heartbeat_ms,
+        jitter_permille=zlib.crc32(name.encode()) % MAX_JITTER_PERMILLE,
+    )

@@ -48,13 +48,17 @@ class EngineStatus:
     open_height: int
     view: int
     step: str
-    """What is being waited for: `idle`, `proposal`, `validation`, `prepares`, `commits`, `view-changes`, `blocks`."""
+    """What is being waited for: `idle` (nothing is due), `propose`, `validate`, `prepare`, `commit`, `view_change`,
+    `decided` (the decided block is being fetched), `blocks` (catching up), `starting`."""
 
     awaited: tuple[str, ...]
     """Validators whose message would let it go on."""
 
     waiting_since_ms: int
     """Wall clock, milliseconds UTC; when this step began."""
+
+    is_voting: bool
+    """False while this node only observes: its vote log may have forgotten votes for these heights."""
 
     view_changes: int
     """View changes since start."""
