@@ -270,3 +270,25 @@ def test_invalid_block_tells_code_field_and_both_sides():
         "3",
         "0102",
     )
+
+
+def test_proposer_and_judge_agree_on_what_fills_a_block():
+    transactions = [CHAIN.notarization(f"{i}") for i in range(3)]
+    size = sum(len(t.envelope) for t in transactions)
+    for spare, taken in ((0, 3), (-1, 2)):
+        for parameters in (
+            Parameters(max_block_bytes=size + spare),
+            Parameters(max_block_transactions=3 + spare),
+        ):
+            eligible = checks.eligible(
+                transactions,
+                chain_id=CHAIN.genesis.chain_id,
+                height=1,
+                parameters=parameters,
+                is_replayed=lambda _: False,
+            )
+            assert eligible == tuple(transactions[:taken])
+            checks.check_size(eligible, parameters)
+            if taken < 3:
+                with refuses("block_too_large", InvalidBlock):
+                    checks.check_size(transactions, parameters)
