@@ -44,6 +44,7 @@ from chainnode.model.certificate import decode_certificate, verify_certificate
 from chainnode.model.errors import ChainError, InvariantViolation, PeerFault
 from chainnode.model.ids import TransactionId
 from consensus.effects import Proposed, Voted
+from consensus.errors import InvariantViolation as CoreViolation
 from consensus.events import (
     Built,
     CommitReceived,
@@ -441,7 +442,10 @@ class Engine:
                 event = self._events.popleft()
                 if isinstance(event, StartHeight | Recovered):
                     self._build = None
-                effects = self._replica.step(event, self._clock.monotonic_ms())
+                try:
+                    effects = self._replica.step(event, self._clock.monotonic_ms())
+                except CoreViolation as error:
+                    raise InvariantViolation(f"consensus: {error}") from error
                 self._carry_out(effects)
         finally:
             self._is_stepping = False

@@ -107,6 +107,25 @@ def client_context(files: TlsFiles, passphrase: bytes, pinned: Iterable[bytes]) 
     return _context(ssl.PROTOCOL_TLS_CLIENT, files, passphrase, pinned)
 
 
+def listener_context(certificate: Path, key: Path) -> ssl.SSLContext:
+    """Return the context of a listener for clients: TLS 1.3, no client certificate, an unencrypted PEM key.
+
+    Raises:
+        Refused: the files cannot be read, or do not belong together.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    try:
+        context.load_cert_chain(certificate, key, password="")
+    except (OSError, ssl.SSLError) as error:
+        raise Refused(
+            f"{certificate} and {key}: {error}; expected a certificate and its unencrypted private "
+            "key in PEM",
+            code="bad_tls_files",
+        ) from error
+    return context
+
+
 def certificate_of_peer(connection: ssl.SSLObject | ssl.SSLSocket) -> bytes:
     """Return the certificate (DER) that the other end proved to hold.
 

@@ -1,0 +1,236 @@
+"""Wires, starts and stops one validator.
+
+Opened in this order, closed in the reverse: the home's lock, keys, store, vote log, verification workers, RPC
+listener, peers, engine. Whatever fails on the way leaves nothing running.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+from contextlib import AsyncExitStack, ExitStack
+from importlib import metadata
+from typing import TYPE_CHECKING, Final
+
+from chainnode.clock import SystemClock
+from chainnode.engine.engine import Engine
+from chainnode.keystore.tls import (
+    TlsFiles,
+    client_context,
+    listener_context,
+    server_context,
+)
+from chainnode.ledger.ledger import Ledger
+from chainnode.mempool.pool import Pool, PoolLimits
+from chainnode.model.errors import ChainError
+from chainnode.node.driver import EngineDriver
+from chainnode.node.home import open_signers, own_validator, read_genesis
+from chainnode.node.network import PeerNetwork
+from chainnode.node.observers import Observers
+from chainnode.p2p.listener import listen_on
+from chainnode.p2p.member import PeerAddress
+from chainnode.p2p.peers import Peers
+from chainnode.rpc.server import RpcServer
+from chainnode.services.commits import Commits
+from chainnode.services.node_services import make_services
+from chainnode.storage.append_file import DiskFile
+from chainnode.storage.home_lock import HomeLock
+from chainnode.storage.leveldb import LevelStore
+from chainnode.storage.vote_log import VoteLog
+from chainnode.verification.in_process import InProcessVerifier
+from chainnode.verification.pool import WorkerPool
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
+    from chainnode.config import NodeConfig
+    from chainnode.engine.ports import TransactionVerifier
+    from chainnode.logs import Log
+    from chainnode.model.genesis import Genesis, GenesisValidator
+
+GC_OBJECTS: Final = 50_000
+"""New objects between two collections; what the node makes in bulk dies by reference count anyway."""
+
+P2P_LOGGER: Final = "chainnode.p2p"
+
+
+async def run_node(config: NodeConfig, passphrase: bytes, log: Log, stop: asyncio.Event) -> None:
+    """Run a validator until `stop` is set, then close everything in order.
+
+    Raises:
+        ChainError: the home, its keys or its configuration do not fit together; nothing was started.
+        NodeFault: the node had to stop.
+    """
+    home = config.home
+    genesis = read_genesis(home)
+    own = own_validator(genesis, config.validator)
+    clock = SystemClock()
+    with ExitStack() as opened:
+        opened.callback(HomeLock(home).release)
+        signers = open_signers(home, own, passphrase)
+        tls = TlsFiles(certificate=home / "tls.pem", key=home / "tls.key")
+        others = tuple(v for v in genesis.validators if v.name != own.name)
+        pinned = tuple(v.tls_certificate for v in others)
+        server_tls = server_context(tls, passphrase, pinned)
+        client_tls = client_context(tls, passphrase, pinned)
+        store = LevelStore(home / "data")
+        opened.callback(store.close)
+        vote_log, vote_records = VoteLog.open(
+            DiskFile(home / "votes.log"), genesis.domain.genesis_hash
+        )
+        opened.callback(vote_log.close)
+        ledger = Ledger.open(store, genesis)
+
+        faults: list[BaseException] = []
+
+        def fail(error: BaseException) -> None:
+            faults.append(error)
+            stop.set()
+
+        driver = EngineDriver(clock, fail)
+        commits = Commits(clock=clock, log_size=ledger.tip.log_size)
+        services = make_services(
+            engine=driver,
+            ledger=ledger,
+            commits=commits,
+            log_signer=signers.log,
+            clock=clock,
+            software_version=metadata.version("chainnode"),
+        )
+        network = PeerNetwork()
+        async with AsyncExitStack() as running:
+            verifier = await _start_verifier(config, genesis, driver, fail, running)
+            engine = Engine(
+                genesis=genesis,
+                name=own.name,
+                ledger=ledger,
+                pool=Pool(
+                    PoolLimits(
+                        max_transactions=config.pool_max_count, max_bytes=config.pool_max_bytes
+                    )
+                ),
+                vote_log=vote_log,
+                vote_records=vote_records,
+                consensus_signer=signers.consensus,
+                cosigner_signer=signers.cosigner,
+                network=network,
+                clock=clock,
+                verifier=verifier,
+                witness=Observers((commits, services.metrics), log),
+            )
+            server = RpcServer(
+                services=services,
+                host=config.rpc_host,
+                port=config.rpc_port,
+                ssl=_rpc_tls(config),
+                on_fault=fail,
+            )
+            await server.start()
+            running.push_async_callback(server.stop)
+            peers = Peers(
+                name=own.name,
+                chain_id=genesis.chain_id,
+                genesis_hash=genesis.domain.genesis_hash,
+                listener=listen_on(config.listen),
+                peers=_addresses(config, others),
+                server_context=server_tls,
+                client_context=client_tls,
+                on_frame=driver.receive,
+                on_link=driver.link,
+                clock=clock,
+                logger=_p2p_logger(log),
+            )
+            network.use(peers)
+            driver.drive(engine)
+            running.callback(driver.stop)
+            gc.freeze()
+            gc.set_threshold(GC_OBJECTS)
+            log.event(
+                "node_started",
+                validator=own.name,
+                chain=genesis.chain_id,
+                genesis=genesis.domain.genesis_hash.hex(),
+                height=ledger.tip.height,
+                listen=config.listen,
+                rpc=f"{config.rpc_host}:{server.port}",
+            )
+            await _until_stopped(peers, stop)
+        if faults:
+            raise faults[0]
+
+
+async def _until_stopped(peers: Peers, stop: asyncio.Event) -> None:
+    """Keep the links up until asked to stop; whatever a message's handling raised comes out here."""
+    async with asyncio.TaskGroup() as tasks:
+        links = tasks.create_task(peers.run())
+        await stop.wait()
+        links.cancel()
+
+
+async def _start_verifier(
+    config: NodeConfig,
+    genesis: Genesis,
+    driver: EngineDriver,
+    fail: Callable[[BaseException], None],
+    running: AsyncExitStack,
+) -> TransactionVerifier:
+    if config.verify_workers == 0:
+        return InProcessVerifier(genesis.domain)
+    pool = WorkerPool(genesis.domain, config.verify_workers, fail, driver.settle)
+    await pool.start()
+    running.push_async_callback(pool.close)
+    return pool
+
+
+def _rpc_tls(config: NodeConfig) -> ssl.SSLContext | None:
+    if config.rpc_tls_certificate is None or config.rpc_tls_key is None:
+        return None
+    return listener_context(config.rpc_tls_certificate, config.rpc_tls_key)
+
+
+def _addresses(config: NodeConfig, others: tuple[GenesisValidator, ...]) -> tuple[PeerAddress, ...]:
+    unknown = sorted(set(config.peers) - {v.name for v in others})
+    if unknown:
+        raise ChainError(
+            f"p2p.peers: {', '.join(unknown)} is no other validator of this genesis; "
+            f"they are {', '.join(v.name for v in others)}",
+            code="bad_config",
+            field="p2p.peers",
+        )
+    return tuple(
+        PeerAddress(
+            name=v.name,
+            address=config.peers.get(v.name, v.address),
+            certificate=v.tls_certificate,
+        )
+        for v in others
+    )
+
+
+class _LineToLog:
+    """A stream for a logging handler: passes p2p's lines, which are `level event key=value ...`, to the log."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    def write(self, line: str) -> None:
+        """Take one line."""
+        level, _, rest = line.strip().partition(" ")
+        name, _, about = rest.partition(" ")
+        say = self._log.event if level == "INFO" else self._log.warning
+        say(name, about=about)
+
+    def flush(self) -> None:
+        """Do nothing: `Log` does not buffer."""
+
+
+def _p2p_logger(log: Log) -> logging.Logger:
+    logger = logging.getLogger(P2P_LOGGER)
+    handler: logging.StreamHandler[_LineToLog] = logging.StreamHandler(_LineToLog(log))
+    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    logger.handlers[:] = [handler]
+    logger.propagate = False
+    logger.setLevel(logging.INFO)
+    return logger
