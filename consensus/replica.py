@@ -162,7 +162,9 @@ class Replica:
         if state is None:
             return
         if height < state.height:
-            out.behind.append(Behind(peer=event.peer, height=height))
+            # A late decision asks for nothing; answering it would bounce between us for ever.
+            if not isinstance(event, DecidedReceived):
+                out.behind.append(Behind(peer=event.peer, height=height))
         elif height > state.height:
             if height > state.height + 1 or not self._hold(event, sender):
                 out.ahead.append(Ahead(peer=event.peer, height=height))
