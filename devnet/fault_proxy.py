@@ -107,7 +107,7 @@ class FaultProxy:
                 wire.whole.clear()
 
     async def _obey(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, EOFError):
             line = await reader.readuntil(b"\n")
             writer.write(self.obey(line.decode()).encode() + b"\n")
             await writer.drain()

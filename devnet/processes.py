@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from chainnode.clock import SystemClock
 from chainnode.model.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -97,9 +98,10 @@ def send(process: Process, number: signal.Signals) -> bool:
 
 def wait_until_gone(process: Process, timeout_ms: int) -> bool:
     """Wait for the end of a process; return whether it came in time."""
-    deadline = time.monotonic() + timeout_ms / 1000
+    clock = SystemClock()
+    deadline_ms = clock.monotonic_ms() + timeout_ms
     while is_running(process):
-        if time.monotonic() > deadline:
+        if clock.monotonic_ms() > deadline_ms:
             return False
         time.sleep(_POLL_MS / 1000)
     # If it was our child, this is what makes its pid free again.

@@ -1,0 +1,184 @@
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+
+import pytest
+
+from chainnode.model.errors import Unavailable
+from devnet import fault_proxy, processes
+from devnet.fault_proxy import FaultProxy, Wire
+from devnet.ports import LOOPBACK, free_ports
+
+DEADLINE_S = 10
+
+
+@contextlib.asynccontextmanager
+async def echo_behind_wire(ends=("a", "b")):
+    """Yield a proxy with one wire that ends at a server which answers what it hears, and the ports."""
+
+    async def echo(reader, writer):
+        while data := await reader.read(1024):
+            writer.write(data)
+            await writer.drain()
+        writer.close()
+
+    listen_port, to_port, control_port = free_ports(3)
+    proxy = FaultProxy([Wire(ends=ends, listen_port=listen_port, to_port=to_port)])
+    server = await asyncio.start_server(echo, LOOPBACK, to_port)
+    serving = asyncio.create_task(proxy.serve(control_port))
+    await listening(control_port)
+    try:
+        yield proxy, listen_port, control_port
+    finally:
+        serving.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await serving
+        server.close()
+        await no_other_task()
+
+
+async def connected(port):
+    async with asyncio.timeout(DEADLINE_S):
+        while True:
+            try:
+                return await asyncio.open_connection(LOOPBACK, port)
+            except OSError:
+                await asyncio.sleep(0.01)
+
+
+async def listening(port):
+    _, writer = await connected(port)
+    writer.close()
+    await writer.wait_closed()
+
+
+async def no_other_task():
+    """Return when every connection has ended, by whichever side."""
+    async with asyncio.timeout(DEADLINE_S):
+        while len(asyncio.all_tasks()) > 1:
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.01)
+
+
+async def answer(reader, size):
+    async with asyncio.timeout(DEADLINE_S):
+        return await reader.readexactly(size)
+
+
+@pytest.mark.asyncio
+async def test_whole_wire_carries_both_ways():
+    async with echo_behind_wire() as (_, port, _control):
+        reader, writer = await connected(port)
+        writer.write(b"hello")
+        assert await answer(reader, 5) == b"hello"
+        writer.close()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("name", ["a", "b"])
+async def test_cut_at_either_end_swallows_and_healing_delivers(name):
+    async with echo_behind_wire() as (proxy, port, _):
+        reader, writer = await connected(port)
+        writer.write(b"1")
+        assert await answer(reader, 1) == b"1"
+        assert proxy.obey(f"cut {name}") == "ok"
+        writer.write(b"2")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await reader.readexactly(1)
+        assert proxy.obey(f"heal {name}") == "ok"
+        assert await answer(reader, 1) == b"2"
+        writer.close()
+
+
+@pytest.mark.asyncio
+async def test_wire_cut_at_both_ends_needs_both_healed():
+    async with echo_behind_wire() as (proxy, port, _):
+        proxy.obey("cut a")
+        proxy.obey("cut b")
+        proxy.obey("heal a")
+        reader, writer = await connected(port)
+        writer.write(b"1")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await reader.readexactly(1)
+        proxy.obey("heal b")
+        assert await answer(reader, 1) == b"1"
+        writer.close()
+
+
+@pytest.mark.asyncio
+async def test_cut_elsewhere_changes_nothing():
+    async with echo_behind_wire() as (proxy, port, _):
+        proxy.obey("cut c")
+        reader, writer = await connected(port)
+        writer.write(b"1")
+        assert await answer(reader, 1) == b"1"
+        writer.close()
+
+
+@pytest.mark.asyncio
+async def test_call_to_a_validator_that_is_down_is_hung_up():
+    listen_port, to_port, control_port = free_ports(3)
+    proxy = FaultProxy([Wire(ends=("a", "b"), listen_port=listen_port, to_port=to_port)])
+    serving = asyncio.create_task(proxy.serve(control_port))
+    reader, writer = await connected(listen_port)
+    async with asyncio.timeout(DEADLINE_S):
+        assert await reader.read() == b""
+    writer.close()
+    serving.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await serving
+    await no_other_task()
+
+
+@pytest.mark.asyncio
+async def test_control_port_obeys_and_says_so():
+    async with echo_behind_wire() as (_, port, control_port):
+        await asyncio.to_thread(fault_proxy.tell, control_port, "cut a")
+        reader, writer = await connected(port)
+        writer.write(b"1")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await reader.readexactly(1)
+        await asyncio.to_thread(fault_proxy.tell, control_port, "heal a")
+        assert await answer(reader, 1) == b"1"
+        writer.close()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("line", ["", "cut", "cut a b", "burn a", "\xff"])
+async def test_control_port_refuses_what_it_does_not_know(line):
+    async with echo_behind_wire() as (_, _port, control_port):
+        with pytest.raises(Unavailable, match="expected: cut NAME or heal NAME"):
+            await asyncio.to_thread(fault_proxy.tell, control_port, line)
+
+
+def test_absence_of_the_proxy_is_an_error():
+    (port,) = free_ports(1)
+    with pytest.raises(Unavailable, match="does not answer"):
+        fault_proxy.tell(port, "cut a")
+
+
+def test_program_serves_the_wires_of_its_file_until_it_is_told_to_end(tmp_path):
+    listen_port, to_port, control_port = free_ports(3)
+    wires = tmp_path / "wires.json"
+    wires.write_text(json.dumps([["a", "b", listen_port, to_port]]))
+    log = tmp_path / "log"
+    process = processes.spawn(
+        (sys.executable, "-m", "devnet.fault_proxy", str(wires), str(control_port)),
+        log=log,
+        environment=os.environ,
+    )
+    try:
+        asyncio.run(listening(control_port))
+        fault_proxy.tell(control_port, "cut a")
+        processes.send(process, signal.SIGTERM)
+        assert processes.wait_until_gone(process, 5_000)
+        assert log.read_text() == ""
+    finally:
+        processes.send(process, signal.SIGKILL)
+        processes.wait_until_gone(process, 5_000)
