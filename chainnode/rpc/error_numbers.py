@@ -50,6 +50,9 @@ MEANINGS: Final[dict[int, str]] = {
 }
 """Each number, for people."""
 
+OVERLOAD_CODES: Final = frozenset(("overloaded", "pool_full", "share_used_up"))
+"""Codes that mean: nothing was accepted, come back later."""
+
 _CLASSES: Final[tuple[tuple[type[ChainError], int], ...]] = (
     (DecodeError, INVALID_PARAMS),
     (NotFound, NOT_FOUND),
@@ -61,7 +64,7 @@ _CLASSES: Final[tuple[tuple[type[ChainError], int], ...]] = (
 
 def number_of(error: ChainError) -> int:
     """Return the number under which an error travels."""
-    if error.error_code == "overloaded":
+    if error.error_code in OVERLOAD_CODES:
         return OVERLOADED
     if error.error_code == "timeout":
         return TIMEOUT

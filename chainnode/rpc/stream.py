@@ -14,7 +14,8 @@ import aiohttp
 from chainnode.model.errors import ChainError, Unavailable
 from chainnode.rpc.client import parse_json, to_base64, unreachable
 from chainnode.rpc.error_numbers import error_from
-from chainnode.rpc.limits import MAX_BATCH, MAX_BODY_BYTES, MAX_RESPONSE_BYTES, TOO_SLOW
+from chainnode.rpc.limits import MAX_RESPONSE_BYTES, TOO_SLOW
+from chainnode.rpc.packing import packed
 from chainnode.rpc.results import SubscribedResult, TransactionResult
 from chainnode.rpc.schema import checker_of
 
@@ -194,23 +195,3 @@ class Subscription:
     async def cancel(self) -> None:
         """Hear no more."""
         await self._stream.unsubscribe(self.number)
-
-
-def packed(texts: list[str]) -> list[str]:
-    """Return JSON texts as few messages: arrays of at most 100 texts and about 1 MiB."""
-    messages: list[str] = []
-    batch: list[str] = []
-    size = 0
-    for text in texts:
-        if batch and (len(batch) == MAX_BATCH or size + len(text) > MAX_BODY_BYTES // 2):
-            messages.append(_array(batch))
-            batch, size = [], 0
-        batch.append(text)
-        size += len(text) + 1
-    if batch:
-        messages.append(_array(batch))
-    return messages
-
-
-def _array(texts: list[str]) -> str:
-    return texts[0] if len(texts) == 1 else f"[{','.join(texts)}]"

@@ -57,9 +57,7 @@ class Metrics:
             registry=self.registry,
         )
         self._successes: dict[str, tuple[Counter, Histogram]] = {}
-        # By shape it is a Collector; typing.override, which inheriting would take, is not in Python 3.11.
-        collector = _NodeCollector(engine, ledger, commits, software_version)
-        self.registry.register(collector)  # type: ignore[arg-type]
+        self.registry.register(_NodeCollector(engine, ledger, commits, software_version))
         ProcessCollector(registry=self.registry)
 
     def block_committed(self, executed: Executed, certificate: Certificate) -> None:

@@ -1,0 +1,101 @@
+"""Everything that is fetched with GET: the log's static resources, health, metrics, the method table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from chainnode.model.errors import DecodeError, NotFound, Unavailable
+from chainnode.model.tlog_tiles import parse_tile_path
+from chainnode.rpc.json_text import encode_json
+from chainnode.rpc.limits import RETRY_AFTER_MS
+from chainnode.rpc.openrpc import openrpc_document
+from chainnode.services.health import reason_not_ready
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from chainnode.rpc.table import Method
+    from chainnode.services.node_services import NodeServices
+
+_IMMUTABLE: Final = "public, max-age=31536000, immutable"
+"""A tile of a given width never changes, so any cache may keep it for ever (a year, by custom)."""
+
+_NO_STORE: Final = "no-store"
+_TEXT: Final = "text/plain; charset=utf-8"
+
+
+class Pages:
+    """Answers GET and HEAD. Raises NodeFault."""
+
+    def __init__(self, services: NodeServices, methods: Iterable[Method]) -> None:
+        self._services = services
+        self._openrpc = encode_json(openrpc_document(methods, services.software_version)).encode()
+        self._pages = {
+            "/checkpoint": self._checkpoint,
+            "/openrpc.json": self._describe,
+            "/healthz": self._health,
+            "/readyz": self._readiness,
+            "/metrics": self._metrics,
+        }
+
+    def answer(self, verb: str, path: str) -> web.Response:
+        """Return the page at `path`, as it came in the request line."""
+        is_tile = path.startswith("/tile/")
+        page = self._pages.get(path)
+        if page is None and not is_tile:
+            return _page(404, b"no such page\n", _TEXT, _NO_STORE)
+        if verb not in {"GET", "HEAD"}:
+            response = _page(405, b"GET only\n", _TEXT, _NO_STORE)
+            response.headers["Allow"] = "GET, HEAD"
+            return response
+        if page is not None:
+            return page()
+        return self._tile(path.removeprefix("/"))
+
+    def _checkpoint(self) -> web.Response:
+        try:
+            note = self._services.log.checkpoint().note
+        except Unavailable as error:
+            response = _page(503, f"{error.message}\n".encode(), _TEXT, _NO_STORE)
+            response.headers["Retry-After"] = "1"
+            return response
+        return _page(200, note.encode(), _TEXT, "no-cache")
+
+    def _tile(self, path: str) -> web.Response:
+        try:
+            data = self._services.log.tile(parse_tile_path(path))
+        except (DecodeError, NotFound) as error:
+            # It may come into being, so nobody shall remember that it is not there.
+            return _page(404, f"{error.message}\n".encode(), _TEXT, _NO_STORE)
+        return _page(200, data, "application/octet-stream", _IMMUTABLE)
+
+    def _describe(self) -> web.Response:
+        return _page(200, self._openrpc, "application/json", "no-cache")
+
+    def _health(self) -> web.Response:
+        return _page(200, b"ok\n", _TEXT, _NO_STORE)
+
+    def _readiness(self) -> web.Response:
+        reason = reason_not_ready(self._services.engine.status(), self._services.clock.now_ms())
+        body = encode_json({"ready": reason is None, "reason": reason}).encode() + b"\n"
+        return _page(200 if reason is None else 503, body, "application/json", _NO_STORE)
+
+    def _metrics(self) -> web.Response:
+        return _page(200, self._services.metrics.render(), CONTENT_TYPE_LATEST, _NO_STORE)
+
+
+def too_busy(found: str) -> Unavailable:
+    """Return the error of an overloaded listener."""
+    return Unavailable(
+        f"{found}; nothing was accepted; try again later",
+        code="overloaded",
+        retry_after_ms=RETRY_AFTER_MS,
+    )
+
+
+def _page(status: int, body: bytes, content_type: str, cache_control: str) -> web.Response:
+    headers = {"Content-Type": content_type, "Cache-Control": cache_control}
+    return web.Response(status=status, body=body, headers=headers)

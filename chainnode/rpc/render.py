@@ -1,0 +1,205 @@
+"""From what services return to what clients read: the results of `results`."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING
+
+from chainnode.model import codec
+
+if TYPE_CHECKING:
+    from chainnode.model.parameters import Parameters
+    from chainnode.model.receipt import Receipt
+    from chainnode.model.transaction import Transaction
+    from chainnode.rpc import results
+    from chainnode.services.chain import CertifiedHeader, Governors, StateValue
+    from chainnode.services.log import RecordProof, SignedCheckpoint
+    from chainnode.services.notary import Found, FoundPage
+    from chainnode.services.outcome import Outcome
+    from chainnode.services.ports import PeerStatus
+    from contracts.query import AccountView, KeyRecord
+
+
+def to_base64(data: bytes) -> str:
+    """Return standard base64 with padding."""
+    return base64.b64encode(data).decode("ascii")
+
+
+def peer(status: PeerStatus) -> results.PeerResult:
+    """Render what is known of a peer."""
+    return {
+        "name": status.name,
+        "connected": status.connected,
+        "last_heard_ms": status.last_heard_ms,
+        "tip_height": status.tip_height,
+        "view": status.view,
+        "clock_offset_ms": status.clock_offset_ms,
+        "round_trip_ms": status.round_trip_ms,
+    }
+
+
+def header(found: CertifiedHeader, parameters: Parameters) -> results.HeaderResult:
+    """Render a decided header."""
+    h = found.header
+    not_before_ms, not_after_ms = parameters.interval_ms(h.time_ms, h.first_view)
+    return {
+        "height": h.height,
+        "block_hash": found.block_hash.hex(),
+        "rules_version": h.rules_version,
+        "chain_id": h.chain_id,
+        "parent_hash": h.parent_hash.hex(),
+        "time_ms": h.time_ms,
+        "not_before_ms": not_before_ms,
+        "not_after_ms": not_after_ms,
+        "first_view": h.first_view,
+        "params_hash": h.params_hash.hex(),
+        "proposer": h.proposer,
+        "parent_certificate_hash": h.parent_certificate_hash.hex(),
+        "tx_root": h.tx_root.hex(),
+        "tx_count": h.tx_count,
+        "receipts_root": h.receipts_root.hex(),
+        "log_size": h.log_size,
+        "log_root": h.log_root.hex(),
+        "state_root": h.state_root.hex(),
+        "validators_hash": h.validators_hash.hex(),
+        "next_validators_hash": h.next_validators_hash.hex(),
+        "header": to_base64(found.header_bytes),
+        "certificate": to_base64(found.certificate.encode()),
+    }
+
+
+def receipt(found: Receipt) -> results.ReceiptResult:
+    """Render a receipt."""
+    return {
+        "tx_id": found.tx_id.hex(),
+        "succeeded": found.succeeded,
+        "code": found.code,
+        "message": found.message,
+        "first_record": found.first_record,
+        "record_count": found.record_count,
+    }
+
+
+def outcome(found: Outcome) -> results.TransactionResult:
+    """Render what became of a transaction."""
+    return {
+        "tx_id": found.tx_id.hex(),
+        "status": found.status.value,
+        "height": found.height,
+        "position": found.position,
+        "time_ms": found.time_ms,
+        "receipt": None if found.receipt is None else receipt(found.receipt),
+    }
+
+
+def accepted(transaction: Transaction) -> results.AcceptedResult:
+    """Render that a transaction was taken."""
+    return {
+        "tx_id": transaction.id.hex(),
+        "status": "pending",
+        "last_valid_height": transaction.body.last_valid_height,
+    }
+
+
+def validators(found: Governors, validators_hash: bytes) -> results.ValidatorsResult:
+    """Render a validator set."""
+    return {
+        "height": found.height,
+        "validators_hash": validators_hash.hex(),
+        "quorum": found.validators.quorum,
+        "validators": [
+            {
+                "name": v.name,
+                "consensus_key": to_base64(v.consensus_key),
+                "cosigner_key": to_base64(v.cosigner_key),
+                "log_key": to_base64(v.log_key),
+                "tls_key": to_base64(v.tls_key),
+            }
+            for v in found.validators.members
+        ],
+        "encoded": to_base64(found.validators.encode()),
+        "change_heights": list(found.change_heights),
+    }
+
+
+def key(public_key: bytes, record: KeyRecord) -> results.KeyResult:
+    """Render a public key with its record."""
+    return {
+        "public_key": to_base64(public_key),
+        "purpose": record.purpose.value,
+        "not_before_ms": record.not_before_ms,
+        "not_after_ms": record.not_after_ms,
+        "revoked_ms": record.revoked_ms,
+    }
+
+
+def account(found: AccountView, organisation_title: str) -> results.AccountResult:
+    """Render an account."""
+    return {
+        "name": found.name,
+        "organisation": found.organisation,
+        "organisation_title": organisation_title,
+        "roles": list(found.roles),
+        "suspended": found.suspended,
+        "keys": [key(public_key, record) for public_key, record in found.keys],
+    }
+
+
+def lookup(page: FoundPage, *, as_member: bool) -> results.LookupResult:
+    """Render registrations."""
+    return {
+        "records": [_registration(found) for found in page.found],
+        "next_after": page.next_after,
+        "as_member": as_member,
+    }
+
+
+def _registration(found: Found) -> results.NotaryRecordResult:
+    record, registration = found.record, found.registration
+    metadata_hash = registration.metadata_hash
+    return {
+        "index": found.index,
+        "leaf": to_base64(found.leaf),
+        "opening": to_base64(codec.encode(registration.opening.as_value())),
+        "height": record.height,
+        "time_ms": record.time_ms,
+        "account": record.account,
+        "tx_id": record.tx_id.hex(),
+        "call": record.call,
+        "item": record.item,
+        "title": registration.title,
+        "metadata_hash": None if metadata_hash is None else metadata_hash.hex(),
+        "is_public": found.is_public,
+    }
+
+
+def proof(index: int, found: RecordProof) -> results.ProofResult:
+    """Render a proof."""
+    return {
+        "index": index,
+        "height": found.height,
+        "leaf": to_base64(found.leaf),
+        "proof": found.proof.encode().decode(),
+    }
+
+
+def checkpoint(signed: SignedCheckpoint) -> results.CheckpointResult:
+    """Render a checkpoint."""
+    described = signed.cosigned.checkpoint
+    return {
+        "height": signed.cosigned.height,
+        "size": described.size,
+        "root": described.root.hex(),
+        "checkpoint": signed.note.encode().decode(),
+    }
+
+
+def state(state_key: bytes, found: StateValue) -> results.StateResult:
+    """Render a value of the state."""
+    return {
+        "key": to_base64(state_key),
+        "value": None if found.value is None else to_base64(found.value),
+        "height": found.height,
+        "state_root": found.state_root.hex(),
+        "proof": None if found.proof is None else to_base64(found.proof.encode()),
+    }
