@@ -200,6 +200,7 @@ class Engine:
         deadlines = (
             self._replica.deadline_ms,
             self._candidates.deadline_ms,
+            self._relay.deadline_ms,
             self._sync.deadline_ms,
             self._next_status_ms,
             self._next_clock_ms,
@@ -214,6 +215,7 @@ class Engine:
         self._candidates.advance()
         self._work_off()
         self._catch_up()
+        self._relay.repeat()
         if now_ms >= self._next_status_ms:
             self._next_status_ms = now_ms + STATUS_EVERY_MS
             self._network.broadcast(self._status_message(None), Urgency.VOTE)
@@ -425,7 +427,13 @@ class Engine:
         ):
             return
         self._told_ms[peer] = now_ms
-        _, certificate = self._ledger.header(height)
+        if height <= self._ledger.tip.height:
+            _, certificate = self._ledger.header(height)
+        elif self._decision is not None:
+            # Decided by others, and its block is still on its way to us: what proves it is here already.
+            certificate = self._book.seal_certificate(self._decision)
+        else:
+            return
         message = encode_message(DecidedMessage(certificate.encode()))
         self._network.send(peer, message, Urgency.VOTE)
         self._network.send(peer, self._status_message(None), Urgency.VOTE)

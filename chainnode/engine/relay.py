@@ -20,6 +20,7 @@ from chainnode.engine.ports import Urgency
 from chainnode.mempool.admission import check_admissible
 from chainnode.model.errors import ChainError, PeerFault, Refused, Unavailable
 from chainnode.model.ids import TransactionHash
+from chainnode.model.limits import MAX_TRANSACTION_BYTES
 from chainnode.model.transaction import Transaction, decode_transaction
 
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ MAX_UNVERIFIED_BYTES: Final = 64 * 1024 * 1024
 
 GOSSIP_BYTES: Final = 64 * 1024
 """A gossip message is sent when it has grown to this, or at the next flush."""
+
+REPEAT_MS: Final = 2_000
+"""A transaction that has waited this long is told again: a peer may have been away when it was told first, and a
+leader that never heard of it cannot propose it. On a chain that keeps up none waits so long."""
 
 OVERLOAD_RETRY_MS: Final = 500
 """What an overloaded node asks a client to wait."""
@@ -72,6 +77,7 @@ class TransactionRelay:
         self._refused: set[TransactionHash] = set()
         self._outbox: list[bytes] = []
         self._outbox_bytes = 0
+        self._repeated_ms: int | None = None
 
     # -- clients -------------------------------------------------------------------------------------------
 
@@ -128,6 +134,27 @@ class TransactionRelay:
             self._network.broadcast(message, Urgency.BULK)
         self._outbox.clear()
         self._outbox_bytes = 0
+
+    @property
+    def deadline_ms(self) -> int | None:
+        """When `repeat` should be called next, on the monotonic clock; None while nothing waits."""
+        since_ms = self._pool.oldest_since_ms
+        if since_ms is None:
+            return None
+        if self._repeated_ms is not None:
+            since_ms = max(since_ms, self._repeated_ms)
+        return since_ms + REPEAT_MS
+
+    def repeat(self) -> None:
+        """Tell every peer the longest-waiting transactions once more, when they have waited too long."""
+        now_ms = self._clock.monotonic_ms()
+        deadline_ms = self.deadline_ms
+        if deadline_ms is None or now_ms < deadline_ms:
+            return
+        self._repeated_ms = now_ms
+        waiting = self._pool.select(MAX_TRANSACTIONS_PER_MESSAGE, MAX_TRANSACTION_BYTES)
+        message = encode_message(TransactionsMessage(tuple(t.envelope for t in waiting)))
+        self._network.broadcast(message, Urgency.BULK)
 
     # -- peers ---------------------------------------------------------------------------------------------
 

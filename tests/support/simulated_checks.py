@@ -1,0 +1,246 @@
+"""What must hold at every moment of a simulation, whatever fails: the observer sees all that is said and decided.
+
+It restates the promises and shares no code with the engine: one block per height, one vote per validator and place,
+no vote that forgets a lock, no certificate that does not hold, no cosignature of what is not decided, no transaction
+twice, nothing that was announced as committed is lost by a crash.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from chainnode.engine.messages import (
+    CosignatureMessage,
+    ProposeMessage,
+    ViewChangeMessage,
+    Vote,
+    decode_message,
+)
+from chainnode.model.block import decode_outline
+from chainnode.model.certificate import verify_certificate
+from chainnode.model.checkpoint import Checkpoint
+from chainnode.model.cosignature import verify_cosignature
+from chainnode.model.note import Signature, cosigner_key
+from chainnode.model.votes import COMMIT, PREPARE, PROPOSE
+from tests.support.simulated_network import kind_of
+
+if TYPE_CHECKING:
+    from chainnode.ledger.execution import Executed
+    from chainnode.ledger.ledger import Ledger
+    from chainnode.model.certificate import Certificate
+    from chainnode.model.cosigned import CosignedCheckpoint
+    from chainnode.model.genesis import Genesis
+    from chainnode.model.header import Header
+
+
+class Violation(AssertionError):
+    """A promise was broken."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A block that some correct node has committed."""
+
+    header: Header
+    block_hash: bytes
+    tx_ids: tuple[bytes, ...]
+
+
+_CHECKED_KINDS = {2, 3, 4, 5, 13}
+"""PROPOSE, PREPARE, COMMIT, VIEW-CHANGE, COSIGNATURE."""
+
+
+class Observer:
+    """Sees everything; raises Violation."""
+
+    def __init__(self, genesis: Genesis) -> None:
+        self._genesis = genesis
+        self._members = genesis.validator_set.members
+        self.decisions: dict[int, Decision] = {}
+        self.acknowledged: dict[bytes, int] = {}
+        self.tips: dict[str, int] = {}
+        self.events: Counter[str] = Counter()
+        self.refusals: Counter[str] = Counter()
+        self.expected_faults = False
+        self._votes: dict[tuple[int, int, int, int], bytes] = {}
+        self._commits: dict[tuple[int, int], int] = {}
+        self._changes: dict[tuple[int, int, int], int | None] = {}
+        self._certificates: set[bytes] = set()
+        self._cosigned: set[bytes] = set()
+        self._seen: set[bytes] = set()
+
+    # -- what is decided -----------------------------------------------------------------------------------
+
+    def booted(self, name: str, ledger: Ledger) -> None:
+        """A node has opened its disk: it must hold all that it ever announced."""
+        announced = self.tips.get(name, 0)
+        if ledger.tip.height < announced:
+            raise Violation(
+                f"{name} announced block {announced} and restarts at {ledger.tip.height}"
+            )
+        for height in range(announced + 1, ledger.tip.height + 1):
+            block = ledger.certified_block(height)
+            _, certificate = ledger.header(height)
+            ids = tuple(ledger.receipts(height))
+            self._decide(
+                name,
+                Decision(block.header, block.block_hash, tuple(r.tx_id for r in ids)),
+                certificate,
+            )
+
+    def committed(self, name: str, executed: Executed, certificate: Certificate) -> None:
+        """A node says that a block is decided and on its disk."""
+        outline = executed.outline
+        ids = tuple(t.id for t in executed.transactions)
+        self._decide(name, Decision(outline.header, outline.block_hash, ids), certificate)
+
+    def _decide(self, name: str, decision: Decision, certificate: Certificate) -> None:
+        height = decision.header.height
+        if height != self.tips.get(name, 0) + 1:
+            raise Violation(f"{name} commits {height} on {self.tips.get(name, 0)}")
+        self.tips[name] = height
+        if (certificate.height, certificate.block_hash) != (height, decision.block_hash):
+            raise Violation(f"{name} commits {height} with a certificate of another block")
+        encoded = certificate.encode()
+        if encoded not in self._certificates:
+            verify_certificate(certificate, self._genesis.domain, self._genesis.validator_set)
+            self._certificates.add(encoded)
+        known = self.decisions.get(height)
+        if known is not None:
+            if known.block_hash != decision.block_hash:
+                raise Violation(
+                    f"fork: {name} commits another block {height} than the first one did"
+                )
+            return
+        self._check_parent(decision)
+        for tx_id in decision.tx_ids:
+            if tx_id in self.acknowledged:
+                raise Violation(
+                    f"transaction {tx_id.hex()} in block {self.acknowledged[tx_id]} and in {height}"
+                )
+            self.acknowledged[tx_id] = height
+        self.decisions[height] = decision
+
+    def _check_parent(self, decision: Decision) -> None:
+        header = decision.header
+        parent = self.decisions.get(header.height - 1)
+        if parent is None:
+            if header.height != 1:
+                raise Violation(f"block {header.height} without its parent")
+            return
+        if header.parent_hash != parent.block_hash:
+            raise Violation(f"block {header.height} does not name block {header.height - 1}")
+        if header.time_ms <= parent.header.time_ms or header.log_size <= parent.header.log_size:
+            raise Violation(f"time or log of block {header.height} does not grow")
+
+    # -- what is said --------------------------------------------------------------------------------------
+
+    def said(self, name: str, data: bytes) -> None:
+        """A node sends this to somebody."""
+        if kind_of(data) not in _CHECKED_KINDS or data in self._seen:
+            return
+        self._seen.add(data)
+        message = decode_message(data)
+        match message:
+            case Vote():
+                self._vote(
+                    message.kind, message.height, message.view, message.sender, message.digest
+                )
+            case ProposeMessage():
+                digest = decode_outline(self._genesis.domain, message.outline).block_hash
+                self._vote(PROPOSE, message.height, message.view, message.sender, digest)
+            case ViewChangeMessage():
+                change = message.change
+                view = None if change.prepared is None else change.prepared[0]
+                self._change(change.height, change.view, change.sender, view)
+            case CosignatureMessage():
+                self._cosignature(name, message)
+
+    def _vote(self, kind: int, height: int, view: int, sender: int, digest: bytes) -> None:
+        # A proposal counts as its leader's PREPARE, so the two must agree as well.
+        slot = (PREPARE if kind == PROPOSE else kind, height, view, sender)
+        if self._votes.setdefault(slot, digest) != digest:
+            raise Violation(
+                f"{self._members[sender].name} votes twice: kind {kind}, height {height}, view {view}"
+            )
+        if kind == COMMIT:
+            key = (height, sender)
+            self._commits[key] = max(self._commits.get(key, -1), view)
+            for (h, to_view, who), locked in self._changes.items():
+                if (h, who) == key:
+                    self._check_memory(sender, height, view, to_view, locked)
+
+    def _change(self, height: int, view: int, sender: int, locked: int | None) -> None:
+        if self._changes.setdefault((height, view, sender), locked) != locked:
+            raise Violation(
+                f"{self._members[sender].name} asks twice for height {height}, view {view}"
+            )
+        committed = self._commits.get((height, sender))
+        if committed is not None and committed < view:
+            self._check_memory(sender, height, committed, view, locked)
+
+    def _check_memory(
+        self, sender: int, height: int, committed: int, to_view: int, locked: int | None
+    ) -> None:
+        if to_view > committed and (locked is None or locked < committed):
+            raise Violation(
+                f"{self._members[sender].name} forgot: COMMIT in view {committed} of height {height}, "
+                f"and a view change to {to_view} that states a lock of {locked}"
+            )
+
+    def _cosignature(self, name: str, message: CosignatureMessage) -> None:
+        if message.height not in self.decisions:
+            raise Violation(
+                f"{name} sends a cosignature of {message.height}, which nobody has decided"
+            )
+        key = cosigner_key(
+            self._genesis.suite,
+            f"{self._genesis.chain_id}/{self._members[message.sender].name}",
+            self._members[message.sender].cosigner_key,
+        )
+        value = message.timestamp.to_bytes(8, "big") + message.signature
+        signature = Signature(name=key.name, key_id=key.key_id, value=value)
+        verify_cosignature(key, self._checkpoint(message.height).text(), signature)
+
+    def cosigned(self, name: str, cosigned: CosignedCheckpoint) -> None:
+        """A node says that a quorum has cosigned."""
+        if cosigned.checkpoint != self._checkpoint(cosigned.height):
+            raise Violation(f"{name}: a quorum cosigned another log than that of {cosigned.height}")
+        names = {s.name for s in cosigned.signatures}
+        if len(names) < self._genesis.validator_set.quorum:
+            raise Violation(f"{name}: {cosigned.height} is cosigned by {sorted(names)} only")
+
+    def _checkpoint(self, height: int) -> Checkpoint:
+        header = self.decisions[height].header
+        return Checkpoint(origin=self._genesis.chain_id, size=header.log_size, root=header.log_root)
+
+    def happened(self, name: str, event: str, fields: dict[str, int | str]) -> None:
+        """The engine logs something."""
+        self.events[event] += 1
+        if event == "message_refused":
+            self.refusals[str(fields["code"])] += 1
+        if (
+            event in {"misbehaviour_proven", "peer_fault", "block_refused"}
+            and not self.expected_faults
+        ):
+            raise Violation(f"{name} accuses a correct node: {event} {fields}")
+
+    # -- in the end ----------------------------------------------------------------------------------------
+
+    def check_same_history(self, ledgers: dict[str, Ledger]) -> None:
+        """Every node has every acknowledged transaction at its place, and the same roots."""
+        tips = {(ledger.tip.height, ledger.tip.block_hash) for ledger in ledgers.values()}
+        if len(tips) != 1:
+            raise Violation(f"the tips differ: { {n: ld.tip.height for n, ld in ledgers.items()} }")
+        for name, ledger in ledgers.items():
+            header = ledger.tip.header
+            if header is not None and ledger.state.root() != header.state_root:
+                raise Violation(f"{name}: its state is not that of its tip")
+            for tx_id, height in self.acknowledged.items():
+                found = ledger.find_transaction(tx_id)
+                if found is None or found[0] != height:
+                    raise Violation(
+                        f"{name} has transaction {tx_id.hex()} at {found}, not in {height}"
+                    )

@@ -1,0 +1,52 @@
+"""Time that passes only when something happens: one queue of events, and a pair of clocks for every node."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+EPOCH_MS = 1_750_000_001_000
+"""Wall-clock time at virtual time 0: a second after the genesis of `tests.support.chain`."""
+
+
+class VirtualTime:
+    """What will happen, by virtual milliseconds; events of one moment happen in the order of their making."""
+
+    def __init__(self) -> None:
+        self.now_ms = 0
+        self.events = 0
+        self._queue: list[tuple[int, int, Callable[[], None]]] = []
+        self._numbers = itertools.count()
+
+    def after(self, delay_ms: int, action: Callable[[], None]) -> None:
+        """Do `action` in `delay_ms` milliseconds, 0 or more."""
+        heapq.heappush(self._queue, (self.now_ms + delay_ms, next(self._numbers), action))
+
+    def step(self, until_ms: int) -> bool:
+        """Let the next event happen if it is due by `until_ms`; otherwise only let time pass until then."""
+        if not self._queue or self._queue[0][0] > until_ms:
+            self.now_ms = until_ms
+            return False
+        self.now_ms, _, action = heapq.heappop(self._queue)
+        self.events += 1
+        action()
+        return True
+
+
+class SimulatedClock:
+    """The two clocks of a node; `skew_ms` may be changed at any moment, as a jump of its wall clock."""
+
+    def __init__(self, time: VirtualTime, *, skew_ms: int = 0, monotonic_base_ms: int = 0) -> None:
+        self._time = time
+        self.skew_ms = skew_ms
+        self.monotonic_base_ms = monotonic_base_ms
+
+    def now_ms(self) -> int:
+        return EPOCH_MS + self._time.now_ms + self.skew_ms
+
+    def monotonic_ms(self) -> int:
+        return self.monotonic_base_ms + self._time.now_ms

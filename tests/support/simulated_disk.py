@@ -1,0 +1,41 @@
+"""A node's disk: a store and a file that survive its crashes, less what was never synced."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chainnode.storage.append_file import MemoryFile
+from chainnode.storage.memory import MemoryStore
+from tests.support.faulty_disk import FaultPlan, FaultyFile, FaultyStore
+
+if TYPE_CHECKING:
+    import random
+
+
+class SimulatedDisk:
+    """Store and vote log file of one node, over all its lives."""
+
+    def __init__(self) -> None:
+        self.store = MemoryStore()
+        self.file = MemoryFile()
+        self.plan = FaultPlan()
+
+    def attach(self, plan: FaultPlan) -> tuple[FaultyStore, FaultyFile]:
+        """Return both for one life of the process, whose writes follow `plan`."""
+        self.plan = plan
+        return FaultyStore(self.store, plan), FaultyFile(self.file, plan)
+
+    def crash(self, random: random.Random) -> None:
+        """Lose unsynced batches from some point on, and all but some first bytes of an unsynced append.
+
+        Sometimes the file had grown before its data arrived: zeros follow.
+        """
+        self.store = self.store.crash(survivors=random.randint(0, self.store.unsynced_count))
+        unsynced = self.file.unsynced_bytes
+        survivors = random.randint(0, unsynced)
+        zeros = random.choice((0, 0, random.randint(0, unsynced - survivors)))
+        self.file = self.file.crash(survivors=survivors, zeros=zeros)
+
+    def lose_vote_log(self) -> None:
+        """Replace the vote log by an empty file, as a careless restore does."""
+        self.file = MemoryFile()
