@@ -147,6 +147,7 @@ def _status(services: NodeServices) -> results.StatusResult:
         "view_changes": engine.view_changes,
         "cosigned_height": engine.cosigned_height,
         "is_syncing": engine.is_syncing,
+        "is_voting": engine.is_voting,
         "is_ready": reason is None,
         "not_ready_reason": reason,
         "pool_count": engine.pool_count,

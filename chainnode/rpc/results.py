@@ -51,6 +51,8 @@ class StatusResult(TypedDict):
     view_changes: int
     cosigned_height: int
     is_syncing: bool
+    is_voting: bool
+    """False while the node only observes, because its vote log may have forgotten votes."""
     is_ready: bool
     not_ready_reason: str | None
     pool_count: int
