@@ -1,7 +1,89 @@
-"""Entry point of the `chainnode` command."""
+"""Entry point of the `chainnode` command: the tree of commands, and the one place where errors end.
+
+Whatever happens, a person gets one line `error: what was found; what was expected; what to do`, a script gets the
+exit status of `cli.exit_status`, and nobody gets a traceback.
+"""
 
 from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.command import take_global_options
+from cli.exit_status import ExitStatus, exit_status_of
+from cli.genesis import genesis
+from cli.identity import account, org
+from cli.init import init
+from cli.keys import keys
+from cli.lookup import lookup
+from cli.node import check_config, rebuild, start
+from cli.notarize import notarize
+from cli.output import print_error
+from cli.policy import policy
+from cli.refresh import refresh
+from cli.show import block, tx, validators
+from cli.status import status
+from cli.verify import verify
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+chainnode = click.Group(
+    "chainnode", help="A node of a permissioned ledger, and everything that one does with it."
+)
+for _command in (
+    init,
+    genesis,
+    check_config,
+    start,
+    rebuild,
+    status,
+    keys,
+    notarize,
+    verify,
+    refresh,
+    lookup,
+    policy,
+    account,
+    org,
+    tx,
+    block,
+    validators,
+):
+    chainnode.add_command(_command)
+take_global_options(chainnode)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit status."""
+    try:
+        result = chainnode.main(args=list(arguments), prog_name="chainnode", standalone_mode=False)
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except BrokenPipeError:
+        # Who reads our output has had enough (`| head`). Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitStatus.DONE
+    except (click.Abort, KeyboardInterrupt):
+        print_error(KeyboardInterrupt(), as_json="--json" in arguments)
+        return ExitStatus.INTERRUPTED
+    except click.ClickException as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            # From click 8.2 on, a group without a command raises its help; before, it printed it.
+            click.echo(error.format_message(), err=True)
+            return ExitStatus.USAGE
+        print_error(error, as_json="--json" in arguments)
+        return ExitStatus.USAGE
+    except Exception as error:  # noqa: BLE001  the last line of defence: no traceback reaches a user
+        print_error(error, as_json="--json" in arguments)
+        return exit_status_of(error)
+    return result if isinstance(result, int) else ExitStatus.DONE
 
 
 def main() -> None:
     """Run the command line."""
+    sys.exit(run(sys.argv[1:]))

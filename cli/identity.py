@@ -1,0 +1,339 @@
+"""`chainnode account` and `chainnode org`: members, accounts, keys and roles, through the `identity` contract."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import click
+
+from chainnode.keystore.files import PUBLIC, write_new_file
+from chainnode.model import calls
+from chainnode.model.errors import ChainError, DecodeError
+from chainnode.model.ids import check_name
+from chainnode.model.note import decode_base64
+from chainnode.model.roles import Role
+from cli.command import as_option, parse_account, pass_session, passphrase_option
+from cli.keynames import account_key_name
+from cli.offers import make_offer, offer_line, read_offer
+from cli.output import print_fields, print_json, print_table, time_text
+from cli.senders import chain_domain, find_sender, submit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from chainnode.model.calls import KeyOffer
+    from chainnode.model.transaction import Call
+    from chainnode.rpc.client import RpcClient
+    from chainnode.rpc.results import AccountResult, StatusResult, TransactionResult
+    from cli.output import Json
+    from cli.senders import Sender
+    from cli.session import Session
+
+Decorated = TypeVar("Decorated", bound="Callable[..., Any]")
+
+REASONS = ("compromised", "lost", "superseded", "ceased")
+"""Why a key may be revoked; public for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acting:
+    """The session of a command that signs, and who signs, as its options say."""
+
+    session: Session
+    as_account: str | None
+    passphrase_file: Path | None
+
+    def sender(self) -> Sender:
+        """Return the account and key that sign."""
+        return find_sender(self.session, self.as_account, self.passphrase_file)
+
+
+def _acting(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say who signs, and hand the command an `Acting` for them."""
+
+    @as_option
+    @passphrase_option
+    @pass_session
+    @functools.wraps(command)
+    def act(
+        session: Session,
+        /,
+        as_account: str | None,
+        passphrase_file: Path | None,
+        **options: Any,  # noqa: ANN401  the command's own, whatever they are
+    ) -> None:
+        command(Acting(session, as_account, passphrase_file), **options)
+
+    return act
+
+
+def _account_argument(command: Decorated) -> Decorated:
+    return click.argument("name", metavar="ACCOUNT", type=parse_account)(command)
+
+
+def _key_options(command: Decorated) -> Decorated:
+    """Add the two ways to name a key that is to be registered."""
+    offer = click.option(
+        "--offer",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="A key that its owner offers with `account offer-key`.",
+    )
+    key = click.option(
+        "--key",
+        metavar="NAME",
+        help="A key of this home, made if there is none.  [default: ORGANISATION.NAME]",
+    )
+    return offer(key(command))
+
+
+def _parse_role(text: str) -> Role:
+    if text not in tuple(Role):
+        raise click.BadParameter(f"found {text!r}; known are {', '.join(Role)}")
+    return Role(text)
+
+
+def _parse_public_key(text: str) -> bytes:
+    try:
+        return decode_base64(text, "public key")
+    except DecodeError as error:
+        raise click.BadParameter(f"{error.message}, as `account show` prints it") from error
+
+
+def _parse_organisation(text: str) -> str:
+    try:
+        check_name(text, "organisation")
+    except ChainError as error:
+        raise click.BadParameter(error.message) from error
+    return text
+
+
+@click.group()
+def account() -> None:
+    """Accounts, their keys and roles."""
+
+
+@account.command("show")
+@_account_argument
+@pass_session
+def show(session: Session, name: str) -> None:
+    """Show ACCOUNT as the chain knows it."""
+
+    async def ask(node: RpcClient) -> AccountResult:
+        return await node.account_get(name)
+
+    found = session.ask(ask)
+    if session.json:
+        print_json(cast("Json", found))
+        return
+    print_fields(
+        [
+            ("account", found["name"]),
+            ("organisation", f"{found['organisation']} ({found['organisation_title']})"),
+            ("roles", ", ".join(found["roles"]) or "-"),
+            ("suspended", "yes" if found["suspended"] else "no"),
+        ]
+    )
+    click.echo()
+    print_table(
+        ("key", "purpose", "from", "until", "revoked"),
+        [
+            (
+                key["public_key"],
+                key["purpose"],
+                time_text(key["not_before_ms"] or None),
+                time_text(key["not_after_ms"] or None),
+                time_text(key["revoked_ms"] or None),
+            )
+            for key in found["keys"]
+        ],
+    )
+
+
+@account.command("offer-key")
+@_account_argument
+@click.option(
+    "--key", metavar="NAME", help="The key, made if there is none.  [default: ORGANISATION.NAME]"
+)
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), metavar="FILE", help="Where to."
+)
+@passphrase_option
+@pass_session
+def offer_key(
+    session: Session, name: str, key: str | None, out: Path, passphrase_file: Path | None
+) -> None:
+    """Make a key for ACCOUNT here, and a file with which another machine registers it."""
+    genesis = session.genesis_if_any()
+    if genesis is None:
+
+        async def ask(node: RpcClient) -> StatusResult:
+            return await node.chain_status()
+
+        domain = chain_domain(session.ask(ask), None)
+    else:
+        domain = genesis.domain
+    key = account_key_name(name) if key is None else key
+    offer = make_offer(session, domain, name, key, session.passphrase(passphrase_file))
+    write_new_file(out, offer_line(name, offer).encode("ascii"), mode=PUBLIC)
+    if session.json:
+        print_json({"account": name, "key": key, "file": str(out)})
+    else:
+        print_fields([("account", name), ("key", key), ("offer", out)])
+
+
+@account.command("register")
+@_account_argument
+@click.option(
+    "--role", "roles", multiple=True, type=_parse_role, metavar="ROLE", help="Repeatable."
+)
+@_key_options
+@_acting
+def register(
+    acting: Acting,
+    *,
+    name: str,
+    roles: tuple[Role, ...],
+    offer: Path | None,
+    key: str | None,
+) -> None:
+    """Open ACCOUNT with a key and roles."""
+    sender = acting.sender()
+    offered = _offered(acting, sender, name, offer, key)
+    _act(acting, sender, [calls.register_account(name, roles=sorted(set(roles)), keys=[offered])])
+
+
+@account.command("add-key")
+@_account_argument
+@_key_options
+@_acting
+def add_key(acting: Acting, *, name: str, offer: Path | None, key: str | None) -> None:
+    """Give ACCOUNT one more key."""
+    sender = acting.sender()
+    offered = _offered(acting, sender, name, offer, key)
+    _act(acting, sender, [calls.add_key(name, offered)])
+
+
+@account.command("rotate-key")
+@_account_argument
+@click.option(
+    "--old", required=True, type=_parse_public_key, metavar="PUBLIC_KEY", help="The key that ends."
+)
+@click.option(
+    "--retire-at-ms",
+    type=click.IntRange(min=0),
+    default=0,
+    help="When it ends, milliseconds UTC.  [default: at once]",
+)
+@_key_options
+@_acting
+def rotate_key(
+    acting: Acting,
+    *,
+    name: str,
+    old: bytes,
+    retire_at_ms: int,
+    offer: Path | None,
+    key: str | None,
+) -> None:
+    """Replace a key of ACCOUNT by another."""
+    sender = acting.sender()
+    offered = _offered(acting, sender, name, offer, key)
+    _act(acting, sender, [calls.rotate_key(old, offered, retire_at_ms=retire_at_ms)])
+
+
+@account.command("revoke-key")
+@click.argument("public_key", metavar="PUBLIC_KEY", type=_parse_public_key)
+@click.option("--reason", type=click.Choice(REASONS), help="Public for ever.")
+@_acting
+def revoke_key(acting: Acting, *, public_key: bytes, reason: str | None) -> None:
+    """End PUBLIC_KEY at once and for ever."""
+    _act(acting, acting.sender(), [calls.revoke_key(public_key, reason=reason)])
+
+
+@account.command("grant")
+@_account_argument
+@click.argument("role", type=_parse_role)
+@_acting
+def grant(acting: Acting, *, name: str, role: Role) -> None:
+    """Let ACCOUNT do what ROLE may do."""
+    _act(acting, acting.sender(), [calls.grant_role(name, role)])
+
+
+@account.command("revoke")
+@_account_argument
+@click.argument("role", type=_parse_role)
+@_acting
+def revoke(acting: Acting, *, name: str, role: Role) -> None:
+    """Take ROLE from ACCOUNT."""
+    _act(acting, acting.sender(), [calls.revoke_role(name, role)])
+
+
+@account.command("suspend")
+@_account_argument
+@_acting
+def suspend(acting: Acting, *, name: str) -> None:
+    """Refuse the transactions of ACCOUNT until it is resumed."""
+    _act(acting, acting.sender(), [calls.suspend_account(name)])
+
+
+@account.command("resume")
+@_account_argument
+@_acting
+def resume(acting: Acting, *, name: str) -> None:
+    """Accept the transactions of ACCOUNT again."""
+    _act(acting, acting.sender(), [calls.resume_account(name)])
+
+
+@click.group()
+def org() -> None:
+    """Members of the alliance."""
+
+
+@org.command("register")
+@click.argument("name", type=_parse_organisation)
+@click.option("--title", required=True, help="Full name for people, in any language.")
+@_acting
+def register_organisation(acting: Acting, *, name: str, title: str) -> None:
+    """Admit the member NAME."""
+    _act(acting, acting.sender(), [calls.register_organisation(name, title)])
+
+
+def _offered(
+    acting: Acting,
+    sender: Sender,
+    account_name: str,
+    offer: Path | None,
+    key: str | None,
+) -> KeyOffer:
+    if offer is not None:
+        if key is not None:
+            raise click.UsageError("--offer and --key: found both; expected one")
+        return read_offer(offer, account_name)
+    key = account_key_name(account_name) if key is None else key
+    passphrase = acting.session.passphrase(acting.passphrase_file)
+    return make_offer(acting.session, sender.domain, account_name, key, passphrase)
+
+
+def _act(acting: Acting, sender: Sender, wanted: Sequence[Call]) -> None:
+    """Sign, submit, wait, report."""
+    transaction = sender.sign(wanted)
+
+    async def ask(node: RpcClient) -> TransactionResult:
+        return await submit(node, transaction)
+
+    result = acting.session.ask(ask)
+    if acting.session.json:
+        print_json(cast("Json", result))
+    else:
+        print_fields(
+            [
+                ("transaction", result["tx_id"]),
+                ("status", result["status"]),
+                ("block", result["height"]),
+                ("time", time_text(result["time_ms"])),
+            ]
+        )

@@ -1,0 +1,180 @@
+"""`chainnode lookup`: every record of a document or digest that the caller may see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from chainnode.model import codec
+from chainnode.model.commitment import DIGEST_BYTES, Digest, parse_opening
+from chainnode.model.errors import DecodeError, NotFound
+from chainnode.model.notarization import Notarization, verify_commitment
+from chainnode.model.record import decode_record
+from chainnode.rpc.client import from_base64
+from cli.command import as_option, pass_session, passphrase_option
+from cli.hashing import digests_of_file
+from cli.output import note, print_fields, print_json, time_text
+from cli.senders import chain_domain, find_sender
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from chainnode.model.suites import Suite
+    from chainnode.rpc.client import RpcClient
+    from chainnode.rpc.results import NotaryRecordResult, StatusResult
+    from cli.output import Json
+    from cli.session import Session
+
+MAX_RECORDS: Final = 10_000
+"""Registrations of one digest that are fetched; who has more asks over RPC."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """What the node knows of some digests."""
+
+    status: StatusResult
+    records: dict[int, NotaryRecordResult]
+    """By log index."""
+
+    as_member: bool
+
+
+@click.command()
+@click.argument("what", metavar="FILE|DIGEST")
+@click.option(
+    "--anonymous", is_flag=True, help="Ask without an account: public registrations only."
+)
+@as_option
+@passphrase_option
+@pass_session
+def lookup(
+    session: Session,
+    *,
+    what: str,
+    anonymous: bool,
+    as_account: str | None,
+    passphrase_file: Path | None,
+) -> None:
+    """List every record of FILE, or of DIGEST in hex (sm3:HEX if it is not SHA-256 or SHA-512).
+
+    Members see blinded registrations too; without an account only public ones are found.
+    """
+    digests = parse_what(what)
+    member = None
+    if not anonymous and (as_account is not None or session.config().account is not None):
+        member = find_sender(session, as_account, passphrase_file).member()
+
+    async def ask(node: RpcClient) -> _Found:
+        status = await node.chain_status()
+        records: dict[int, NotaryRecordResult] = {}
+        as_member = True
+        for digest in digests:
+            after: int | None = None
+            while len(records) < MAX_RECORDS:
+                answer = await node.notary_lookup(digest.algorithm, digest.value.hex(), after=after)
+                records |= {record["index"]: record for record in answer["records"]}
+                as_member = as_member and answer["as_member"]
+                # A node that does not advance would keep us here.
+                if answer["next_after"] is None or answer["next_after"] == after:
+                    break
+                after = answer["next_after"]
+        return _Found(status=status, records=records, as_member=as_member)
+
+    found = session.ask(ask, member=member)
+    suite = chain_domain(found.status, session.genesis_if_any()).suite
+    records = [found.records[index] for index in sorted(found.records)]
+    for record in records:
+        _check_record(record, digests, suite)
+    if not records:
+        seen = "" if found.as_member else "public "
+        raise NotFound(
+            f"no {seen}registration of {what} is known to this node"
+            + ("" if found.as_member else "; a member's account (--as) would see blinded ones too"),
+            code="not_found",
+        )
+    _report(session, records, as_member=found.as_member)
+
+
+def parse_what(what: str) -> tuple[Digest, ...]:
+    """Return the digests of a file, or the digest that the argument is.
+
+    Raises:
+        DecodeError: neither a readable file nor a digest.
+    """
+    path = Path(what)
+    if path.exists():
+        return digests_of_file(path)
+    algorithm, colon, text = what.rpartition(":")
+    try:
+        value = bytes.fromhex(text)
+    except ValueError:
+        value = b""
+    if not colon:
+        algorithm = "sha512" if len(value) == DIGEST_BYTES["sha512"] else "sha256"
+    if len(value) != DIGEST_BYTES.get(algorithm):
+        raise DecodeError(
+            f"found {what[:160]!r}, which is no file and no digest; expected a file, or 64 or 128 hex "
+            "digits, with sm3: before them if they are of SM3",
+            code="bad_digest",
+            field="digest",
+        )
+    return (Digest(algorithm=algorithm, value=value),)
+
+
+def _check_record(result: NotaryRecordResult, digests: Sequence[Digest], suite: Suite) -> None:
+    """Check that the record commits to one of the digests; whether it is in the log only a proof shows."""
+    leaf = from_base64(result["leaf"])
+    opening = parse_opening(codec.decode(from_base64(result["opening"]), max_bytes=512))
+    notarization = Notarization(leaf=leaf, record=decode_record(leaf), opening=opening)
+    verify_commitment(suite, notarization)
+    if not set(opening.digests) & set(digests):
+        raise DecodeError(
+            f"record {result['index']} of the node's answer is about another document",
+            code="bad_answer",
+        )
+
+
+def _report(session: Session, records: Sequence[NotaryRecordResult], *, as_member: bool) -> None:
+    if session.json:
+        documents: list[Json] = [_as_json(record) for record in records]
+        print_json({"records": documents, "as_member": as_member})
+        return
+    for number, record in enumerate(records):
+        if number:
+            click.echo()
+        rows: list[tuple[str, object]] = [
+            ("log index", record["index"]),
+            ("block", record["height"]),
+            ("time", time_text(record["time_ms"])),
+            ("account", record["account"]),
+            ("public", "yes" if record["is_public"] else "no"),
+            ("transaction", f"{record['tx_id']} call {record['call']} item {record['item']}"),
+        ]
+        if record["title"] is not None:
+            rows.append(("title", record["title"]))
+        print_fields(rows)
+    if not as_member:
+        note(
+            "note: public registrations only; a member's account (--as) would see blinded ones too"
+        )
+
+
+def _as_json(record: NotaryRecordResult) -> Json:
+    return {
+        "index": record["index"],
+        "height": record["height"],
+        "time_ms": record["time_ms"],
+        "account": record["account"],
+        "tx_id": record["tx_id"],
+        "call": record["call"],
+        "item": record["item"],
+        "title": record["title"],
+        "metadata_hash": record["metadata_hash"],
+        "is_public": record["is_public"],
+        "leaf": record["leaf"],
+        "opening": record["opening"],
+    }

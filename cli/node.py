@@ -1,0 +1,84 @@
+"""`chainnode start`, `check-config`, `rebuild`: what runs on the machine of a node itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from chainnode.config import SETTINGS, load_config, load_settings
+from cli.command import pass_session, passphrase_option
+from cli.hashing import Progress
+from cli.output import print_fields, print_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cli.session import Session
+
+
+@click.command("check-config")
+@pass_session
+def check_config(session: Session) -> None:
+    """Check the node's config.toml and print what is in force, defaults included."""
+    load_config(session.home)
+    settings = load_settings(session.home)
+    if session.json:
+        print_json({"settings": dict(settings.values), "p2p.peers": dict(settings.peers)})
+        return
+    rows = [(setting.name, settings.values[setting.name]) for setting in SETTINGS]
+    rows += [(f"p2p.peers.{name}", address) for name, address in settings.peers.items()]
+    print_fields([(name, value if value != "" else "-") for name, value in rows])
+
+
+@click.command()
+@passphrase_option
+@pass_session
+def start(session: Session, passphrase_file: Path | None) -> int:
+    """Run the node of this home until SIGTERM or SIGINT."""
+    # Imported here because a node brings in LevelDB, consensus and the server: half a second that no other
+    # command should pay, `verify` least of all.
+    from chainnode.main import run  # noqa: PLC0415
+
+    load_config(session.home)
+    return run(session.home, session.passphrase(passphrase_file))
+
+
+@click.command()
+@pass_session
+def rebuild(session: Session) -> None:
+    """Execute the chain of this stopped home again from its blocks, checking every root and signature.
+
+    The old store is replaced only when everything came out equal.
+    """
+    from chainnode.main import rebuild as rebuild_home  # noqa: PLC0415  as in `start`
+
+    progress = _Rebuilding()
+    height = rebuild_home(session.home, progress.heard)
+    progress.finish()
+    if session.json:
+        print_json({"height": height})
+    else:
+        click.echo(
+            f"rebuilt up to block {height}; every root came out as the validators certified it"
+        )
+
+
+class _Rebuilding:
+    """Draws how far a rebuild is; how high the tip is turns out with the first block."""
+
+    def __init__(self) -> None:
+        self._progress: Progress | None = None
+        self._shown = 0
+
+    def heard(self, done: int, tip: int) -> None:
+        """Take (height done, height of the tip)."""
+        if self._progress is None:
+            self._progress = Progress("rebuilding", tip)
+        self._progress.advance(done - self._shown)
+        self._shown = done
+
+    def finish(self) -> None:
+        """Wipe the bar away."""
+        if self._progress is not None:
+            self._progress.finish()

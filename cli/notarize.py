@@ -1,0 +1,283 @@
+"""`chainnode notarize`: enter documents into the log, and keep the proof of each beside it.
+
+The files are hashed here and stay here. What a node answers is checked before anything is written: the leaf must
+commit to our own digests under our own salt, be in the tree of the checkpoint, and, where the home has a genesis or
+a policy, that checkpoint must bear the signatures of a quorum.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from chainnode.clock import SystemClock
+from chainnode.keystore.files import PUBLIC, write_new_file
+from chainnode.keystore.randomness import fresh_seed
+from chainnode.model.calls import Document, register_documents
+from chainnode.model.commitment import PUBLIC_SALT, Opening, derive_salt
+from chainnode.model.errors import DecodeError, Refused
+from chainnode.model.limits import MAX_DOCUMENTS_PER_CALL, MAX_TITLE_BYTES
+from chainnode.model.notarization import Notarization
+from chainnode.model.record import decode_record
+from chainnode.rpc.client import from_base64
+from cli.command import as_option, pass_session, passphrase_option
+from cli.hashing import Progress, digests_of_file
+from cli.output import note, print_fields, print_json, time_text
+from cli.proofs import SUFFIX, check_proof, complete_proof, fetch_policy, policy_at_hand
+from cli.senders import WAIT_MS, Sender, find_sender, submit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from chainnode.model.genesis import Genesis
+    from chainnode.model.tlog_policy import Policy
+    from chainnode.model.tlog_proof import Proof
+    from chainnode.model.transaction import Transaction
+    from chainnode.rpc.client import RpcClient
+    from chainnode.rpc.results import ReceiptResult
+    from cli.output import Json
+    from cli.session import Session
+
+_LIST_BYTES: Final = 200 * 1024
+"""Bytes of one transaction's documents; with the rest it stays under 256 KiB."""
+
+_DOCUMENT_BYTES: Final = 96
+"""One document with two digests of 32 bytes in a transaction, without its title; 83 exactly."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Order:
+    """A file to be notarized."""
+
+    path: Path
+    target: Path
+    """Where its proof goes."""
+
+    document: Document
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Batch:
+    """Files that go into one transaction."""
+
+    orders: tuple[_Order, ...]
+    seed: bytes | None
+    transaction: Transaction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Done:
+    """A file that is notarized."""
+
+    order: _Order
+    proof: Proof
+    notarization: Notarization
+    latency_ms: int
+    """From submission to the cosigned proof."""
+
+
+@click.command()
+@click.argument(
+    "files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE..."
+)
+@click.option(
+    "--public", is_flag=True, help="Let anybody who has the document search the log for it."
+)
+@click.option("--title", help="A title for members to read; never enters the log.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Folder for the proofs.  [default: beside each file]",
+)
+@as_option
+@passphrase_option
+@pass_session
+def notarize(
+    session: Session,
+    *,
+    files: tuple[Path, ...],
+    public: bool,
+    title: str | None,
+    out: Path | None,
+    as_account: str | None,
+    passphrase_file: Path | None,
+) -> None:
+    """Notarize each FILE and write its proof to FILE.tlog-proof.
+
+    An existing proof is never overwritten: then nothing is sent. `chainnode refresh` renews a proof.
+    """
+    if title is not None and not 1 <= len(title.encode("utf-8", "replace")) <= MAX_TITLE_BYTES:
+        raise DecodeError(f"--title: expected 1 to {MAX_TITLE_BYTES} bytes of UTF-8", field="title")
+    targets = _targets(files, out)
+    orders = [
+        _Order(path=p, target=t, document=Document(digests=digests_of_file(p), title=title))
+        for p, t in zip(files, targets, strict=True)
+    ]
+    sender = find_sender(session, as_account, passphrase_file)
+    batches = [
+        _sign(sender, part, is_public=public)
+        for part in _parts(orders, len((title or "").encode()))
+    ]
+    genesis, kept = session.genesis_if_any(), policy_at_hand(session)
+    if genesis is None and kept is None:
+        note(
+            "note: the home has neither genesis nor policy, so the proofs' signatures are not checked here; "
+            "`chainnode verify` does that"
+        )
+    done: list[_Done] = []
+    for batch in batches:
+        done += session.ask(_Work(sender, batch, genesis, kept, done=done).run)
+    _report(session, done)
+
+
+def _targets(files: Sequence[Path], out: Path | None) -> list[Path]:
+    """Return where each proof goes; refuse before anything is hashed or sent if one cannot go there."""
+    targets = [(f.parent if out is None else out) / f"{f.name}{SUFFIX}" for f in files]
+    seen: dict[Path, Path] = {}
+    for file, target in zip(files, targets, strict=True):
+        if target in seen:
+            raise DecodeError(
+                f"{seen[target]} and {file} would have their proofs in one file, {target}; name each file "
+                "once, or notarize them into different folders with --out",
+                code="same_target",
+            )
+        if target.exists():
+            raise Refused(
+                f"{target} exists and is not overwritten; nothing was sent; renew it with "
+                "`chainnode refresh`, move it away, or choose a folder with --out",
+                code="exists",
+            )
+        seen[target] = file
+    return targets
+
+
+def _parts(orders: Sequence[_Order], title_bytes: int) -> list[Sequence[_Order]]:
+    most = min(MAX_DOCUMENTS_PER_CALL, _LIST_BYTES // (_DOCUMENT_BYTES + title_bytes))
+    return [orders[i : i + most] for i in range(0, len(orders), most)]
+
+
+def _sign(sender: Sender, orders: Sequence[_Order], *, is_public: bool) -> _Batch:
+    seed = None if is_public else fresh_seed()
+    call = register_documents([order.document for order in orders], seed=seed)
+    return _Batch(orders=tuple(orders), seed=seed, transaction=sender.sign([call]))
+
+
+class _Work:
+    """Submits one transaction, and fetches, checks and writes the proof of each of its records."""
+
+    def __init__(
+        self,
+        sender: Sender,
+        batch: _Batch,
+        genesis: Genesis | None,
+        kept: Policy | None,
+        *,
+        done: Sequence[_Done],
+    ) -> None:
+        self._sender, self._batch = sender, batch
+        self._genesis, self._kept = genesis, kept
+        self._before = len(done)
+
+    async def run(self, node: RpcClient) -> list[_Done]:
+        """Return the files that are notarized; their proofs are on disk."""
+        clock, orders = SystemClock(), self._batch.orders
+        begun_ms = clock.monotonic_ms()
+        result = await submit(node, self._batch.transaction)
+        receipt = result["receipt"]
+        if receipt is None or receipt["record_count"] != len(orders):
+            raise DecodeError(
+                f"the node's receipt is not about {len(orders)} documents", code="bad_answer"
+            )
+        policy: Policy | None = None
+        done: list[_Done] = []
+        progress = Progress("fetching proofs", len(orders))
+        for item in range(len(orders)):
+            proof, notarization = await self._fetch(node, receipt, item)
+            if not done:
+                # After the decision, so that a change of validators just before it is seen.
+                policy = await fetch_policy(node, self._genesis, self._kept)
+            check_proof(proof, notarization, policy, self._sender.domain.suite)
+            write_new_file(orders[item].target, proof.encode(), mode=PUBLIC)
+            done.append(
+                _Done(
+                    order=orders[item],
+                    proof=proof,
+                    notarization=notarization,
+                    latency_ms=clock.monotonic_ms() - begun_ms,
+                )
+            )
+            progress.advance(1)
+        progress.finish()
+        return done
+
+    async def _fetch(
+        self, node: RpcClient, receipt: ReceiptResult, item: int
+    ) -> tuple[Proof, Notarization]:
+        index = receipt["first_record"] + item
+        answer = await node.log_proof(index, wait_ms=WAIT_MS)
+        leaf = from_base64(answer["leaf"])
+        record, transaction = decode_record(leaf), self._batch.transaction
+        expected = (transaction.id, 0, item, self._sender.account)
+        if (record.tx_id, record.call, record.item, record.account) != expected:
+            raise DecodeError(
+                f"record {index} of the node is not that of document {item} of our transaction",
+                code="bad_answer",
+            )
+        seed, suite = self._batch.seed, self._sender.domain.suite
+        notarization = Notarization(
+            leaf=leaf,
+            record=record,
+            opening=Opening(
+                salt=PUBLIC_SALT if seed is None else derive_salt(suite, seed, item),
+                digests=self._batch.orders[item].document.digests,
+            ),
+        )
+        return complete_proof(answer, notarization), notarization
+
+
+def _report(session: Session, done: Sequence[_Done]) -> None:
+    if session.json:
+        print_json({"notarized": [_as_json(d) for d in done]})
+        return
+    for number, d in enumerate(done):
+        if number:
+            click.echo()
+        record = d.notarization.record
+        print_fields(
+            [
+                ("file", d.order.path),
+                *((digest.algorithm, digest.value.hex()) for digest in d.order.document.digests),
+                ("block", record.height),
+                ("log index", d.proof.index),
+                ("time", time_text(record.time_ms)),
+                (
+                    "certified",
+                    f"{time_text(record.not_before_ms)} .. {time_text(record.not_after_ms)}",
+                ),
+                ("transaction", record.tx_id.hex()),
+                ("latency", f"{d.latency_ms} ms"),
+                ("proof", d.order.target),
+            ]
+        )
+
+
+def _as_json(d: _Done) -> Json:
+    record = d.notarization.record
+    return {
+        "file": str(d.order.path),
+        "proof": str(d.order.target),
+        "digests": {x.algorithm: x.value.hex() for x in d.order.document.digests},
+        "height": record.height,
+        "index": d.proof.index,
+        "time_ms": record.time_ms,
+        "not_before_ms": record.not_before_ms,
+        "not_after_ms": record.not_after_ms,
+        "tx_id": record.tx_id.hex(),
+        "account": record.account,
+        "is_public": d.notarization.is_public,
+        "latency_ms": d.latency_ms,
+    }

@@ -1,0 +1,66 @@
+"""`chainnode policy`: the `tlog-policy` in force, followed from genesis so that no node need be believed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.command import pass_session
+from cli.output import note, print_json, time_text
+from cli.proofs import replace_file
+from cli.trusted_chain import follow
+
+if TYPE_CHECKING:
+    from chainnode.rpc.client import RpcClient
+    from cli.session import Session
+    from cli.trusted_chain import TrustedHeight
+
+
+@click.command()
+@click.option("--height", type=click.IntRange(min=0), help="Block height.  [default: the newest]")
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="FILE", help="Write it there, not to stdout."
+)
+@click.option(
+    "--genesis",
+    "genesis_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The trust anchor.  [default: HOME/genesis]",
+)
+@pass_session
+def policy(
+    session: Session, height: int | None, out: Path | None, genesis_file: Path | None
+) -> None:
+    """Print whose signatures make a checkpoint trustworthy, now or at a height."""
+    genesis = session.genesis(genesis_file)
+
+    async def ask(node: RpcClient) -> TrustedHeight:
+        return await follow(node, genesis, height)
+
+    found = session.ask(ask)
+    text = found.policy(genesis).encode()
+    number = 0 if found.header is None else found.header.height
+    time_ms = genesis.time_ms if found.header is None else found.header.time_ms
+    if out is not None:
+        replace_file(out, text)
+    if session.json:
+        print_json(
+            {
+                "chain_id": genesis.chain_id,
+                "height": number,
+                "time_ms": time_ms,
+                "changes": found.changes,
+                "policy": text.decode(),
+                "file": None if out is None else str(out),
+            }
+        )
+        return
+    if out is None:
+        click.echo(text, nl=False)
+    note(
+        f"in force at height {number} ({time_text(time_ms)}); checked from genesis "
+        f"{genesis.domain.genesis_hash.hex()[:16]} through {found.changes} changes of validators"
+    )

@@ -1,0 +1,109 @@
+"""Proofs of records as commands handle them: fetched, completed, checked, written."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from chainnode.keystore.files import PUBLIC, write_new_file
+from chainnode.model.errors import DecodeError
+from chainnode.model.merkle import leaf_hash, verify_inclusion
+from chainnode.model.notarization import (
+    Notarization,
+    digest_map,
+    verify_commitment,
+    verify_notarization,
+)
+from chainnode.model.tlog_policy import MAX_POLICY_BYTES, Policy, parse_policy
+from chainnode.model.tlog_proof import MAX_PROOF_BYTES, Proof, parse_proof
+from chainnode.rpc.client import from_base64
+from cli.session import Session, read_input
+from cli.trusted_chain import follow
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from chainnode.model.genesis import Genesis
+    from chainnode.model.suites import Suite
+    from chainnode.rpc.client import RpcClient
+    from chainnode.rpc.results import ProofResult
+
+POLICY_FILE = "policy"
+SUFFIX = ".tlog-proof"
+
+
+def read_proof(path: Path) -> Proof:
+    """Return the proof in a file. Raises DecodeError."""
+    return parse_proof(read_input(path, max_bytes=MAX_PROOF_BYTES))
+
+
+def read_policy(path: Path) -> Policy:
+    """Return the policy in a file. Raises DecodeError."""
+    return parse_policy(read_input(path, max_bytes=MAX_POLICY_BYTES))
+
+
+def policy_at_hand(session: Session) -> Policy | None:
+    """Return the policy in the home, or None if it has none."""
+    path = session.home / POLICY_FILE
+    return read_policy(path) if path.exists() else None
+
+
+async def fetch_policy(
+    node: RpcClient, genesis: Genesis | None, kept: Policy | None
+) -> Policy | None:
+    """Return the policy to check new proofs by: today's, from genesis, else the one that the home keeps."""
+    return kept if genesis is None else (await follow(node, genesis, None)).policy(genesis)
+
+
+def complete_proof(answer: ProofResult, notarization: Notarization) -> Proof:
+    """Return the node's proof with `extra`, so that it says what it is about.
+
+    Raises:
+        DecodeError: the node's answer is malformed, or about another leaf.
+    """
+    if from_base64(answer["leaf"]) != notarization.leaf:
+        raise DecodeError(
+            "the node's proof is about another record than the one asked for", code="bad_answer"
+        )
+    bare = parse_proof(answer["proof"].encode("utf-8", "replace"))
+    return Proof(
+        extra=notarization.extra(),
+        index=bare.index,
+        hashes=bare.hashes,
+        note=bare.note,
+        checkpoint=bare.checkpoint,
+    )
+
+
+def check_proof(
+    proof: Proof, notarization: Notarization, policy: Policy | None, suite: Suite
+) -> None:
+    """Check a proof that a node just gave: against the policy if there is one, else its arithmetic only.
+
+    Raises:
+        ProofInvalid, CannotTell, DecodeError: as `verify_notarization`.
+    """
+    if policy is not None:
+        # The opening's digests are our own here, so the check goes against themselves.
+        found = digest_map(notarization.opening.digests)
+        verify_notarization(proof, policy, notarization, found)
+        return
+    verify_commitment(suite, notarization)
+    leaf, checkpoint = leaf_hash(suite, notarization.leaf), proof.checkpoint
+    verify_inclusion(suite, leaf, proof.index, checkpoint.size, proof.hashes, checkpoint.root)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Replace a file whole; a crash leaves the old one or the new one.
+
+    Raises:
+        ChainError: with code `file_error`.
+        DecodeError: the old one cannot be replaced.
+    """
+    fresh = path.with_name(f".{path.name}.new")
+    try:
+        fresh.unlink(missing_ok=True)
+        write_new_file(fresh, content, mode=PUBLIC)
+        os.replace(fresh, path)  # noqa: PTH105  Path.replace says the same and reads like str.replace
+    except OSError as error:
+        raise DecodeError(f"cannot write {path}: {error.strerror}", code="unwritable") from error

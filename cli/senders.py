@@ -1,0 +1,184 @@
+"""Who acts: an account, the key in this home that the chain knows for it, and a transaction signed by both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from chainnode.keystore.randomness import fresh_nonce
+from chainnode.model.domain import Domain
+from chainnode.model.errors import DecodeError, NotFound, Refused, Unavailable
+from chainnode.model.ids import Height
+from chainnode.model.keys import KeyPurpose
+from chainnode.model.suites import suite_named
+from chainnode.model.transaction import Body, sign_transaction
+from chainnode.rpc.client import Member, from_base64
+from cli.exit_status import ChainRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from chainnode.keystore.signer import Signer
+    from chainnode.model.genesis import Genesis
+    from chainnode.model.transaction import Call, Transaction
+    from chainnode.rpc.client import RpcClient
+    from chainnode.rpc.results import AccountResult, ReceiptResult, StatusResult, TransactionResult
+    from cli.session import Session
+
+VALID_HEIGHTS: Final = 500
+"""How many blocks a transaction stays valid: some 20 s at full speed, hours on an idle chain. Then it is either in
+a block or never will be."""
+
+WAIT_MS: Final = 60_000
+"""How long a command waits for the decision."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sender:
+    """An account with one of its keys, ready to sign for one chain."""
+
+    account: str
+    signer: Signer
+    chain_id: str
+    domain: Domain
+    tip_height: int
+    """When the node was asked."""
+
+    def sign(self, calls: Sequence[Call]) -> Transaction:
+        """Return a new transaction of these calls."""
+        body = Body(
+            chain_id=self.chain_id,
+            sender=self.account,
+            nonce=fresh_nonce(),
+            last_valid_height=Height(self.tip_height + VALID_HEIGHTS),
+            calls=tuple(calls),
+        )
+        return sign_transaction(
+            self.domain, body, public_key=self.signer.public_key, sign=self.signer.sign
+        )
+
+    def member(self) -> Member:
+        """Return what signs this account's requests for what only members may see."""
+        return Member(account=self.account, signer=self.signer, domain=self.domain)
+
+
+def chain_domain(status: StatusResult, genesis: Genesis | None) -> Domain:
+    """Return the domain of the node's chain, which must be that of the home's genesis if there is one.
+
+    Raises:
+        Refused: with code `other_chain`.
+        DecodeError: the node names no hash.
+    """
+    if genesis is not None:
+        if status["genesis_hash"] != genesis.domain.genesis_hash.hex():
+            raise Refused(
+                f"the node is of chain {status['chain_id']} with genesis {status['genesis_hash']}; this "
+                f"home's genesis is {genesis.domain.genesis_hash.hex()}; use --rpc or --home of one chain",
+                code="other_chain",
+            )
+        return genesis.domain
+    try:
+        return Domain(suite_named(status["suite"]), bytes.fromhex(status["genesis_hash"]))
+    except (ValueError, Refused) as error:
+        raise DecodeError(f"the node's answer: {error}", code="bad_answer") from error
+
+
+def account_name(session: Session, as_account: str | None) -> str:
+    """Return the account that acts: the one named, else the home's default.
+
+    Raises:
+        DecodeError: there is neither.
+    """
+    account = session.config().account if as_account is None else as_account
+    if account is None:
+        raise DecodeError(
+            "no account to act for; name one with --as organisation/account, or set client.account in "
+            f"{session.home / 'config.toml'}",
+            code="no_account",
+            field="account",
+        )
+    return account
+
+
+def find_sender(session: Session, as_account: str | None, passphrase_file: Path | None) -> Sender:
+    """Ask the node for the chain and the account's keys, and open the one that this home has.
+
+    Raises:
+        DecodeError: no account is named, or this home has no key of it that is valid now.
+        NotFound: the chain has no such account.
+        Refused: the node is of another chain, or the passphrase is wrong.
+        Unavailable: the node cannot be reached.
+    """
+    account = account_name(session, as_account)
+
+    async def ask(node: RpcClient) -> tuple[StatusResult, AccountResult]:
+        return await node.chain_status(), await node.account_get(account)
+
+    try:
+        status, known = session.ask(ask)
+    except NotFound as error:
+        raise ChainRefused(error.message, code=error.error_code, field="account") from error
+    domain = chain_domain(status, session.genesis_if_any())
+    now_ms = status["tip_time_ms"]
+    valid = {
+        from_base64(key["public_key"])
+        for key in known["keys"]
+        if key["purpose"] == KeyPurpose.ACCOUNT
+        and key["not_before_ms"] <= now_ms
+        and not key["revoked_ms"]
+        and (not key["not_after_ms"] or now_ms < key["not_after_ms"])
+    }
+    keystore = session.keystore()
+    mine = next((info for info in keystore.list() if info.public_key in valid), None)
+    if mine is None:
+        raise DecodeError(
+            f"{session.home / 'keys'} holds none of the {len(valid)} keys that are valid for {account}; "
+            "import one with `chainnode keys import`, or name another account with --as",
+            code="no_key",
+            field="account",
+        )
+    signer = keystore.open(mine.name, session.passphrase(passphrase_file))
+    return Sender(
+        account=account,
+        signer=signer,
+        chain_id=status["chain_id"],
+        domain=domain,
+        tip_height=status["tip_height"],
+    )
+
+
+async def submit(node: RpcClient, transaction: Transaction) -> TransactionResult:
+    """Hand in a transaction and return its committed outcome.
+
+    Raises:
+        ChainRefused: it failed or expired; nothing was changed.
+        Unavailable: the outcome is not known; the message names the transaction.
+    """
+    try:
+        result = await node.tx_submit_and_wait(transaction.envelope, timeout_ms=WAIT_MS)
+    except Unavailable as error:
+        raise Unavailable(
+            f"{error.message}; if it was accepted, `chainnode tx show {transaction.id.hex()} "
+            f"--last-valid-height {transaction.body.last_valid_height}` tells what became of it",
+            code=error.error_code,
+            retry_after_ms=error.retry_after_ms,
+        ) from error
+    check_committed(result)
+    return result
+
+
+def check_committed(result: TransactionResult) -> None:
+    """Raise ChainRefused unless the transaction is committed."""
+    receipt: ReceiptResult | None = result["receipt"]
+    if result["status"] == "committed" and receipt is not None:
+        return
+    if receipt is not None:
+        raise ChainRefused(
+            f"transaction {result['tx_id']} failed in block {result['height']}: {receipt['message']}",
+            code=receipt["code"],
+        )
+    raise ChainRefused(
+        f"transaction {result['tx_id']} is {result['status']}; it changed nothing; submit it anew",
+        code=result["status"],
+    )

@@ -1,0 +1,140 @@
+"""What every command starts from: the global options, and how they lead to files, keys and a node."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from chainnode.config import ClientConfig, load_client_config
+from chainnode.keystore.keystore import KeyStore
+from chainnode.keystore.passphrase import read_passphrase
+from chainnode.model.errors import ChainError, DecodeError, NotFound, Refused
+from chainnode.model.genesis import Genesis, decode_genesis
+from chainnode.model.limits import MAX_GENESIS_BYTES
+from chainnode.rpc.client import RpcClient
+from cli.exit_status import ChainRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from chainnode.rpc.client import Member
+
+Result = TypeVar("Result")
+
+GENESIS_FILE = "genesis"
+KEYS_FOLDER = "keys"
+
+
+@dataclass(slots=True)
+class Session:
+    """The global options of one run of the command; a sub-command's parser may still set them."""
+
+    home: Path
+    """Folder with configuration and keys."""
+
+    rpc: str | None = None
+    """URL of a node, if the user named one."""
+
+    json: bool = False
+    """Whether stdout gets one JSON document and nothing else."""
+
+    def config(self) -> ClientConfig:
+        """Return the home's client settings, or the defaults."""
+        return load_client_config(self.home)
+
+    def keystore(self) -> KeyStore:
+        """Return the home's keys."""
+        return KeyStore(self.home / KEYS_FOLDER)
+
+    def passphrase(self, path: Path | None, *, confirm: bool = False) -> bytes:
+        """Return the passphrase from a file, the environment or a prompt.
+
+        Args:
+            path: The file that the user named, if any.
+            confirm: Whether a person is asked twice, for a new key.
+
+        Raises:
+            Refused, DecodeError: there is none, or it is unusable.
+        """
+
+        def prompt() -> str:
+            answer: str = click.prompt(
+                "Passphrase", hide_input=True, confirmation_prompt=confirm, err=True
+            )
+            return answer
+
+        try:
+            return read_passphrase(
+                path=path, environment=os.environ, prompt=prompt if sys.stdin.isatty() else None
+            )
+        except NotFound as error:
+            raise DecodeError(error.message, code="no_passphrase", field="passphrase") from error
+
+    def genesis(self, path: Path | None = None) -> Genesis:
+        """Return the genesis in a file, by default the home's.
+
+        Raises:
+            DecodeError: there is none, or it is malformed.
+        """
+        path = self.home / GENESIS_FILE if path is None else path
+        try:
+            return decode_genesis(read_input(path, max_bytes=MAX_GENESIS_BYTES))
+        except ChainError as error:
+            raise DecodeError(
+                f"genesis: {error.message}", code=error.error_code, field=error.field
+            ) from error
+
+    def genesis_if_any(self) -> Genesis | None:
+        """Return the home's genesis, or None if there is no such file."""
+        return self.genesis() if (self.home / GENESIS_FILE).exists() else None
+
+    def ask(
+        self, work: Callable[[RpcClient], Awaitable[Result]], *, member: Member | None = None
+    ) -> Result:
+        """Run `work` with a client of the node; what the node refuses is raised as ChainRefused.
+
+        `work` does nothing that this machine itself could refuse: then 4 would be the wrong exit status.
+        """
+        config = self.config()
+        context: ssl.SSLContext | None = None
+        if config.rpc_certificate is not None:
+            try:
+                context = ssl.create_default_context(cafile=config.rpc_certificate)
+            except (OSError, ssl.SSLError) as error:
+                raise DecodeError(
+                    f"client.rpc_certificate: cannot read {config.rpc_certificate} as PEM ({error})",
+                    field="client.rpc_certificate",
+                ) from error
+
+        async def run() -> Result:
+            url = config.rpc if self.rpc is None else self.rpc
+            async with RpcClient(url, ssl=context, member=member) as node:
+                return await work(node)
+
+        try:
+            return asyncio.run(run())
+        except Refused as error:
+            raise ChainRefused(error.message, code=error.error_code, field=error.field) from error
+
+
+def read_input(path: Path, *, max_bytes: int) -> bytes:
+    """Return the content of a file that the user named.
+
+    Raises:
+        DecodeError: it cannot be read, or is larger than such a file can be.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(max_bytes + 1)
+    except OSError as error:
+        raise DecodeError(f"cannot read {path}: {error.strerror}", code="unreadable") from error
+    if len(data) > max_bytes:
+        raise DecodeError(f"{path} is larger than {max_bytes} bytes", code="too_large")
+    return data
