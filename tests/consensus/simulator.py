@@ -101,6 +101,7 @@ class Simulation:
         self.nodes = [Node(f"v{i}", i) for i in range(n)] + [Node(f"v{i}twin", i) for i in twins]
         self.by_name = {node.name: node for node in self.nodes}
         self.crashes, self.idle, self.bad_blocks = crashes, idle, bad_blocks
+        self.crash_rate = self.rng.choice([0.002, 0.01, 0.04])
         self.network = Network()
         self.now = 0
         self.queue = []
@@ -176,7 +177,7 @@ class Simulation:
         self.steps += 1
         effects = node.replica.step(event, self.now)
         cut = None
-        if self.crashes and self.rng.random() < 0.002:
+        if self.crashes and self.rng.random() < self.crash_rate:
             cut = self.rng.randint(-1, len(effects.send))
         if cut != -1:
             self.watch_records(node, effects)

@@ -6,10 +6,10 @@ import pytest
 
 from tests.consensus.simulator import PARAMETERS, Simulation, Violation
 
-SEEDS = range(40)
+SEEDS = range(60)
 
 
-def run(seed, n=4, chaos_ms=8_000, **knobs):
+def run(seed, n=4, chaos_ms=12_000, **knobs):
     """Return a simulation that survived chaos and then made progress."""
     simulation = Simulation(seed, n=n, **knobs)
     try:
@@ -22,7 +22,7 @@ def run(seed, n=4, chaos_ms=8_000, **knobs):
 
 @pytest.mark.parametrize("n", [4, 5, 6, 7])
 def test_networks_agree_and_recover_from_loss_delay_partition_and_crash(n):
-    for seed in SEEDS if n < 6 else range(15):
+    for seed in SEEDS if n < 6 else range(25):
         run(seed, n)
 
 
