@@ -85,6 +85,9 @@ class ClientConfig:
     account: str | None
     """Account that signs when `--as` names none."""
 
+    passphrase_file: Path | None
+    """Passphrase of the home's keys, for commands that run unattended. None: the environment, or a person."""
+
     rpc: str
     """URL of the node's RPC listener."""
 
@@ -241,6 +244,15 @@ SETTINGS: Final = (
     ),
     Setting(
         section="client",
+        key="passphrase_file",
+        default="",
+        comment=(
+            "File (mode 0600) with the keys' passphrase, so that commands run unattended; relative to this\n"
+            "folder. --passphrase-file and CHAINNODE_PASSPHRASE come first."
+        ),
+    ),
+    Setting(
+        section="client",
         key="rpc",
         default=DEFAULT_RPC_URL,
         check=_check_url,
@@ -331,6 +343,7 @@ def load_client_config(home: Path) -> ClientConfig:
     return ClientConfig(
         home=home,
         account=settings.text("client.account") or None,
+        passphrase_file=settings.path(home, "client.passphrase_file"),
         rpc=settings.text("client.rpc"),
         rpc_certificate=settings.path(home, "client.rpc_certificate"),
     )

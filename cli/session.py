@@ -13,7 +13,7 @@ import click
 
 from chainnode.config import ClientConfig, load_client_config
 from chainnode.keystore.keystore import KeyStore
-from chainnode.keystore.passphrase import read_passphrase
+from chainnode.keystore.passphrase import PASSPHRASE_VARIABLE, read_passphrase
 from chainnode.model.errors import ChainError, DecodeError, NotFound, Refused
 from chainnode.model.genesis import Genesis, decode_genesis
 from chainnode.model.limits import MAX_GENESIS_BYTES
@@ -54,7 +54,7 @@ class Session:
         return KeyStore(self.home / KEYS_FOLDER)
 
     def passphrase(self, path: Path | None, *, confirm: bool = False) -> bytes:
-        """Return the passphrase from a file, the environment or a prompt.
+        """Return the passphrase from a file, the environment, the home's own file or a prompt.
 
         Args:
             path: The file that the user named, if any.
@@ -70,6 +70,8 @@ class Session:
             )
             return answer
 
+        if path is None and PASSPHRASE_VARIABLE not in os.environ:
+            path = self.config().passphrase_file
         try:
             return read_passphrase(
                 path=path, environment=os.environ, prompt=prompt if sys.stdin.isatty() else None
