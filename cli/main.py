@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.command import take_global_options
+from cli.devnet import devnet_group
 from cli.exit_status import ExitStatus, exit_status_of
 from cli.genesis import genesis
 from cli.identity import account, org
@@ -53,6 +54,7 @@ for _command in (
     tx,
     block,
     validators,
+    devnet_group,
 ):
     chainnode.add_command(_command)
 take_global_options(chainnode)
@@ -87,3 +89,7 @@ def run(arguments: Sequence[str]) -> int:
 def main() -> None:
     """Run the command line."""
     sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

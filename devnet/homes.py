@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from chainnode import config
@@ -22,7 +23,6 @@ from devnet.ports import LOOPBACK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from devnet.record import Node, Record
 
@@ -150,7 +150,11 @@ def _make_client(record: Record, home: Path, account: str) -> None:
     exported = KeyStore(first.home / KEYS).export(account.replace("/", "."))
     KeyStore(home / KEYS).import_(exported)
     write_new_file(home / GENESIS, (record.directory / GENESIS).read_bytes(), mode=PUBLIC)
-    settings = {"client.account": account, "client.rpc": first.rpc}
+    settings = {
+        "client.account": account,
+        "client.passphrase_file": str(Path("..") / PASSPHRASE),
+        "client.rpc": first.rpc,
+    }
     text = config.render(settings, sections=("client",))
     write_new_file(home / config.FILE_NAME, text.encode(), mode=PUBLIC)
 

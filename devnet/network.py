@@ -163,6 +163,13 @@ class Devnet:
         process = self.node(name).process
         return process is not None and processes.is_running(process)
 
+    def process_state(self, name: str) -> str:
+        """Return `running`, `stopped` (by SIGSTOP) or `ended`."""
+        process = self.node(name).process
+        if process is None or not processes.is_running(process):
+            return "ended"
+        return "stopped" if processes.is_stopped(process) else "running"
+
     # -- up and down ---------------------------------------------------------------------------------------
 
     def up(self, *, timeout_ms: int = READY_TIMEOUT_MS) -> None:

@@ -86,6 +86,12 @@ def is_running(process: Process) -> bool:
     return fields is not None and fields[_STATE] not in {"Z", "X"} and find(process.pid) == process
 
 
+def is_stopped(process: Process) -> bool:
+    """Whether the process was stopped by SIGSTOP and not continued."""
+    fields = _stat(process.pid)
+    return fields is not None and fields[_STATE] == "T" and find(process.pid) == process
+
+
 def send(process: Process, number: signal.Signals) -> bool:
     """Signal the process; return False if it is gone."""
     if not is_running(process):

@@ -1,0 +1,284 @@
+"""`chainnode devnet`: local networks of real validator processes, for trying, testing and measuring."""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from chainnode.model.errors import ChainError, Refused
+from chainnode.model.suites import ED25519_SHA256, SUITE_NAMES
+from cli.command import pass_session
+from cli.output import note, print_fields, print_json, print_table
+from devnet.bench.plan import MAX_BATCH, WORKLOADS, Plan
+from devnet.bench.report import as_json, rows
+from devnet.bench.run import run as run_bench
+from devnet.demo import run as run_demo
+from devnet.network import MAX_LOCAL_VALIDATORS, Devnet, has_network
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cli.output import Json
+    from cli.session import Session
+
+_DIRECTORY: Final = click.option(
+    "--dir",
+    "directory",
+    required=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the network.",
+)
+_VALIDATORS: Final = click.option(
+    "--validators",
+    type=click.IntRange(1, MAX_LOCAL_VALIDATORS),
+    default=4,
+    show_default=True,
+    help="How many.",
+)
+_SUITE: Final = click.option(
+    "--suite", type=click.Choice(SUITE_NAMES), default=ED25519_SHA256, show_default=True
+)
+
+
+@click.group("devnet")
+def devnet_group() -> None:
+    """Local networks: real processes, real TLS, real disks, on this machine."""
+
+
+@devnet_group.command()
+@_DIRECTORY
+@_VALIDATORS
+@_SUITE
+@click.option("--detach", is_flag=True, help="Leave the network running; else Ctrl-C ends it.")
+@pass_session
+def up(session: Session, *, directory: Path, validators: int, suite: str, detach: bool) -> None:
+    """Bring a network up: a new one, or the one that DIR holds."""
+    if has_network(directory):
+        network = Devnet.open(directory)
+        _check_same(network, validators=validators, suite=suite)
+    else:
+        network = Devnet.create(directory, validators=validators, suite=suite)
+    if not detach:
+        # What asks us to end ends the network too.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        network.up()
+        _print_network(session, network)
+    except BaseException:
+        network.down()
+        raise
+    if detach:
+        return
+    note("Ctrl-C ends the network")
+    try:
+        signal.pause()
+    except KeyboardInterrupt:
+        note("stopping")
+    finally:
+        network.down()
+
+
+@devnet_group.command()
+@_DIRECTORY
+def down(*, directory: Path) -> None:
+    """End exactly the processes that the network started; its data stays."""
+    Devnet.open(directory).down()
+
+
+@devnet_group.command()
+@_DIRECTORY
+@pass_session
+def status(session: Session, *, directory: Path) -> None:
+    """Show every validator: its process, height, view, and whom it waits for."""
+    network = Devnet.open(directory)
+    found = [_status_of(network, node.name) for node in network.nodes]
+    if session.json:
+        print_json({"validators": found})
+        return
+    print_table(
+        ("name", "process", "pid", "rpc", "height", "view", "waits for"),
+        [tuple("-" if value is None else _text(value) for value in row.values()) for row in found],
+    )
+
+
+@devnet_group.command()
+@_DIRECTORY
+@click.argument("action", type=click.Choice(("kill", "stop", "cont", "start", "cut", "heal")))
+@click.argument("name")
+def fault(*, directory: Path, action: str, name: str) -> None:
+    """Do to validator NAME: kill (SIGKILL), stop (SIGSTOP), cont (SIGCONT), start again, cut from or heal to the network."""
+    network = Devnet.open(directory)
+    actions: dict[str, Callable[[str], None]] = {
+        "kill": network.kill,
+        "stop": network.stop,
+        "cont": network.cont,
+        "start": network.start,
+        "cut": network.cut,
+        "heal": network.heal,
+    }
+    actions[action](name)
+
+
+@devnet_group.command()
+@_SUITE
+@_VALIDATORS
+@click.option(
+    "--out",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where to leave proofs and policy.  [default: a new folder under the system's temporary one]",
+)
+@click.argument(
+    "files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE..."
+)
+def demo(*, suite: str, validators: int, out: Path | None, files: tuple[Path, ...]) -> None:
+    """Notarize FILES on a fresh network, prove it offline, lose a validator and go on. Exit 0 only if all of it held."""
+    out = Path(tempfile.mkdtemp(prefix="chainnode-demo-")) if out is None else out
+    run_demo(files, out=out, suite=suite, validators=validators, say=click.echo)
+
+
+@devnet_group.command()
+@_VALIDATORS
+@_SUITE
+@click.option(
+    "--workload", default="notarize", show_default=True, help=f"One of: {', '.join(WORKLOADS)}."
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1, MAX_BATCH),
+    default=500,
+    show_default=True,
+    help="Documents in one transaction of notarize-batch.",
+)
+@click.option(
+    "--duration",
+    type=click.IntRange(1, 600),
+    default=20,
+    show_default=True,
+    help="Seconds measured.",
+)
+@click.option(
+    "--rate",
+    type=click.IntRange(1, 1_000_000),
+    help="Transactions a second, sent on time whatever comes back.  [default: saturation]",
+)
+@click.option(
+    "--clients",
+    type=click.IntRange(1, 64),
+    default=2,
+    show_default=True,
+    help="Processes that send.",
+)
+@pass_session
+def bench(
+    session: Session,
+    *,
+    validators: int,
+    suite: str,
+    workload: str,
+    batch_size: int,
+    duration: int,
+    rate: int | None,
+    clients: int,
+) -> None:
+    """Measure a fresh network under load, check every acknowledged record afterwards, and print a table."""
+    if workload not in WORKLOADS:
+        raise Refused(
+            f"workload: found {workload!r}; this version measures {' and '.join(WORKLOADS)}",
+            code="unknown_workload",
+            field="workload",
+        )
+    plan = Plan(
+        validators=validators,
+        suite=suite,
+        batch_size=batch_size if workload == "notarize-batch" else 1,
+        workload=workload,
+        duration_s=duration,
+        rate=rate,
+        clients=clients,
+    )
+    report = run_bench(plan, say=note)
+    if session.json:
+        print_json(as_json(report))
+    else:
+        print_fields(rows(report))
+
+
+def _check_same(network: Devnet, *, validators: int, suite: str) -> None:
+    if (len(network.nodes), network.record.suite) != (validators, suite):
+        raise Refused(
+            f"{network.directory} holds a network of {len(network.nodes)} validators on "
+            f"{network.record.suite}; ask for that, or name another folder",
+            code="other_network",
+            field="dir",
+        )
+
+
+def _print_network(session: Session, network: Devnet) -> None:
+    if session.json:
+        print_json(_network_json(network))
+        return
+    print_table(
+        ("validator", "rpc", "pid"),
+        [(n.name, n.rpc, "-" if n.process is None else n.process.pid) for n in network.nodes],
+    )
+    click.echo()
+    print_fields(
+        [
+            ("client home", network.client_home),
+            ("admin home", network.admin_home),
+            ("policy", network.policy),
+            ("genesis", network.genesis),
+            ("try", f"chainnode --home {network.client_home} notarize FILE"),
+        ]
+    )
+
+
+def _network_json(network: Devnet) -> dict[str, Json]:
+    return {
+        "validators": [
+            {
+                "name": node.name,
+                "rpc": node.rpc,
+                "home": str(node.home),
+                "pid": None if node.process is None else node.process.pid,
+            }
+            for node in network.nodes
+        ],
+        "client_home": str(network.client_home),
+        "admin_home": str(network.admin_home),
+        "policy": str(network.policy),
+        "genesis": str(network.genesis),
+        # The alliance has no certificate authority of its own.
+        "ca": None,
+    }
+
+
+def _status_of(network: Devnet, name: str) -> dict[str, Json]:
+    node, process = network.node(name), network.process_state(name)
+    height = view = awaited = None
+    if process == "running":
+        try:
+            found = network.status(name)
+        except ChainError:
+            process = "not answering"
+        else:
+            height, view, awaited = found["tip_height"], found["view"], found["awaited"]
+    return {
+        "name": name,
+        "process": process,
+        "pid": None if node.process is None else node.process.pid,
+        "rpc": node.rpc,
+        "height": height,
+        "view": view,
+        "awaited": awaited,
+    }
+
+
+def _text(value: Json) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,1 @@
+"""Load on a fresh local network, and what it did: measured, checked, printed beside what the machine could do at most."""

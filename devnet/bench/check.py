@@ -1,0 +1,123 @@
+"""Whether what was acknowledged is so: every record on every validator, and proofs that verify."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING, Final
+
+from chainnode.model.errors import ProofInvalid
+from chainnode.model.genesis import decode_genesis
+from chainnode.model.merkle import leaf_hashes, root_of
+from chainnode.model.notarization import Notarization, digest_map, verify_notarization
+from chainnode.model.record import decode_record
+from chainnode.model.tlog_policy import parse_policy
+from chainnode.model.tlog_proof import parse_proof
+from chainnode.model.tlog_tiles import TILE_WIDTH, TilePath, decode_entries
+from chainnode.rpc.client import RpcClient, from_base64
+from devnet.bench.workload import opening_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from chainnode.model.record import Record
+    from chainnode.rpc.results import ProofResult
+    from devnet.bench.client import Acknowledged
+    from devnet.network import Devnet
+
+SAMPLE: Final = 50
+"""Proofs that are fetched and verified; about 20 ms each."""
+
+_AT_ONCE: Final = 8
+"""Bundles that are fetched at the same time."""
+
+_PROOF_WAIT_MS: Final = 20_000
+_HTTP_OK: Final = 200
+
+
+def check_records(network: Devnet, acknowledged: Sequence[Acknowledged]) -> int:
+    """Check that every acknowledged record is in the log of every validator; return how many there are.
+
+    Every validator's whole log is read record by record, and must hash to the root that it names. The network must be
+    level, with nothing under way.
+
+    Raises:
+        ProofInvalid: something acknowledged is not there; says what and where.
+    """
+    expected = {
+        (bytes.fromhex(tx.tx_id), item): tx
+        for tx in acknowledged
+        for item in range(tx.record_count)
+    }
+    suite = decode_genesis(network.genesis.read_bytes()).suite
+    for node in network.nodes:
+        status = network.status(node.name)
+        leaves = asyncio.run(_leaves(node.rpc, status["log_size"]))
+        if root_of(suite, leaf_hashes(suite, leaves)).hex() != status["log_root"]:
+            raise _lost(f"the records of {node.name} do not hash to its log root")
+        records = [decode_record(leaf) for leaf in leaves]
+        for (tx_id, item), tx in expected.items():
+            index = tx.first_record + item
+            if index >= len(records) or not _is_record(records[index], tx_id, item, tx.height):
+                raise _lost(
+                    f"{node.name} does not have record {index} of transaction {tx.tx_id}, "
+                    f"which was acknowledged in block {tx.height}"
+                )
+    return len(expected)
+
+
+def check_proofs(network: Devnet, acknowledged: Sequence[Acknowledged]) -> int:
+    """Check the proofs of a random sample of acknowledged records; return how many there were.
+
+    Raises:
+        ChainError: one does not verify, or is not to be had.
+    """
+    sample = random.sample(acknowledged, min(SAMPLE, len(acknowledged)))
+    genesis = decode_genesis(network.genesis.read_bytes())
+    policy = parse_policy(network.policy.read_bytes())
+    for number, tx in enumerate(sample):
+        item = random.randrange(tx.record_count)
+        node = network.nodes[number % len(network.nodes)]
+        answer = _proof(network, node.name, tx.first_record + item)
+        leaf = from_base64(answer["leaf"])
+        notarization = Notarization(
+            leaf=leaf,
+            record=decode_record(leaf),
+            opening=opening_of(genesis.suite, tx.number, item),
+        )
+        proof = parse_proof(answer["proof"].encode())
+        found = digest_map(notarization.opening.digests)
+        verify_notarization(proof, policy, notarization, found)
+    return len(sample)
+
+
+def _proof(network: Devnet, name: str, index: int) -> ProofResult:
+    return network.ask(name, lambda client: client.log_proof(index, wait_ms=_PROOF_WAIT_MS))
+
+
+def _is_record(record: Record, tx_id: bytes, item: int, height: int) -> bool:
+    return (record.tx_id, record.item, record.height) == (tx_id, item, height)
+
+
+async def _leaves(url: str, size: int) -> list[bytes]:
+    """Return the records of a log of `size` from its public tiles."""
+    bundles: dict[int, tuple[bytes, ...]] = {}
+    numbers = iter(range((size + TILE_WIDTH - 1) // TILE_WIDTH))
+
+    async def fetch(client: RpcClient) -> None:
+        for number in numbers:
+            width = min(TILE_WIDTH, size - number * TILE_WIDTH)
+            path = TilePath(level=None, index=number, width=width).text()
+            status, body = await client.get(f"/{path}")
+            if status != _HTTP_OK:
+                raise _lost(f"{url}/{path} answers {status}")
+            bundles[number] = decode_entries(body)
+
+    async with RpcClient(url) as client, asyncio.TaskGroup() as tasks:
+        for _ in range(_AT_ONCE):
+            tasks.create_task(fetch(client))
+    return [leaf for number in sorted(bundles) for leaf in bundles[number]]
+
+
+def _lost(what: str) -> ProofInvalid:
+    return ProofInvalid(what, code="acknowledged_lost")

@@ -1,0 +1,71 @@
+"""What is to be measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from chainnode.model.limits import MAX_DOCUMENTS_PER_CALL
+
+WORKLOADS: Final = ("notarize", "notarize-batch")
+"""One document a transaction; a list of documents a transaction."""
+
+MAX_BATCH: Final = MAX_DOCUMENTS_PER_CALL
+
+MAX_DURATION_S: Final = 120
+"""Transactions are signed beforehand and valid for 5,000 blocks, of which a busy chain makes 25 a second."""
+
+WARM_UP_S: Final = 3
+"""Load before anything counts: caches, connections and the proposers' rhythm settle in about one."""
+
+DRAIN_S: Final = 60
+"""How long to wait for the last answers after sending has ended."""
+
+MOST_DOCUMENTS_PER_S: Final = 60_000
+"""How many documents a second are prepared for saturation at most; bounds the memory of the clients. Clients that run
+out end the measurement with an error."""
+
+IN_FLIGHT_TRANSACTIONS: Final = 3_000
+"""Unanswered transactions of one document at saturation, of all clients together: about a second's worth."""
+
+IN_FLIGHT_LISTS: Final = 24
+"""Unanswered lists at saturation, of all clients together: a few blocks' worth."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One measurement."""
+
+    validators: int
+    suite: str
+    workload: str
+    """One of `WORKLOADS`."""
+
+    batch_size: int
+    """Documents in a transaction; 1 for `notarize`."""
+
+    duration_s: int
+    """What counts, after the warm-up."""
+
+    rate: int | None
+    """Transactions a second, sent at their time whatever comes back; None keeps a bounded number in flight."""
+
+    clients: int
+    """Processes that send."""
+
+    @property
+    def sending_s(self) -> int:
+        """How long clients send."""
+        return WARM_UP_S + self.duration_s
+
+    def transactions_per_client(self, ceiling_tps: float) -> int:
+        """Return how many transactions each client must have ready."""
+        rate = self.rate
+        if rate is None:
+            rate = round(min(ceiling_tps, MOST_DOCUMENTS_PER_S / self.batch_size)) + 1
+        return rate * self.sending_s // self.clients + 1
+
+    def in_flight_per_client(self) -> int:
+        """Return how many transactions a client leaves unanswered at saturation."""
+        most = IN_FLIGHT_TRANSACTIONS if self.batch_size == 1 else IN_FLIGHT_LISTS
+        return max(1, most // self.clients)

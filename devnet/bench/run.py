@@ -1,0 +1,233 @@
+"""One measurement from an empty folder to a report."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import shutil
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from chainnode.model.errors import ChainError, Unavailable
+from devnet import homes, processes
+from devnet.bench.ceiling import ceiling_tps, usable_cores
+from devnet.bench.check import check_proofs, check_records
+from devnet.bench.client import Job, Outcome, main, window_ns
+from devnet.bench.plan import DRAIN_S, Plan
+from devnet.bench.report import Report
+from devnet.network import Devnet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from multiprocessing.connection import Connection
+
+    from devnet.bench.client import Acknowledged
+
+_NS_PER_S: Final = 1_000_000_000
+_HEAD_START_NS: Final = _NS_PER_S // 2
+"""From telling the clients to begin until they do."""
+
+_SIGNING_TIMEOUT_S: Final = 600
+_LEVEL_TIMEOUT_MS: Final = 60_000
+_WIRE_METRIC: Final = "chainnode_peer_bytes_out_total"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reading:
+    """Of all validators together, at one moment."""
+
+    cpu_ms: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Load:
+    """What the clients and the meters said."""
+
+    outcomes: tuple[Outcome, ...]
+    first_ns: int
+    end_ns: int
+    at_first: _Reading
+    at_end: _Reading
+
+
+def run(plan: Plan, *, say: Callable[[str], None]) -> Report:
+    """Measure.
+
+    Args:
+        plan: what.
+        say: tells a person how far it is.
+
+    Raises:
+        ChainError: the network did not come up, clients failed or ran out of transactions, something acknowledged is
+            missing, or a proof does not verify. There is no report then.
+    """
+    say("measuring the idle machine")
+    before_tps = ceiling_tps(plan.suite, plan.validators)
+    place = Path(tempfile.mkdtemp(prefix="chainnode-bench-"))
+    try:
+        say(f"making and starting {plan.validators} validators")
+        network = Devnet.create(
+            place / "net", validators=plan.validators, suite=plan.suite, can_cut=False
+        )
+        with network:
+            network.up()
+            disk_before, wire_before = _disk_bytes(network), _wire_bytes(network)
+            load = _load(network, plan, before_tps, say)
+            acknowledged = [tx for outcome in load.outcomes for tx in outcome.acknowledged]
+            if not acknowledged:
+                raise Unavailable(f"nothing was committed: {_refused(load)}", code="no_result")
+            network.wait_level(timeout_ms=_LEVEL_TIMEOUT_MS)
+            disk, wire = _disk_bytes(network) - disk_before, _wire_bytes(network)
+            say(f"checking {len(acknowledged)} transactions on every validator")
+            checked_records = check_records(network, acknowledged)
+            checked_proofs = check_proofs(network, acknowledged)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+    say("measuring the idle machine again")
+    after_tps = ceiling_tps(plan.suite, plan.validators)
+
+    share = len(acknowledged) * plan.validators
+    committed = [tx for tx in acknowledged if load.first_ns <= tx.answered_ns < load.end_ns]
+    return Report(
+        plan=plan,
+        cores=usable_cores(),
+        tps=len(committed) / plan.duration_s,
+        records_per_s=sum(tx.record_count for tx in committed) / plan.duration_s,
+        latencies_us=_latencies_us(load, acknowledged),
+        refused=_refused(load),
+        blocks_per_s=(load.at_end.height - load.at_first.height) / plan.duration_s,
+        ceiling_before_tps=before_tps,
+        ceiling_after_tps=after_tps,
+        cpu_us_per_tx=(load.at_end.cpu_ms - load.at_first.cpu_ms)
+        * 1000
+        / max(1, len(committed) * plan.validators),
+        disk_bytes_per_tx=disk / share,
+        wire_bytes_per_tx=None
+        if wire is None or wire_before is None
+        else (wire - wire_before) / share,
+        checked_records=checked_records,
+        checked_proofs=checked_proofs,
+    )
+
+
+def _load(network: Devnet, plan: Plan, ceiling: float, say: Callable[[str], None]) -> _Load:
+    count = plan.transactions_per_client(ceiling)
+    say(f"signing {count * plan.clients} transactions")
+    with _clients(network, plan, count) as clients:
+        for client in clients:
+            _hear(client, _SIGNING_TIMEOUT_S)
+        begin_ns = time.monotonic_ns() + _HEAD_START_NS
+        for client in clients:
+            client.send(begin_ns)
+        first_ns, end_ns = window_ns(plan, begin_ns)
+        say(f"sending for {plan.sending_s} s")
+        at_first = _read_at(network, first_ns)
+        at_end = _read_at(network, end_ns)
+        say("waiting for the last answers")
+        outcomes = tuple(_hear_outcome(client) for client in clients)
+    if any(outcome.ran_out for outcome in outcomes):
+        raise ChainError(
+            "the clients ran out of signed transactions, so the load was not kept up; "
+            "measure at a fixed --rate",
+            code="ran_out",
+        )
+    return _Load(
+        outcomes=outcomes, first_ns=first_ns, end_ns=end_ns, at_first=at_first, at_end=at_end
+    )
+
+
+@contextlib.contextmanager
+def _clients(network: Devnet, plan: Plan, count: int) -> Iterator[list[Connection]]:
+    """Start the processes that send; end them whatever happens."""
+    context = multiprocessing.get_context("spawn")
+    passphrase = (network.directory / homes.PASSPHRASE).read_bytes()
+    started, ends = [], []
+    try:
+        for number in range(plan.clients):
+            job = Job(
+                number=number,
+                plan=plan,
+                url=network.nodes[number % len(network.nodes)].rpc,
+                home=network.client_home,
+                account=homes.NOTARY_ACCOUNT,
+                passphrase=passphrase,
+                count=count,
+            )
+            ours, theirs = context.Pipe()
+            client = context.Process(target=main, args=(job, theirs), daemon=True)
+            client.start()
+            theirs.close()
+            started.append(client)
+            ends.append(ours)
+        yield ends
+    finally:
+        for client, end in zip(started, ends, strict=True):
+            end.close()
+            client.terminate()
+            client.join()
+
+
+def _hear(client: Connection, timeout_s: int) -> object:
+    try:
+        if client.poll(timeout_s):
+            return client.recv()
+    except EOFError as error:
+        raise Unavailable("a client process ended early", code="client_ended") from error
+    raise Unavailable(f"a client process said nothing for {timeout_s} s", code="client_silent")
+
+
+def _hear_outcome(client: Connection) -> Outcome:
+    outcome = _hear(client, 2 * DRAIN_S)
+    if not isinstance(outcome, Outcome):
+        raise TypeError(f"a client sent {type(outcome).__name__}")
+    return outcome
+
+
+def _read_at(network: Devnet, when_ns: int) -> _Reading:
+    time.sleep(max(0, when_ns - time.monotonic_ns()) / _NS_PER_S)
+    running = [node.process for node in network.nodes if node.process is not None]
+    cpu_ms = sum(processes.cpu_ms(process) for process in running)
+    return _Reading(cpu_ms=cpu_ms, height=network.status(network.nodes[0].name)["tip_height"])
+
+
+def _disk_bytes(network: Devnet) -> int:
+    """Return the size of all files in all validators' homes."""
+    total = 0
+    for node in network.nodes:
+        for path in node.home.rglob("*"):
+            # The store removes files as it goes.
+            with contextlib.suppress(FileNotFoundError):
+                total += path.stat().st_size if path.is_file() else 0
+    return total
+
+
+def _wire_bytes(network: Devnet) -> int | None:
+    """Return what all validators have sent to one another, or None if they do not count it."""
+    total, is_counted = 0, False
+    for node in network.nodes:
+        _, body = network.ask(node.name, lambda client: client.get("/metrics"))
+        for line in body.decode().splitlines():
+            name, _, value = line.rpartition(" ")
+            if name.partition("{")[0] == _WIRE_METRIC:
+                total += int(float(value))
+                is_counted = True
+    return total if is_counted else None
+
+
+def _latencies_us(load: _Load, acknowledged: list[Acknowledged]) -> tuple[int, ...]:
+    return tuple(
+        sorted(
+            (tx.answered_ns - tx.begun_ns) // 1000
+            for tx in acknowledged
+            if load.first_ns <= tx.begun_ns < load.end_ns
+        )
+    )
+
+
+def _refused(load: _Load) -> Counter[str]:
+    return sum((outcome.refused for outcome in load.outcomes), Counter())

@@ -1,0 +1,72 @@
+"""The transactions of a measurement: derived from their numbers, so that any process can tell what is in them.
+
+The documents do not exist; their digests are as good as random, which is all that a chain sees of documents.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from chainnode.keystore.randomness import fresh_nonce
+from chainnode.model.calls import Document, register_documents
+from chainnode.model.commitment import Digest, Opening, derive_salt
+from chainnode.model.ids import Height
+from chainnode.model.limits import MAX_VALID_HEIGHTS
+from chainnode.model.transaction import Body, sign_transaction
+
+if TYPE_CHECKING:
+    from chainnode.keystore.signer import Signer
+    from chainnode.model.genesis import Genesis
+    from chainnode.model.suites import Suite
+    from chainnode.model.transaction import Transaction
+
+_SAFE_HEIGHTS: Final = MAX_VALID_HEIGHTS
+"""A fresh chain is at height 0 or a little above, so this is within what it accepts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """Names a transaction of the measurement."""
+
+    client: int
+    sequence: int
+
+    def bytes(self) -> bytes:
+        """Return what everything in the transaction is derived from."""
+        return self.client.to_bytes(4, "big") + self.sequence.to_bytes(8, "big")
+
+
+def seed_of(number: Number) -> bytes:
+    """Return the blinding seed of a transaction."""
+    return hashlib.sha256(b"seed" + number.bytes()).digest()
+
+
+def digests_of(number: Number, item: int) -> tuple[Digest, ...]:
+    """Return the digests of one of its documents: by SHA-256 and SM3, as `chainnode notarize` makes them."""
+    both = hashlib.sha512(number.bytes() + item.to_bytes(4, "big")).digest()
+    return (
+        Digest(algorithm="sha256", value=both[:32]),
+        Digest(algorithm="sm3", value=both[32:]),
+    )
+
+
+def opening_of(suite: Suite, number: Number, item: int) -> Opening:
+    """Return what opens the record of a document."""
+    return Opening(salt=derive_salt(suite, seed_of(number), item), digests=digests_of(number, item))
+
+
+def transaction(
+    genesis: Genesis, account: str, signer: Signer, number: Number, batch_size: int
+) -> Transaction:
+    """Return the signed transaction of a number."""
+    documents = [Document(digests=digests_of(number, item)) for item in range(batch_size)]
+    body = Body(
+        chain_id=genesis.chain_id,
+        sender=account,
+        nonce=fresh_nonce(),
+        last_valid_height=Height(_SAFE_HEIGHTS),
+        calls=(register_documents(documents, seed=seed_of(number)),),
+    )
+    return sign_transaction(genesis.domain, body, public_key=signer.public_key, sign=signer.sign)
