@@ -142,6 +142,10 @@ def _decode(
     if record.kind == CHANGED:
         (change,) = codec.array(value, "view change", arity=1)
         signed = parse_change(change)
+        if (signed.height, signed.sender) != (height, me):
+            raise DecodeError(
+                f"view change: of validator {signed.sender} at height {signed.height}"
+            )
         # Own words, read back: verified like anybody's, so that a log of another validator's is noticed.
         return Voted(vote=book.open_change(signed, validators))
     if record.kind == LOCKED:
