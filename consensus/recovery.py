@@ -10,7 +10,6 @@ from consensus.messages import (
     Commit,
     Prepare,
     PreparedCertificate,
-    Proposal,
     Propose,
     ProvenViewChange,
     View,
@@ -38,8 +37,10 @@ def restore(state: HeightState, records: tuple[Record, ...], now_ms: int, out: O
     if vote is not None:
         state.digest = vote.digest
         state.armed_ms = now_ms
-        proposal = state.proposal
-        out.broadcast(vote if isinstance(vote, Prepare) else _held(proposal))
+        if isinstance(vote, Prepare):
+            out.broadcast(vote)
+        elif state.proposal is not None:
+            out.broadcast(state.proposal)
         if state.my_commit is not None:
             out.broadcast(state.my_commit)
     elif state.view > 0 and not mine:
@@ -77,7 +78,9 @@ def _restore_vote(
             state.commits.add(vote, vote.digest)
         case ViewChange():
             _enter(state, vote.view)
-            proof = None if vote.prepared_view is None else proofs[vote.prepared_view]
+            proof = None if vote.prepared_view is None else proofs.get(vote.prepared_view)
+            if (proof is None) != (vote.prepared_view is None):
+                raise InvariantViolation(f"records lack the lock of view {vote.prepared_view}")
             state.view_changes.add(ProvenViewChange(claim=vote, prepared=proof))
 
 
@@ -94,9 +97,3 @@ def _enter(state: HeightState, view: View) -> None:
         state.my_prepare = state.my_commit = state.proposal = None
     elif view < state.view:
         raise InvariantViolation(f"records fall from view {state.view} to {view}")
-
-
-def _held(proposal: Proposal | None) -> Proposal:
-    if proposal is None:
-        raise InvariantViolation("we proposed, but the records lack our proposal")
-    return proposal
