@@ -152,6 +152,11 @@ class RpcServer:
         port: int = self._runner.addresses[0][1]
         return port
 
+    @property
+    def stream_count(self) -> int:
+        """Open WebSockets."""
+        return len(self._sessions)
+
     # -- what the engine did -------------------------------------------------------------------------------
 
     def _wake(self) -> None:
