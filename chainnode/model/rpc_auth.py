@@ -30,6 +30,9 @@ MAX_JSON_INTEGER: Final = 2**53 - 1
 Param: TypeAlias = Union[bool, int, str, "list[Param]", "dict[str, Param]", None]
 """A value that may stand in the parameters of a request that is signed; no floats."""
 
+_EXACT: Final = frozenset((str, type(None)))
+"""What else has one form only. Parsed JSON may hold floats, whatever its declared type says."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authorization:
@@ -91,7 +94,10 @@ def _check_exact(value: Param) -> None:
     elif isinstance(value, list):
         for member in value:
             _check_exact(member)
-    elif isinstance(value, int) and not -MAX_JSON_INTEGER <= value <= MAX_JSON_INTEGER:
-        raise DecodeError(
-            f"params: found the number {value}; expected an integer up to 2^53 - 1", field="params"
-        )
+    elif isinstance(value, int):
+        if not -MAX_JSON_INTEGER <= value <= MAX_JSON_INTEGER:
+            raise DecodeError(
+                f"params: found {value}; expected an integer up to 2^53 - 1", field="params"
+            )
+    elif type(value) not in _EXACT:
+        raise DecodeError(f"params: found a {type(value).__name__}", field="params")

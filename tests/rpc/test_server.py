@@ -130,6 +130,30 @@ async def test_a_fault_met_over_a_websocket_goes_to_the_node():
         assert [str(f) for f in served.faults] == ["the disk lies"]
 
 
+async def test_a_fault_met_while_telling_subscribers_goes_to_the_node(monkeypatch):
+    async with serve() as served, RpcStream(served.url) as stream:
+        await stream.subscribe("records")
+
+        def broken(*_):
+            raise InvariantViolation("the disk lies")
+
+        monkeypatch.setattr(type(served.node.ledger), "leaves", broken)
+        served.node.engine.commit()
+        while not served.faults:
+            await asyncio.sleep(0)
+
+
+async def test_a_fault_met_when_a_deadline_passes_goes_to_the_node(monkeypatch):
+    async with serve() as served:
+
+        def broken(*_):
+            raise InvariantViolation("the disk lies")
+
+        monkeypatch.setattr(type(served.node.commits), "tick", broken)
+        while not served.faults:
+            await asyncio.sleep(0.01)
+
+
 # -- waiting -------------------------------------------------------------------------------------------------
 
 
