@@ -15,7 +15,7 @@ from chainnode.rpc.limits import MAX_JSON_DEPTH
 if TYPE_CHECKING:
     from chainnode.rpc.results import Json
 
-encode_json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+encode_json = json.JSONEncoder(separators=(",", ":"), check_circular=False, allow_nan=False).encode
 """Write a value as JSON in ASCII."""
 
 
