@@ -32,7 +32,8 @@ from consensus.events import (
     WorkDone,
     WorkPending,
 )
-from consensus.messages import Height, ValidatorIndex
+from consensus.held import claims_of_event, claims_of_state
+from consensus.messages import Claim, Height, ValidatorIndex
 from consensus.parameters import ANTI_ENTROPY_IDLE_FACTOR, Parameters
 from consensus.proposing import on_built, plan_first, plan_next, propose_again
 from consensus.recovery import restore
@@ -87,6 +88,18 @@ class Replica:
     def snapshot(self) -> Snapshot | None:
         """Return what the open height waits for; None before the first height."""
         return None if self._state is None else take_snapshot(self._state)
+
+    def held_claims(self) -> frozenset[Claim]:
+        """Return every claim whose signature may still be needed; the host may forget all others.
+
+        At most a few hundred per validator and height, whatever that validator signs (R15).
+        """
+        if self._state is None:
+            return frozenset()
+        held = set(claims_of_state(self._state))
+        for event in self._early:
+            held.update(claims_of_event(event))
+        return frozenset(held)
 
     def step(self, event: Event, now_ms: int) -> Effects:
         """Take in one event and return all that follows from it.

@@ -1,5 +1,6 @@
 """Who asked for which view: the book behind R9, R10 and R11."""
 
+from collections.abc import Iterator
 from typing import Final
 
 from consensus.messages import FIRST_VIEW, ProvenViewChange, ValidatorIndex, View, ViewChange
@@ -40,6 +41,11 @@ class ViewChangeBook:
     def of(self, sender: ValidatorIndex) -> tuple[ProvenViewChange, ...]:
         """Return what is held of `sender`, highest view first."""
         return self._held.get(sender, ())
+
+    def all(self) -> Iterator[ProvenViewChange]:
+        """Yield every view change that is held."""
+        for held in self._held.values():
+            yield from held
 
     def for_view(self, view: View) -> tuple[ProvenViewChange, ...]:
         """Return the requests for exactly `view`, by rising sender."""

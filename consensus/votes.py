@@ -1,5 +1,6 @@
 """R15: who voted for what, within bounds that no validator can exceed."""
 
+from collections.abc import Iterator
 from typing import Final, Generic, TypeVar
 
 from consensus.messages import Commit, Digest, Prepare, Propose, ValidatorIndex, View
@@ -65,6 +66,11 @@ class VoteTable(Generic[AnyVote]):
     def of(self, view: View, sender: ValidatorIndex) -> tuple[AnyVote, ...]:
         """Return the votes of `sender` in `view`: none, one, or two that contradict each other."""
         return self._slots.get((view, sender), ())
+
+    def all(self) -> Iterator[AnyVote]:
+        """Yield every vote that is held."""
+        for slot in self._slots.values():
+            yield from slot
 
     def highest_of(self, sender: ValidatorIndex) -> AnyVote | None:
         """Return the first vote of `sender` in the highest view in which it voted."""

@@ -41,14 +41,16 @@ from consensus.messages import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
     from chainnode.keystore.signer import Signer
     from chainnode.model.block import Outline
     from chainnode.model.domain import Domain
     from chainnode.model.validators import ValidatorSet
 
 MAX_CLAIMS_PER_SENDER: Final = 2_000
-"""Claims kept per validator and height; a correct one makes four in a view. The oldest go first: they are of
-views that were left long ago."""
+"""Claims of one validator and height from which on those that the core does not hold are forgotten. It holds a few
+hundred at most; a correct validator makes four in a view."""
 
 _KINDS: Final = MappingProxyType(
     {Propose: votes.PROPOSE, Prepare: votes.PREPARE, Commit: votes.COMMIT}
@@ -74,6 +76,22 @@ class SignatureBook:
         self._domain = domain
         self._signer = signer
         self._signatures: dict[tuple[Height, ValidatorIndex], dict[Claim, bytes]] = {}
+        self._is_crowded = False
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether a validator has signed so much that `keep_only` should be called soon."""
+        return self._is_crowded
+
+    def keep_only(self, held: AbstractSet[Claim]) -> None:
+        """Forget every claim that is not among `held`.
+
+        What the core holds must never be forgotten: it would stop this node when the core sends it. So a
+        validator that signs without end pushes out only what nobody will ask for.
+        """
+        self._is_crowded = False
+        for key, claims in self._signatures.items():
+            self._signatures[key] = {c: s for c, s in claims.items() if c in held}
 
     def forget_below(self, height: int) -> None:
         """Drop the claims of decided heights."""
@@ -96,7 +114,7 @@ class SignatureBook:
         claims = self._signatures.setdefault((claim.height, claim.sender), {})
         claims.setdefault(claim, signature)
         if len(claims) > MAX_CLAIMS_PER_SENDER:
-            del claims[next(iter(claims))]
+            self._is_crowded = True
 
     def find(self, claim: Claim) -> bytes | None:
         """Return the signature of a verified claim, or None."""

@@ -205,12 +205,18 @@ def test_claims_of_decided_heights_are_forgotten() -> None:
     assert book.find(later) is not None
 
 
-def test_the_claims_of_one_sender_are_bounded_and_the_oldest_go_first(
+def test_a_sender_that_signs_without_end_crowds_the_book_and_what_the_core_holds_stays(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(book_module, "MAX_CLAIMS_PER_SENDER", 3)
     book = book_of(CHAIN, 0)
-    know_all(CHAIN, book, vote(Commit, 1), *(vote(Prepare, 2, view=v) for v in range(5)))
+    know_all(CHAIN, book, vote(Commit, 1), *(vote(Prepare, 2, view=v) for v in range(3)))
+    assert not book.is_crowded
+    know_all(CHAIN, book, *(vote(Prepare, 2, view=v) for v in range(3, 5)))
+    assert book.is_crowded
+    assert book.find(vote(Prepare, 2, view=0)) is not None
+    book.keep_only({vote(Commit, 1), vote(Prepare, 2, view=0)})
     kept = [v for v in range(5) if book.find(vote(Prepare, 2, view=v)) is not None]
-    assert kept == [2, 3, 4]
+    assert kept == [0]
     assert book.find(vote(Commit, 1)) is not None
+    assert not book.is_crowded
