@@ -108,7 +108,8 @@ class Sync:
         wanted = self._ledger.tip.height + len(self._queue) + 1
         highest = max(self._tips.values(), default=0)
         if highest < wanted and not (self._is_urgent and not self._queue):
-            self._behind_since_ms = None
+            # Level: whatever was asked for came by another way, and an answer would be as welcome later.
+            self._behind_since_ms = self._asked = None
             return
         if self._behind_since_ms is None:
             self._behind_since_ms = now_ms
