@@ -137,7 +137,11 @@ class Engine:
         self._clock = clock
         self._witness = witness
         self._licence = VotingLicence(
-            ledger=ledger, signer=consensus_signer, records=vote_records, log_is_new=vote_log.is_new
+            ledger=ledger,
+            signer=consensus_signer,
+            records=vote_records,
+            log_is_new=vote_log.is_new,
+            clock=clock,
         )
         self._book = SignatureBook(genesis.domain, consensus_signer)
         self._relay = TransactionRelay(
@@ -457,6 +461,9 @@ class Engine:
                 self._carry_out(effects)
         finally:
             self._is_stepping = False
+        if self._book.is_crowded:
+            # Only here: events that wait for the core stand on claims that it does not hold yet.
+            self._book.keep_only(self._replica.held_claims())
 
     def _carry_out(self, effects: Effects) -> None:
         if effects.persist:
@@ -489,6 +496,8 @@ class Engine:
                 self._keep(record.proposal.digest)
             elif isinstance(record, Voted) and isinstance(record.vote, Prepare):
                 self._keep(record.vote.digest)
+            elif isinstance(record, Voted) and isinstance(record.vote, Commit):
+                self._licence.voted(record.vote.height)
             if isinstance(record, Voted) and not isinstance(record.vote, Prepare | Commit):
                 self._view_changes += 1
                 self._witness.event("view_change", height=record.vote.height, view=record.vote.view)
@@ -646,7 +655,7 @@ class Engine:
         self._candidates.reset()
         self._relay.committed(executed.transactions, height)
         self._book.forget_below(height + 1)
-        self._licence.committed(height, was_synced=self._sync.is_active)
+        self._licence.committed(height, self._ledger.tip.time_ms)
         self._vote_log.forget_below(height + 1)
         self._witness.block_committed(executed, certificate)
         self._cosigner.committed()

@@ -2,9 +2,12 @@
 
     the vote log was there                vote; records of the open height are given back to the core (R14)
     it speaks of a height above ours      the ledger lost blocks: observe until that height, then go on from the records
-    it is new, the ledger is not          it was lost: observe until a height begins that cannot have been voted in
-    both are new                          a new validator; but if blocks come by sync, the chain is older than we are,
-                                          and so may our votes be: as above
+    it is new, the ledger is not          it was lost: observe until a block comes that was proposed after this start
+    both are new                          a new validator; but if blocks come that are older than this start, and that we
+                                          did not vote for since, the chain is older, and so may our votes be: as above
+
+A height opens when the block below it is decided. So if that block was proposed after this start, whatever we said at
+that height, we said since; and a vote log without a vote stays new, so that another start comes to the same verdict.
 
 Observing means following decisions without a vote. It costs the chain one validator for a moment; a vote on a guess
 could cost it agreement.
@@ -18,14 +21,16 @@ from chainnode.engine.vote_records import decode_records
 
 if TYPE_CHECKING:
     from chainnode.engine.book import SignatureBook
+    from chainnode.engine.ports import Clock
     from chainnode.keystore.signer import Signer
     from chainnode.ledger.ledger import Ledger
     from chainnode.model.validators import ValidatorSet
     from chainnode.storage.vote_log import VoteRecord
     from consensus.effects import Record
 
-SAFE_DISTANCE: Final = 2
-"""A vote may have been cast in the height above the last one decided, so the one after that is the first safe one."""
+_MARGIN: Final = 3
+"""In units of the chain's clock precision: our clock may be wrong by one, and a block's time may be ahead by two, its
+proposer's and those of the validators that found it timely."""
 
 
 class VotingLicence:
@@ -38,33 +43,42 @@ class VotingLicence:
         signer: Signer,
         records: tuple[VoteRecord, ...],
         log_is_new: bool,
+        clock: Clock,
     ) -> None:
+        """`records` are all of the vote log's; `log_is_new` says that it never held any."""
+        self._clock = clock
+        self._started_ms = clock.monotonic_ms()
+        self._margin_ms = _MARGIN * ledger.genesis.parameters.precision_ms
         self._key = signer.public_key
         self._records = records
         self._is_untried = log_is_new
         self._votes_from = 0
+        self._voted_at = 0
         tip_height = ledger.tip.height
+        self._is_unsure = log_is_new and tip_height > 0
         highest = max((r.height for r in records), default=0)
         if highest > tip_height + 1:
             self._votes_from = highest
-        elif log_is_new and tip_height > 0:
-            self._votes_from = tip_height + SAFE_DISTANCE
 
-    @property
-    def votes_from(self) -> int:
-        """Lowest height at which this node votes."""
-        return self._votes_from
+    def voted(self, height: int) -> None:
+        """Note a COMMIT of this start at `height`."""
+        self._voted_at = height
 
-    def committed(self, height: int, *, was_synced: bool) -> None:
-        """Note a decided height, and whether it was fetched rather than followed."""
-        if self._is_untried and was_synced:
-            self._votes_from = max(self._votes_from, height + SAFE_DISTANCE)
-        elif height >= self._votes_from:
-            self._is_untried = False
+    def committed(self, height: int, time_ms: int) -> None:
+        """Note a decided block: does its time show that the chain is older than this start, or younger?"""
+        if not self._is_untried:
+            return
+        now_ms = self._clock.now_ms()
+        # Reckoned from now, so that a clock that was set right meanwhile does not count.
+        start_ms = now_ms - (self._clock.monotonic_ms() - self._started_ms)
+        if time_ms < start_ms - self._margin_ms and self._voted_at != height:
+            self._is_unsure = True
+        elif start_ms + self._margin_ms < time_ms <= now_ms + self._margin_ms:
+            self._is_unsure = self._is_untried = False
 
     def index_at(self, height: int, validators: ValidatorSet) -> int | None:
         """Return our index if we vote at `height`, None if we observe."""
-        if height < self._votes_from:
+        if self._is_unsure or height < self._votes_from:
             return None
         return next(
             (i for i, v in enumerate(validators.members) if v.consensus_key == self._key), None

@@ -81,24 +81,25 @@ class VoteRecord:
 class VoteLog:
     """An append-only file of VoteRecords, bound to one chain."""
 
-    __slots__ = ("_file", "_rewrite_bytes", "is_new", "torn_bytes")
+    __slots__ = ("_file", "_header", "_rewrite_bytes", "is_new", "torn_bytes")
 
     is_new: bool
-    """There was no log. On a validator that has voted before, that is a lost log."""
+    """Nothing was ever appended. On a validator that has voted before, that is a lost log."""
 
     torn_bytes: int
     """What an append that a crash cut short had left, and `open` removed; 0 after a clean stop."""
 
-    def __init__(self, file: AppendFile, *, is_new: bool, torn_bytes: int) -> None:
-        """Use `open`; this takes a file whose content has been checked."""
+    def __init__(self, file: AppendFile, *, header: bytes, torn_bytes: int) -> None:
+        """Use `open`; this takes a file whose content has been checked, and the header if it has none."""
         self._file = file
+        self._header = header
         self._rewrite_bytes = REWRITE_BYTES
-        self.is_new = is_new
+        self.is_new = bool(header)
         self.torn_bytes = torn_bytes
 
     @classmethod
     def open(cls, file: AppendFile, binding: bytes) -> tuple[VoteLog, tuple[VoteRecord, ...]]:
-        """Read the log, or begin it if `file` is empty.
+        """Read the log. An empty `file` stays empty until the first append, so that the log stays new until then.
 
         Args:
             file: of this log alone.
@@ -113,8 +114,7 @@ class VoteLog:
         """
         content = file.read_all(MAX_FILE_BYTES)
         if not content:
-            file.replace(_encode_header(binding))
-            return cls(file, is_new=True, torn_bytes=0), ()
+            return cls(file, header=_encode_header(binding), torn_bytes=0), ()
         _check_header(content, binding)
         records, end = _read_frames(content)
         torn_bytes = len(content) - end
@@ -122,7 +122,7 @@ class VoteLog:
             _check_torn(content, end)
             # A crash before, during or after this finds the same records: the cut bytes hold none.
             file.replace(content[:end])
-        return cls(file, is_new=False, torn_bytes=torn_bytes), records
+        return cls(file, header=b"", torn_bytes=torn_bytes), records
 
     def append(self, records: Sequence[VoteRecord]) -> None:
         """Make `records` durable, with one write and one sync.
@@ -142,6 +142,11 @@ class VoteLog:
                 f"the vote log is full at {self._file.size_bytes} bytes: no height has been decided for "
                 "thousands of views; find out why before this validator starts again",
             )
+        if self._header:
+            # All or nothing: a log whose header is there holds at least what was said first.
+            self._file.replace(self._header + data)
+            self._header = b""
+            return
         self._file.append(data)
         # A crash here may leave a torn frame; nothing has been sent.
         self._file.sync()

@@ -135,9 +135,30 @@ def test_a_late_joiner_votes_when_the_chain_needs_it():
     world.start(early)
     decide(world, 10)
     world.start([late])
-    decide(world, 3)
+    world.run_for(2_000)
+    decide(world, 2)
     world.nodes[early[0]].crash()
     assert decide(world, 3) < 3_000
+
+
+def test_a_network_may_be_born_with_work_waiting():
+    # The first block is proposed while the others come one by one; those that vote for it do not take it for history.
+    world = SimulatedChain(seed=3)
+    leader = list(world.nodes)[1]
+    world.start([leader])
+    world.submit(2, to=leader)
+    for name in names(world):
+        if name != leader:
+            world.run_for(1_900)
+            world.start([name])
+    world.run_until(lambda: world.height() >= 1 and world.is_settled(), within_ms=6_000)
+    *voters, last = (n for n in world.nodes.values() if n.name != leader)
+    assert all(node.engine.status().is_voting for node in voters)
+    world.run_for(2_000)
+    decide(world)
+    assert last.engine.status().is_voting
+    world.nodes[leader].crash()
+    assert decide(world, 5) < 3_000
 
 
 # -- two of four are missing -------------------------------------------------------------------------------------

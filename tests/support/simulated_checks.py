@@ -64,6 +64,9 @@ class Observer:
         self.events: Counter[str] = Counter()
         self.refusals: Counter[str] = Counter()
         self.expected_faults = False
+        self.voted: dict[str, list[tuple[int, int, int]]] = {}
+        """(kind, height, view) of each vote, proposal included, by validator, in the order in which they were heard."""
+
         self._votes: dict[tuple[int, int, int, int], bytes] = {}
         self._commits: dict[tuple[int, int], int] = {}
         self._changes: dict[tuple[int, int, int], int | None] = {}
@@ -135,6 +138,10 @@ class Observer:
         if header.time_ms <= parent.header.time_ms or header.log_size <= parent.header.log_size:
             raise Violation(f"time or log of block {header.height} does not grow")
 
+    def restored(self, name: str, height: int) -> None:
+        """A person has put a store of `height` under a node: what it announced above may be gone."""
+        self.tips[name] = min(self.tips[name], height)
+
     # -- what is said --------------------------------------------------------------------------------------
 
     def said(self, name: str, data: bytes) -> None:
@@ -161,6 +168,8 @@ class Observer:
     def _vote(self, kind: int, height: int, view: int, sender: int, digest: bytes) -> None:
         # A proposal counts as its leader's PREPARE, so the two must agree as well.
         slot = (PREPARE if kind == PROPOSE else kind, height, view, sender)
+        if slot not in self._votes:
+            self.voted.setdefault(self._members[sender].name, []).append((kind, height, view))
         if self._votes.setdefault(slot, digest) != digest:
             raise Violation(
                 f"{self._members[sender].name} votes twice: kind {kind}, height {height}, view {view}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
 from chainnode.storage.append_file import MemoryFile
@@ -35,6 +36,10 @@ class SimulatedDisk:
         survivors = random.randint(0, unsynced)
         zeros = random.choice((0, 0, random.randint(0, unsynced - survivors)))
         self.file = self.file.crash(survivors=survivors, zeros=zeros)
+
+    def copy_store(self) -> MemoryStore:
+        """Return a backup of the store as it is now."""
+        return copy.deepcopy(self.store)
 
     def lose_vote_log(self) -> None:
         """Replace the vote log by an empty file, as a careless restore does."""
