@@ -203,6 +203,7 @@ class Ledger(ChainReader):
         # tip record either way. After it the block is there for good: what follows is memory alone.
         if results.new_validators is not None:
             self._validators.add(header.height + DELAY, results.new_validators)
+        self.state.committed(results.state)
         self._candidates.forgotten()
         self._tip = tip
         self._frontier = results.log.growth.frontier

@@ -94,6 +94,7 @@ def _begin(store: KeyValueStore, genesis: Genesis, state: StateStore) -> None:
     )
     batch.put(keys.TIP, record.encode())
     store.write(batch, sync=True)
+    state.committed(staged)
     # A crash before this line leaves an empty store, and the next start begins again; after it, a chain at height 0.
 
 

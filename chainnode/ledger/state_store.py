@@ -59,18 +59,40 @@ class StagedState:
                 batch.put(key, value)
 
 
-class StateStore:
-    """The state in a key-value store. Holds nothing in memory, so what is on disk is what is true."""
+MAX_CACHED: Final = 4_096
+"""Values of the tip kept in memory: accounts, keys and roles that transactions keep asking for."""
 
-    __slots__ = ("_store", "_suite")
+MAX_CACHED_VALUE_BYTES: Final = 4_096
+"""Longer values are read each time, so that the cache stays below 16 MiB."""
+
+
+class StateStore:
+    """The state in a key-value store, with the tip's most wanted values in memory."""
+
+    __slots__ = ("_cache", "_store", "_suite")
 
     def __init__(self, store: KeyValueStore, suite: Suite) -> None:
         self._store = store
         self._suite = suite
+        self._cache: dict[bytes, bytes | None] = {}
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value of `key` at the tip, or None."""
-        return self._store.get(keys.state_value(key))
+        try:
+            return self._cache[key]
+        except KeyError:
+            pass
+        value = self._store.get(keys.state_value(key))
+        if value is None or len(value) <= MAX_CACHED_VALUE_BYTES:
+            if len(self._cache) >= MAX_CACHED:
+                self._cache.clear()
+            self._cache[key] = value
+        return value
+
+    def committed(self, staged: StagedState) -> None:
+        """Note that what was staged is written: the tip has moved. To be called before the next read."""
+        if staged.operations:
+            self._cache.clear()
 
     def scan(
         self, prefix: bytes, limit: int, after: bytes | None = None

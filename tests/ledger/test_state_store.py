@@ -50,6 +50,7 @@ class Chain:
         if below_height is not None:
             self.state.prune(batch, height=height, below_height=below_height)
         self.disk.write(batch, sync=True)
+        self.state.committed(staged)
         after = {**(self.maps[-1] if self.maps else {}), **changes}
         self.maps.append({key: value for key, value in after.items() if value is not None})
         assert staged.root == self.state.root() == twin_root(SUITE, self.maps[-1])
@@ -195,6 +196,7 @@ def test_a_crash_before_the_sync_finds_the_height_before_and_the_height_can_be_d
     staged, batch = chain.state.stage({b"@00": None, b"@02": b"2"}, 2), WriteBatch()
     staged.write(batch)
     chain.disk.write(batch, sync=False)
+    chain.state.committed(staged)
     assert chain.state.root() == staged.root
     chain.disk = chain.disk.crash()
     chain.state = StateStore(chain.disk, SUITE)
