@@ -6,7 +6,10 @@ import asyncio
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -174,6 +177,48 @@ async def test_a_worker_that_dies_is_replaced_and_nothing_is_lost() -> None:
         assert host.faults == []
 
 
+def suspend(pid: int) -> None:
+    """Stop a worker, and return when it has stopped."""
+    os.kill(pid, signal.SIGSTOP)
+    os.waitpid(pid, os.WUNTRACED)
+
+
+@pytest.mark.asyncio
+async def test_a_worker_that_does_not_read_holds_nobody_up() -> None:
+    async with running() as host:
+        await host.verify(mixed(CHAIN, 1))
+        (pid,) = host.pids()
+        suspend(pid)
+        count = 20 * MAX_CHUNK_ITEMS
+        answer = asyncio.get_running_loop().create_future()
+        host.pool.verify(mixed(CHAIN, count), answer.set_result)
+        await asyncio.sleep(0)
+        process = host.pool._workers[0].process
+        assert process._unsent
+        process._read()
+        process._write()
+        os.kill(pid, signal.SIGCONT)
+        assert list(await answer) == ([True, True, False] * count)[:count]
+        assert host.pids() == [pid]
+
+
+@pytest.mark.asyncio
+async def test_a_worker_that_dies_with_a_full_pipe_is_replaced() -> None:
+    async with running() as host:
+        await host.verify(mixed(CHAIN, 1))
+        (pid,) = host.pids()
+        suspend(pid)
+        count = 20 * MAX_CHUNK_ITEMS
+        answer = asyncio.get_running_loop().create_future()
+        host.pool.verify(mixed(CHAIN, count), answer.set_result)
+        await asyncio.sleep(0)
+        os.kill(pid, signal.SIGKILL)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        host.pool._workers[0].process._write()
+        assert list(await answer) == ([True, True, False] * count)[:count]
+        assert host.pids() != [pid]
+
+
 @pytest.mark.asyncio
 async def test_workers_ignore_the_signals_that_are_sent_to_a_whole_group() -> None:
     async with running() as host:
@@ -234,11 +279,17 @@ async def test_a_worker_that_cannot_be_replaced_stops_the_node(
 
 
 @pytest.mark.asyncio
-async def test_answers_that_nobody_asked_for_are_a_fault() -> None:
+async def test_answers_that_nobody_asked_for_are_a_fault_that_is_told_once() -> None:
     async with running() as host:
         await host.verify(mixed(CHAIN, 1))
+        heard: list[Sequence[bool]] = []
+        host.pool.verify(mixed(CHAIN, 1), heard.append)
         host.pool._workers[0]._hear(b"\1")
-        assert isinstance(host.faults[0], InvariantViolation)
+        host.pool._workers[0]._hear(b"\1")
+        await asyncio.sleep(0)
+        (fault,) = host.faults
+        assert isinstance(fault, InvariantViolation)
+        assert heard == []
 
 
 @pytest.mark.asyncio
@@ -266,6 +317,35 @@ async def test_a_closed_pool_calls_nobody_back() -> None:
     await asyncio.sleep(0)
     await host.pool.close()
     assert heard == []
+
+
+NODE = """
+import asyncio
+from chainnode.verification.pool import WorkerPool
+from tests.support.chain import make_chain
+
+async def main():
+    pool = WorkerPool(make_chain().genesis.domain, 2, print, print)
+    await pool.start()
+    print("started", flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+def test_workers_do_not_outlive_a_node_that_is_killed() -> None:
+    node = subprocess.Popen(
+        [sys.executable, "-c", NODE],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+    )
+    assert node.stdout.readline() == b"started\n"
+    node.kill()
+    # The workers hold the other end of the node's standard error; it is at its end when the last one is gone.
+    _, errors = node.communicate(timeout=30)
+    assert errors == b""
 
 
 def test_a_pool_has_at_least_one_worker() -> None:

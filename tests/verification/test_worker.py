@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -73,3 +75,19 @@ def test_a_node_that_is_gone_before_the_answer_is_no_error_of_the_worker() -> No
         process.stdin.close()
         assert process.stderr.read() == b""
     assert process.returncode == 0
+
+
+def test_the_command_serves_standard_input_and_ignores_the_signals_of_a_group(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ignored: list[int] = []
+    said = encode_start(CONTEXT) + encode_chunk(items(SUITES[0]))
+    answers = io.BytesIO()
+    monkeypatch.setattr(worker.signal, "signal", lambda number, _: ignored.append(number))
+    monkeypatch.setattr(worker.sys, "argv", ["worker", SUITES[0].name])
+    monkeypatch.setattr(worker.sys, "stdin", SimpleNamespace(buffer=io.BytesIO(said)))
+    with monkeypatch.context() as streams:
+        streams.setattr(worker.sys, "stdout", SimpleNamespace(buffer=answers))
+        worker.main()
+    assert answers.getvalue() == bytes([1, 0, 1])
+    assert ignored == [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
