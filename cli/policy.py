@@ -59,7 +59,7 @@ def policy(
         )
         return
     if out is None:
-        click.echo(text, nl=False)
+        click.echo(text.decode(), nl=False)
     note(
         f"in force at height {number} ({time_text(time_ms)}); checked from genesis "
         f"{genesis.domain.genesis_hash.hex()[:16]} through {found.changes} changes of validators"

@@ -1,0 +1,440 @@
+"""Commands that talk to a node: a real server on a real ledger, whose engine decides at once."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from chainnode.model.tlog_policy import parse_policy
+from chainnode.rpc.client import RpcClient
+from tests.support.alliance import Alliance
+from tests.support.chain import ADMIN, CLERK, GUEST, make_chain
+from tests.support.cli import chainnode, make_client_home, running_node
+
+
+@pytest.fixture(scope="module")
+def running():
+    with running_node() as node:
+        yield node
+
+
+@pytest.fixture
+def home(tmp_path, running):
+    return make_client_home(
+        tmp_path / "home", running.node.chain, accounts=(CLERK, ADMIN, GUEST), rpc=running.url
+    )
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "notice.txt"
+    path.write_text("关于公布许可目录的通知\n")
+    return path
+
+
+def notarized(home, file):
+    ran = chainnode("--home", home, "--json", "notarize", file)
+    assert ran.status == 0, ran.out
+    return ran.document["notarized"][0]
+
+
+# -- notarize and verify ------------------------------------------------------------------------------------
+
+
+def test_a_file_is_notarized_and_its_proof_verifies_offline(home, file, tmp_path):
+    entry = notarized(home, file)
+    assert entry["digests"]["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert set(entry["digests"]) == {"sha256", "sm3"}
+    assert (entry["account"], entry["is_public"]) == (CLERK, False)
+    policy = tmp_path / "policy"
+    assert chainnode("--home", home, "policy", "--out", policy).status == 0
+    ran = chainnode("--json", "verify", file, entry["proof"], "--policy", policy)
+    assert ran.status == 0
+    shown = ran.document
+    assert shown["holds"] is True
+    assert shown["index"] == entry["index"]
+    assert shown["record"]["tx_id"] == entry["tx_id"]
+    assert len(shown["cosigners"]) == 3
+    text = chainnode("verify", file, entry["proof"], "--policy", policy)
+    assert text.status == 0
+    assert "the proof holds" in text.out
+    file.write_text("关于公布许可目录的通知!\n")
+    ran = chainnode("verify", file, entry["proof"], "--policy", policy)
+    assert (ran.status, ran.out) == (1, "")
+    assert "another document, or an altered one" in ran.err
+
+
+def test_several_files_go_into_one_transaction_and_each_gets_its_proof(home, tmp_path):
+    files = []
+    for number in range(3):
+        files.append(tmp_path / f"{number}.pdf")
+        files[-1].write_bytes(b"%d" % number)
+    ran = chainnode("--home", home, "--json", "notarize", *files, "--out", tmp_path / "proofs")
+    assert ran.status == 0
+    entries = ran.document["notarized"]
+    assert len({entry["tx_id"] for entry in entries}) == 1
+    first = entries[0]["index"]
+    assert [entry["index"] for entry in entries] == [first, first + 1, first + 2]
+    assert sorted(p.name for p in (tmp_path / "proofs").iterdir()) == [
+        "0.pdf.tlog-proof",
+        "1.pdf.tlog-proof",
+        "2.pdf.tlog-proof",
+    ]
+
+
+def test_more_files_than_fit_one_list_go_into_several_transactions(home, tmp_path, monkeypatch):
+    monkeypatch.setattr("cli.notarize.MAX_DOCUMENTS_PER_CALL", 2)
+    files = [tmp_path / f"{n}" for n in range(5)]
+    for path in files:
+        path.write_text(path.name)
+    ran = chainnode("--home", home, "--json", "notarize", *files)
+    assert len({entry["tx_id"] for entry in ran.document["notarized"]}) == 3
+
+
+def test_an_existing_proof_is_not_overwritten_and_nothing_is_sent(home, file, running):
+    proof = file.with_name("notice.txt.tlog-proof")
+    proof.write_text("mine")
+    before = running.node.ledger.tip.height
+    ran = chainnode("--home", home, "notarize", file)
+    assert ran.status == 2
+    assert ran.err.startswith(f"error: {proof} exists and is not overwritten; nothing was sent")
+    assert (proof.read_text(), running.node.ledger.tip.height) == ("mine", before)
+
+
+def test_two_files_of_one_name_cannot_share_a_folder_of_proofs(home, file, tmp_path):
+    other = tmp_path / "other" / file.name
+    other.parent.mkdir()
+    other.write_text("x")
+    ran = chainnode("--home", home, "notarize", file, other, "--out", tmp_path / "proofs")
+    assert ran.status == 2
+    assert "would have their proofs in one file" in ran.err
+
+
+def test_a_file_that_cannot_be_read_is_named(home, tmp_path):
+    ran = chainnode("--home", home, "notarize", tmp_path / "absent")
+    assert ran.status == 2
+    assert f"cannot read {tmp_path / 'absent'}: No such file or directory" in ran.err
+    assert chainnode("--home", home, "notarize", tmp_path).status == 2
+
+
+def test_a_title_that_is_too_long_is_refused_here(home, file):
+    ran = chainnode("--home", home, "notarize", file, "--title", "x" * 257)
+    assert ran.status == 2
+    assert "--title: expected 1 to 256 bytes" in ran.err
+
+
+def test_an_account_without_the_role_is_refused_by_the_chain(home, file):
+    ran = chainnode("--home", home, "--json", "notarize", file, "--as", GUEST)
+    assert ran.status == 4
+    assert ran.document["error"]["code"] == "missing_role"
+    assert not file.with_name("notice.txt.tlog-proof").exists()
+
+
+def test_an_account_that_the_chain_does_not_know_is_refused_by_the_chain(home, file):
+    ran = chainnode("--home", home, "notarize", file, "--as", "court/nobody")
+    assert ran.status == 4
+    assert "court/nobody" in ran.err
+
+
+def test_an_account_whose_key_is_not_here_cannot_sign(tmp_path, running, file):
+    home = make_client_home(tmp_path / "h", running.node.chain, accounts=(), rpc=running.url)
+    ran = chainnode("--home", home, "notarize", file)
+    assert ran.status == 2
+    assert f"holds none of the 1 keys that are valid for {CLERK}" in ran.err
+
+
+def test_somebody_must_act(tmp_path, running, file):
+    home = make_client_home(tmp_path / "h", running.node.chain, account=None, rpc=running.url)
+    ran = chainnode("--home", home, "notarize", file)
+    assert ran.status == 2
+    assert "no account to act for; name one with --as" in ran.err
+
+
+def test_a_node_of_another_chain_is_noticed_before_anything_is_signed(tmp_path, running, file):
+    other = make_client_home(tmp_path / "h", running.node.chain, rpc=running.url)
+    (other / "genesis").write_bytes(make_chain(chain_id="other.example/x").genesis.encoded)
+    ran = chainnode("--home", other, "notarize", file)
+    assert ran.status == 2
+    assert "use --rpc or --home of one chain" in ran.err
+
+
+def test_without_genesis_or_policy_the_user_is_told_what_was_not_checked(tmp_path, running, file):
+    home = make_client_home(tmp_path / "h", running.node.chain, genesis=False, rpc=running.url)
+    ran = chainnode("--home", home, "notarize", file)
+    assert ran.status == 0
+    assert "the home has neither genesis nor policy" in ran.err
+    assert "block" in ran.out
+
+
+def test_a_policy_in_the_home_is_what_proofs_are_checked_by(tmp_path, running, file):
+    home = make_client_home(tmp_path / "h", running.node.chain, genesis=False, rpc=running.url)
+    (home / "policy").write_bytes(Alliance(names=("x",)).policy().encode())
+    ran = chainnode("--home", home, "notarize", file)
+    assert ran.status == 5
+    assert "keys of sz.gov.example/alliance that the policy does not know" in ran.err
+    assert not file.with_name("notice.txt.tlog-proof").exists()
+
+
+@pytest.mark.parametrize("what", ["leaf", "proof"])
+def test_a_node_that_answers_another_record_is_caught(home, file, monkeypatch, what):
+    honest = RpcClient.log_proof
+
+    async def lie(self, index, *, wait_ms=0):
+        answer = dict(await honest(self, index, wait_ms=wait_ms))
+        other = await honest(self, 0, wait_ms=wait_ms)
+        return answer | {what: other[what]}
+
+    monkeypatch.setattr(RpcClient, "log_proof", lie)
+    ran = chainnode("--home", home, "notarize", file)
+    assert ran.status == (3 if what == "leaf" else 1)
+    assert not file.with_name("notice.txt.tlog-proof").exists()
+
+
+# -- refresh, lookup, policy --------------------------------------------------------------------------------
+
+
+def test_a_proof_is_refreshed_under_a_newer_checkpoint(home, file, tmp_path):
+    entry = notarized(home, file)
+    second = tmp_path / "second"
+    second.write_text("2")
+    notarized(home, second)
+    ran = chainnode("--home", home, "--json", "refresh", entry["proof"])
+    assert ran.status == 0
+    assert ran.document["new_size"] > ran.document["old_size"]
+    policy = tmp_path / "policy"
+    chainnode("--home", home, "policy", "--out", policy)
+    assert chainnode("verify", file, entry["proof"], "--policy", policy).status == 0
+    copy = tmp_path / "copy"
+    ran = chainnode("--home", home, "refresh", entry["proof"], "--out", copy)
+    assert ran.status == 0
+    assert chainnode("verify", file, copy, "--policy", policy).status == 0
+
+
+def test_refreshing_never_replaces_a_proof_by_one_of_another_record(home, file, monkeypatch):
+    entry = notarized(home, file)
+    honest = RpcClient.log_proof
+
+    async def lie(self, index, *, wait_ms=0):
+        return await honest(self, 0, wait_ms=wait_ms)
+
+    monkeypatch.setattr(RpcClient, "log_proof", lie)
+    before = Path(entry["proof"]).read_bytes()
+    ran = chainnode("--home", home, "refresh", entry["proof"])
+    assert ran.status == 3
+    assert "about another record than the one asked for" in ran.err
+    assert Path(entry["proof"]).read_bytes() == before
+
+
+def test_members_find_blinded_registrations_and_strangers_only_public_ones(home, tmp_path):
+    blinded, public = tmp_path / "blinded", tmp_path / "public"
+    blinded.write_text("b")
+    public.write_text("p")
+    chainnode("--home", home, "notarize", blinded, "--title", "秘密")
+    chainnode("--home", home, "notarize", public, "--public")
+    ran = chainnode("--home", home, "--json", "lookup", blinded)
+    assert ran.status == 0
+    assert ran.document["records"][0]["title"] == "秘密"
+    assert "秘密" in chainnode("--home", home, "lookup", blinded).out
+    ran = chainnode("--home", home, "lookup", "--anonymous", blinded)
+    assert ran.status == 6
+    assert "a member's account (--as) would see blinded ones too" in ran.err
+    digest = hashlib.sha256(b"p").hexdigest()
+    ran = chainnode("--home", home, "--json", "lookup", "--anonymous", digest)
+    assert [r["is_public"] for r in ran.document["records"]] == [True]
+    assert ran.document["as_member"] is False
+    assert chainnode("--home", home, "lookup", "--anonymous", digest).status == 0
+
+
+@pytest.mark.parametrize("what", ["nothing", "ab" * 31, "md5:" + "ab" * 16, "sm3:" + "ab" * 64])
+def test_what_is_neither_file_nor_digest_cannot_be_looked_up(home, what):
+    ran = chainnode("--home", home, "lookup", what)
+    assert ran.status == 2
+    assert "which is no file and no digest" in ran.err
+
+
+@pytest.mark.parametrize("what", ["ab" * 32, "ab" * 64, "sm3:" + "ab" * 32, "sha512:" + "ab" * 64])
+def test_a_digest_that_nobody_registered_is_not_found(home, what):
+    assert chainnode("--home", home, "lookup", what).status == 6
+
+
+def test_the_policy_names_every_validator_and_the_height_it_was_checked_at(home, running):
+    ran = chainnode("--home", home, "policy", "--height", "0")
+    assert ran.status == 0
+    assert len(parse_policy(ran.out.encode()).witnesses) == 4
+    assert "in force at height 0" in ran.err
+    ran = chainnode("--home", home, "--json", "policy")
+    assert ran.document["height"] == running.node.ledger.tip.height
+    assert ran.document["changes"] == 0
+
+
+def test_a_policy_needs_the_genesis_it_is_checked_from(tmp_path, running):
+    ran = chainnode("--home", tmp_path, "--rpc", running.url, "policy")
+    assert ran.status == 2
+    assert "genesis: cannot read" in ran.err
+
+
+def test_a_policy_of_another_chain_is_not_believed(home, tmp_path, running):
+    (home / "genesis").write_bytes(make_chain(chain_id="other.example/x").genesis.encoded)
+    file = tmp_path / "x"
+    file.write_text("x")
+    ran = chainnode("--home", home, "policy", "--height", "1")
+    assert ran.status == 1
+    assert "expected other.example/x" in ran.err
+
+
+def test_a_height_that_is_not_there_is_not_found(home):
+    assert chainnode("--home", home, "policy", "--height", "1000000").status == 6
+
+
+# -- reading -------------------------------------------------------------------------------------------------
+
+
+def test_status_says_where_the_chain_stands(home, running):
+    ran = chainnode("--home", home, "status")
+    assert ran.status == 0
+    assert "waits for  nothing: no transaction is pending" in ran.out
+    assert chainnode("--home", home, "--json", "status").document["quorum"] == 3
+    ran = chainnode("--home", home, "--json", "status", "--watch")
+    assert ran.status == 2
+
+
+def test_transactions_blocks_accounts_and_validators_are_shown(home, file):
+    entry = notarized(home, file)
+    ran = chainnode("--home", home, "tx", "show", entry["tx_id"].upper())
+    assert ran.status == 0
+    assert f"log records  {entry['index']} .. {entry['index']}" in ran.out
+    shown = chainnode("--home", home, "--json", "tx", "show", entry["tx_id"]).document
+    assert shown["status"] == "committed"
+    assert entry["tx_id"] in chainnode("--home", home, "block", "show", entry["height"]).out
+    shown = chainnode("--home", home, "--json", "block", "show", entry["height"]).document
+    assert shown["header"]["height"] == entry["height"]
+    assert "admin" in chainnode("--home", home, "account", "show", ADMIN).out
+    assert chainnode("--home", home, "--json", "account", "show", ADMIN).document["name"] == ADMIN
+    assert "quorum 3 of 4" in chainnode("--home", home, "validators").out
+    shown = chainnode("--home", home, "--json", "validators", "--height", "1").document
+    assert len(shown["validators"]) == 4
+
+
+def test_what_is_not_there_is_not_found(home):
+    assert chainnode("--home", home, "tx", "show", "0" * 64).status == 6
+    assert chainnode("--home", home, "block", "show", "1000000").status == 6
+    assert chainnode("--home", home, "account", "show", "court/nobody").status == 6
+
+
+# -- accounts -----------------------------------------------------------------------------------------------
+
+
+def test_an_account_is_registered_with_a_key_that_its_owner_offers(home, tmp_path, running):
+    owner = make_client_home(tmp_path / "owner", running.node.chain, accounts=(), rpc=running.url)
+    offer = tmp_path / "offer"
+    ran = chainnode("--home", owner, "account", "offer-key", "court/judge", "--out", offer)
+    assert ran.status == 0, ran.err
+    ran = chainnode(
+        "--home", home, "account", "register", "court/judge",
+        "--role", "notary", "--offer", offer, "--as", ADMIN,
+    )  # fmt: skip
+    assert ran.status == 0, ran.err
+    file = tmp_path / "judgment"
+    file.write_text("j")
+    assert chainnode("--home", owner, "notarize", file, "--as", "court/judge").status == 0
+    ran = chainnode(
+        "--home", home, "account", "add-key", "court/other", "--offer", offer, "--as", ADMIN
+    )
+    assert ran.status == 2
+    assert "offers a key for court/judge; expected one for court/other" in ran.err
+    ran = chainnode("--home", home, "--json", "account", "show", "court/judge")
+    (key,) = ran.document["keys"]
+    ran = chainnode(
+        "--home", owner, "account", "rotate-key", "court/judge",
+        "--old", key["public_key"], "--key", "second", "--as", "court/judge",
+    )  # fmt: skip
+    assert ran.status == 0, ran.err
+    (new,) = [i for i in chainnode("--home", owner, "--json", "keys", "list").document["keys"]
+              if i["name"] == "second"]  # fmt: skip
+    ran = chainnode(
+        "--home", home, "account", "revoke-key", new["public_key"],
+        "--reason", "lost", "--as", ADMIN,
+    )  # fmt: skip
+    assert ran.status == 0, ran.err
+    file.with_name("judgment.tlog-proof").unlink()
+    ran = chainnode("--home", owner, "notarize", file, "--as", "court/judge")
+    assert ran.status == 2
+    assert "holds none of the 0 keys" in ran.err
+
+
+def test_roles_and_suspension_go_and_come(home):
+    def act(*arguments):
+        return chainnode("--home", home, "--json", "account", *arguments, "--as", ADMIN)
+
+    def shown():
+        return chainnode("--home", home, "--json", "account", "show", "archive/keeper").document
+
+    assert act("grant", "archive/keeper", "org-admin").status == 0
+    assert shown()["roles"] == ["notary", "org-admin"]
+    assert act("revoke", "archive/keeper", "org-admin").status == 0
+    assert act("suspend", "archive/keeper").status == 0
+    assert (shown()["roles"], shown()["suspended"]) == (["notary"], True)
+    assert act("resume", "archive/keeper").status == 0
+    assert shown()["suspended"] is False
+
+
+def test_a_member_is_admitted_and_its_account_gets_a_key_made_here(home):
+    ran = chainnode("--home", home, "org", "register", "police", "--title", "公安局", "--as", ADMIN)
+    assert ran.status == 0, ran.err
+    ran = chainnode("--home", home, "account", "register", "police/desk", "--as", ADMIN)
+    assert ran.status == 0, ran.err
+    assert chainnode("--home", home, "keys", "show", "police.desk").status == 0
+    ran = chainnode(
+        "--home", home, "account", "add-key", "police/desk", "--key", "police.2", "--as", ADMIN
+    )
+    assert ran.status == 0, ran.err
+
+
+def test_only_who_may_administer_does(home):
+    ran = chainnode("--home", home, "org", "register", "fire", "--title", "x")
+    assert ran.status == 4
+    assert f"{CLERK}" in ran.err
+
+
+def test_an_offer_and_a_key_cannot_both_be_meant(home, tmp_path):
+    ran = chainnode(
+        "--home", home, "account", "add-key", "a/b",
+        "--offer", tmp_path / "o", "--key", "k", "--as", ADMIN,
+    )  # fmt: skip
+    assert ran.status == 2
+    assert "--offer and --key: found both; expected one" in ran.err
+
+
+def test_a_file_that_is_no_offer_is_refused(home, tmp_path):
+    (tmp_path / "o").write_text("hello")
+    ran = chainnode(
+        "--home", home, "account", "add-key", "a/b", "--offer", tmp_path / "o", "--as", ADMIN
+    )
+    assert ran.status == 2
+    assert "is no key offer; make one with `chainnode account offer-key a/b`" in ran.err
+
+
+def test_a_key_of_another_purpose_is_not_offered(home, tmp_path):
+    chainnode("--home", home, "keys", "new", "c", "--purpose", "consensus")
+    ran = chainnode(
+        "--home", home, "account", "offer-key", "a/b", "--key", "c", "--out", tmp_path / "o"
+    )
+    assert ran.status == 2
+    assert "found purpose consensus of ed25519-sha256; expected account" in ran.err
+
+
+# -- no node ------------------------------------------------------------------------------------------------
+
+
+def test_a_node_that_is_not_there_is_status_3(home, file):
+    ran = chainnode("--home", home, "--rpc", "http://127.0.0.1:1", "notarize", file)
+    assert ran.status == 3
+    assert ran.err.startswith("error: no answer from http://127.0.0.1:1: ")
+    assert chainnode("status", "--rpc", "http://127.0.0.1:1").status == 3
+
+
+def test_a_certificate_file_that_is_none_is_named(home, tmp_path):
+    (home / "config.toml").write_text('[client]\nrpc_certificate = "absent.pem"\n')
+    ran = chainnode("--home", home, "status")
+    assert ran.status == 2
+    assert "client.rpc_certificate: cannot read" in ran.err
