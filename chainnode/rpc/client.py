@@ -10,7 +10,6 @@ checked for shape, not for truth: who does not trust the node verifies proofs.
 
 from __future__ import annotations
 
-import base64
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, TypeVar, cast
@@ -18,9 +17,10 @@ from typing import TYPE_CHECKING, Self, TypeVar, cast
 import aiohttp
 
 from chainnode.clock import Clock, SystemClock
-from chainnode.model.errors import DecodeError, Unavailable
+from chainnode.model.errors import Unavailable
 from chainnode.model.rpc_auth import auth_message
 from chainnode.rpc import results
+from chainnode.rpc.base64_text import from_base64, to_base64
 from chainnode.rpc.error_numbers import error_from
 from chainnode.rpc.limits import MAX_RESPONSE_BYTES
 from chainnode.rpc.schema import checker_of
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from chainnode.model.domain import Domain
     from chainnode.model.rpc_auth import Param
     from chainnode.rpc.results import Json
+
+__all__ = ["Member", "RpcClient", "from_base64", "parse_json", "to_base64", "unreachable"]
 
 Result = TypeVar("Result")
 
@@ -182,7 +184,7 @@ class RpcClient:
     ) -> results.QueryResult:
         """A contract's own query; which there are is in docs/rpc.md."""
         params: dict[str, Param] = {"contract": contract, "query": query, "args": dict(args or {})}
-        return await self._ask("contract_query", params, results.QueryResult)
+        return await self._ask("contract_query", params, results.QueryResult, as_member=True)
 
     async def notary_lookup(
         self,
@@ -289,25 +291,6 @@ class RpcClient:
                 return response.status, await _read(response)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             raise unreachable(self.url, error) from error
-
-
-def to_base64(data: bytes) -> str:
-    """Return standard base64 with padding, as every byte string travels."""
-    return base64.b64encode(data).decode("ascii")
-
-
-def from_base64(text: str) -> bytes:
-    """Return the bytes of a base64 field of a result.
-
-    Raises:
-        DecodeError: the node sent something else.
-    """
-    try:
-        return base64.b64decode(text, validate=True)
-    except ValueError as error:
-        raise DecodeError(
-            f"the node's answer holds bad base64: {error}", code="bad_answer"
-        ) from error
 
 
 def parse_json(data: bytes | str) -> Json:

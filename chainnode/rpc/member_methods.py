@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, cast
 from chainnode.model.commitment import DIGEST_BYTES
 from chainnode.model.errors import DecodeError, Refused
 from chainnode.rpc import render, results
+from chainnode.rpc.base64_text import to_base64
 from chainnode.rpc.shapes import Auth, Choice, Flag, Hex, Integer, Parameter
 from chainnode.rpc.table import Method, at_once
 from chainnode.services.notary import MAX_LOOKUP
@@ -71,9 +72,7 @@ def member_methods(services: NodeServices) -> tuple[Method, ...]:
             "header": render.header(found, parameters),
             "receipts": [render.receipt(r) for r in chain.receipts(height)],
             "transactions": (
-                [render.to_base64(e) for e in chain.transactions(height)]
-                if wants_transactions
-                else None
+                [to_base64(e) for e in chain.transactions(height)] if wants_transactions else None
             ),
         }
 

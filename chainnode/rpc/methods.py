@@ -8,6 +8,7 @@ from chainnode.model.errors import ChainError, Refused
 from chainnode.model.limits import MAX_TRANSACTION_BYTES
 from chainnode.model.suites import HASH_BYTES
 from chainnode.rpc import render, results
+from chainnode.rpc.base64_text import to_base64
 from chainnode.rpc.contract_queries import contract_query_method
 from chainnode.rpc.member_methods import member_methods
 from chainnode.rpc.shapes import AccountName, Base64, Choice, Flag, Hex, Integer, Name, Parameter
@@ -312,7 +313,7 @@ def _log_methods(services: NodeServices) -> tuple[Method, ...]:
     def consistency(request: Request) -> results.ConsistencyResult:
         old, new = request.values["old"], request.values["new"]
         hashes = log.consistency(old, new)
-        return {"old": old, "new": new, "hashes": [render.to_base64(h) for h in hashes]}
+        return {"old": old, "new": new, "hashes": [to_base64(h) for h in hashes]}
 
     return (
         Method(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 from typing import TYPE_CHECKING
 
 from chainnode.model import codec
+from chainnode.rpc.base64_text import to_base64
 
 if TYPE_CHECKING:
     from chainnode.model.parameters import Parameters
@@ -18,11 +18,6 @@ if TYPE_CHECKING:
     from chainnode.services.outcome import Outcome
     from chainnode.services.ports import PeerStatus
     from contracts.query import AccountView, KeyRecord
-
-
-def to_base64(data: bytes) -> str:
-    """Return standard base64 with padding."""
-    return base64.b64encode(data).decode("ascii")
 
 
 def peer(status: PeerStatus) -> results.PeerResult:

@@ -112,7 +112,8 @@ class RpcServer:
             Unavailable: `cannot_listen`: the address is in use, or not this machine's.
         """
         check_listen_address(self._host, has_tls=self._ssl is not None)
-        server = web.Server(self._handle, access_log=None)
+        # A client that leaves takes its handler along, so that it does not hold a place until its timeout.
+        server = web.Server(self._handle, handler_cancellation=True, access_log=None)
         self._runner = web.ServerRunner(server, shutdown_timeout=STOP_PATIENCE_S)
         await self._runner.setup()
         site = web.TCPSite(
@@ -151,6 +152,11 @@ class RpcServer:
             return self._wanted_port
         port: int = self._runner.addresses[0][1]
         return port
+
+    @property
+    def request_count(self) -> int:
+        """HTTP requests that are being answered."""
+        return self._requests
 
     @property
     def stream_count(self) -> int:
@@ -310,5 +316,5 @@ def _answer(text: str | None, retry_after_ms: int | None) -> web.Response:
 
 def _abort(request: web.BaseRequest) -> None:
     transport = request.transport
-    if isinstance(transport, asyncio.WriteTransport):
+    if transport is not None:
         transport.abort()

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Self, cast
 import aiohttp
 
 from chainnode.model.errors import ChainError, Unavailable
-from chainnode.rpc.client import parse_json, to_base64, unreachable
+from chainnode.rpc.base64_text import to_base64
+from chainnode.rpc.client import parse_json, unreachable
 from chainnode.rpc.error_numbers import error_from
 from chainnode.rpc.limits import MAX_RESPONSE_BYTES, TOO_SLOW
 from chainnode.rpc.packing import packed

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from chainnode.model.errors import Refused
 from chainnode.model.record import decode_record
 from chainnode.rpc import render
+from chainnode.rpc.base64_text import to_base64
 from chainnode.rpc.json_text import encode_json
 from chainnode.services.outcome import outcome_in_block
 
@@ -110,7 +111,7 @@ class BlockNews:
         for first in range(block.first_record, end, RECORDS_PER_NOTIFICATION):
             leaves = self._ledger.leaves(first, min(RECORDS_PER_NOTIFICATION, end - first))
             records = [
-                {"index": first + i, "leaf": render.to_base64(leaf)}
+                {"index": first + i, "leaf": to_base64(leaf)}
                 for i, leaf in enumerate(leaves)
                 if _is_wanted_record(leaf, filters)
             ]

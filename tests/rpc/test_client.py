@@ -191,6 +191,51 @@ async def test_a_client_outside_its_context_is_a_mistake_of_the_caller():
 
 
 @pytest.mark.asyncio
+async def test_a_stream_answers_errors_and_ignores_what_it_did_not_ask():
+    async with serve() as served, RpcStream(served.url) as stream:
+        with pytest.raises(NotFound):
+            await stream.request("chain_header", {"height": 9})
+        stream._take([{"id": 99, "result": 1}, {"id": None, "error": {}}])
+        assert (await stream.request("chain_status", {}))["tip_height"] == 0
+        abandoned = stream.request("chain_status", {})
+        abandoned.cancel()
+        assert (await stream.request("chain_status", {}))["tip_height"] == 0
+        with pytest.raises(Unavailable):
+            stream._take("nonsense")
+
+
+@pytest.mark.asyncio
+async def test_a_stream_ends_when_the_node_talks_nonsense():
+    async def talk(request: web.BaseRequest) -> web.StreamResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        await socket.receive()
+        await socket.send_str("<html>")
+        await socket.receive()
+        return socket
+
+    runner = web.ServerRunner(web.Server(talk))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    async with RpcStream(f"http://127.0.0.1:{runner.addresses[0][1]}") as stream:
+        with pytest.raises(Unavailable) as raised:
+            await stream.request("chain_status", {})
+        assert raised.value.error_code == "bad_answer"
+    await runner.cleanup()
+
+
+@pytest.mark.asyncio
+async def test_a_stream_that_read_too_slowly_is_told_so(monkeypatch):
+    monkeypatch.setattr("chainnode.rpc.session.MAX_OUTBOX_BYTES", 2_000)
+    async with serve() as served, RpcStream(served.url) as stream:
+        records = await stream.subscribe("records")
+        served.node.engine.commit([served.node.chain.notarization("a", count=300)])
+        with pytest.raises(Unavailable) as raised:
+            await anext(records)
+        assert raised.value.error_code == "too_slow"
+
+
+@pytest.mark.asyncio
 async def test_what_waits_on_a_stream_fails_when_the_node_stops():
     async with serve() as served, RpcStream(served.url) as stream:
         transaction = served.node.chain.notarization("a")

@@ -7,10 +7,13 @@ import hashlib
 import io
 import json
 import re
+import ssl
 
 import aiohttp
 import pytest
 
+from chainnode.clock import SystemClock
+from chainnode.keystore.tls import TlsFiles, create_tls_identity
 from chainnode.model.checkpoint import parse_checkpoint
 from chainnode.model.cosignature import verify_cosignature
 from chainnode.model.errors import InvariantViolation, Refused, Unavailable
@@ -19,7 +22,7 @@ from chainnode.model.note import cosigner_key, log_key, parse_note, verify_note_
 from chainnode.model.suites import HASH_BYTES
 from chainnode.model.tlog_tiles import decode_entries
 from chainnode.rpc import limits, server
-from chainnode.rpc.client import to_base64
+from chainnode.rpc.client import RpcClient, to_base64
 from chainnode.rpc.methods import method_table
 from chainnode.rpc.server import RpcServer, check_listen_address
 from chainnode.rpc.stream import RpcStream
@@ -216,6 +219,19 @@ async def test_a_proof_that_waited_in_vain_says_so():
             served.node.clock.advance(900)
         assert proof.result().error_code == "not_yet_cosigned"
         assert proof.result().retry_after_ms > 0
+
+
+async def test_a_client_that_leaves_gives_its_place_back():
+    async with serve() as served:
+        transaction = served.node.chain.notarization("a")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await served.client.tx_submit_and_wait(transaction.envelope, timeout_ms=60_000)
+        assert served.node.engine.pool
+        while served.server.request_count:
+            await asyncio.sleep(0)
+        served.node.engine.commit()
+        assert (await served.client.tx_get(transaction.id.hex()))["status"] == "committed"
 
 
 # -- pages ---------------------------------------------------------------------------------------------------
@@ -528,3 +544,25 @@ async def test_a_blinded_registration_is_found_by_members_only():
         found = await served.client.notary_lookup("sha256", digest)
         assert [r["index"] for r in found["records"]] == [1]
         assert found["as_member"]
+
+
+async def test_a_client_talks_to_a_node_over_tls(tmp_path):
+    files = TlsFiles(certificate=tmp_path / "rpc.crt", key=tmp_path / "rpc.key")
+    create_tls_identity(files, "node", b"passphrase", now_ms=SystemClock().now_ms())
+    ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ours.load_cert_chain(files.certificate, files.key, password=b"passphrase")
+    theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    theirs.load_verify_locations(files.certificate)
+    theirs.check_hostname = False
+    listener = RpcServer(
+        make_node().services, host="127.0.0.1", port=0, on_fault=lambda _: None, ssl=ours
+    )
+    await listener.start()
+    url = f"https://127.0.0.1:{listener.port}"
+    async with RpcClient(url, ssl=theirs) as client, RpcStream(url, ssl=theirs) as stream:
+        assert (await client.chain_status())["tip_height"] == 0
+        assert (await stream.request("chain_status", {}))["tip_height"] == 0
+    async with RpcClient(url) as stranger:
+        with pytest.raises(Unavailable):
+            await stranger.chain_status()
+    await listener.stop()
