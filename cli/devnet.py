@@ -281,4 +281,4 @@ def _status_of(network: Devnet, name: str) -> dict[str, Json]:
 
 
 def _text(value: Json) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return (", ".join(map(str, value)) or "-") if isinstance(value, list) else str(value)
