@@ -2,7 +2,7 @@
 
     certificate = [1, height, view, block_hash, signers, signatures]
 
-`signers` is a bitmap of n bits, validator 0 in the lowest bit of the first byte, with unused bits zero;
+`signers` is a bitmap, validator 0 in the lowest bit of the first byte, that ends with the byte of its highest signer;
 `signatures` holds one signature for each set bit, in order. Several different valid certificates of one block
 are normal; the one whose hash the next header names is the canonical one.
 """
