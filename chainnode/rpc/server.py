@@ -265,6 +265,12 @@ async def _read_text(request: web.BaseRequest) -> str:
     """
     if (request.content_length or 0) > MAX_BODY_BYTES:
         raise _too_large()
+    if (
+        request.headers.get("Expect", "").lower() == "100-continue"
+        and request.transport is not None
+    ):
+        # RFC 9110 section 10.1.1: the client holds a large body back until it hears that it is wanted.
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_PATIENCE_S):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from chainnode.model.commitment import PUBLIC_SALT
 from chainnode.model.errors import InvariantViolation
 from chainnode.model.record import Record, decode_record
-from chainnode.model.transaction import decode_transaction
+from chainnode.model.transaction import Transaction, decode_transaction
 from contracts.query import Registration, opening_of
 
 if TYPE_CHECKING:
@@ -20,6 +20,10 @@ MAX_LOOKUP: Final = 100
 MAX_EXAMINED: Final = 1_000
 """Registrations looked at for one answer: those that the asker may not see count too, so that somebody who registers
 a digest a million times cannot keep the node busy with one question."""
+
+MAX_READ_BYTES: Final = 1024 * 1024
+"""Transactions read for one answer. Decoding them holds up the event loop, some 10 ms at this size; the page ends
+early instead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,23 +70,39 @@ class NotaryService:
         """
         key = b"digest/" + algorithm.encode("ascii") + b"/" + digest
         indices = self._ledger.lookup(key, MAX_EXAMINED, after)
+        reader = _Reader(self._ledger)
         found: list[Found] = []
-        for index in indices:
-            if len(found) == limit:
-                return FoundPage(found=tuple(found), next_after=found[-1].index)
-            candidate = self._find(index)
+        for position, index in enumerate(indices):
+            if position and (len(found) == limit or reader.read_bytes > MAX_READ_BYTES):
+                return FoundPage(found=tuple(found), next_after=indices[position - 1])
+            candidate = reader.find(index)
             if as_member or candidate.is_public:
                 found.append(candidate)
         more = len(indices) == MAX_EXAMINED
         return FoundPage(found=tuple(found), next_after=indices[-1] if more else None)
 
-    def _find(self, index: int) -> Found:
+
+class _Reader:
+    """Reads registrations for one answer; those of one transaction, which lie together, at the price of one."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._transaction: Transaction | None = None
+        self.read_bytes = 0
+        """Transactions read so far."""
+
+    def find(self, index: int) -> Found:
+        """Return the registration that left the record `index`."""
         leaf = self._ledger.leaf(index)
         record = decode_record(leaf)
-        place = self._ledger.find_transaction(record.tx_id)
-        if place is None:
-            raise InvariantViolation(f"record {index} is of a transaction that no block holds")
         domain = self._ledger.genesis.domain
-        transaction = decode_transaction(domain, self._ledger.transaction(*place))
+        transaction = self._transaction
+        if transaction is None or transaction.id != record.tx_id:
+            place = self._ledger.find_transaction(record.tx_id)
+            if place is None:
+                raise InvariantViolation(f"record {index} is of a transaction that no block holds")
+            transaction = decode_transaction(domain, self._ledger.transaction(*place))
+            self._transaction = transaction
+            self.read_bytes += len(transaction.envelope)
         registration = opening_of(transaction, record.call, record.item, domain)
         return Found(index=index, leaf=leaf, record=record, registration=registration)

@@ -79,6 +79,14 @@ async def test_a_body_over_the_limit_is_refused(chunked):
         assert json.loads(answer)["error"]["data"]["code"] == "too_large"
 
 
+async def test_a_client_that_asks_first_is_told_to_go_on():
+    async with serve() as served:
+        text = json.dumps(request("chain_status"))
+        status, _, body = await post(served.url, text, expect100=True)
+        assert status == 200
+        assert json.loads(body)["result"]["tip_height"] == 0
+
+
 async def test_a_body_that_is_not_utf8_is_no_json():
     async with serve() as served:
         status, _, body = await post(served.url, b'"\xff"')

@@ -228,6 +228,32 @@ def test_lookups_go_on_where_they_ended(monkeypatch):
     assert (stranger.found, stranger.next_after) == ((), 3)
 
 
+def test_a_lookup_reads_no_more_than_its_share_of_transactions(monkeypatch):
+    monkeypatch.setattr(notary_module, "MAX_READ_BYTES", 0)
+    node = make_node()
+    twice = [register_documents([Document(digests=(digest("same"),))] * 2, seed=b"s" * 32)]
+    node.engine.commit([node.chain.transaction(twice, nonce=label) for label in "ab"])
+    first = lookup(node)
+    assert ([f.index for f in first.found], first.next_after) == ([1], 1)
+    monkeypatch.setattr(notary_module, "MAX_READ_BYTES", 10_000)
+    page = lookup(node)
+    assert [f.index for f in page.found] == [1, 2, 3, 4]
+    assert page.next_after is None
+
+
+def test_a_registration_whose_transaction_is_gone_is_a_fault(monkeypatch):
+    node = make_node()
+    node.engine.commit([register(node, "a", CLERK)])
+    monkeypatch.setattr(type(node.ledger), "find_transaction", lambda *_: None)
+    with pytest.raises(InvariantViolation):
+        lookup(node)
+
+
+def test_a_log_without_a_wanted_account_says_so():
+    with pytest.raises(NotFound):
+        make_node().services.chain.account("no/body")
+
+
 # -- readiness and metrics -------------------------------------------------------------------------------------
 
 
