@@ -42,8 +42,12 @@ class ChainRefused(Refused):
     """A node refused what was asked, or a transaction failed: told from what this machine refuses."""
 
 
-BAD_ANSWER = "bad_answer"
-"""Code of an answer that no node of this version gives: there is no usable node at that address."""
+_BY_CODE = {
+    # No node of this version answers so: there is no usable one at that address.
+    "bad_answer": ExitStatus.NO_NODE,
+    # A home that is none was named; nothing was looked for in it.
+    "no_config": ExitStatus.USAGE,
+}
 
 _BY_CLASS = (
     (ChainRefused, ExitStatus.REFUSED),
@@ -59,8 +63,8 @@ _BY_CLASS = (
 
 def exit_status_of(error: BaseException) -> ExitStatus:
     """Return what a command that ends in `error` exits with; total."""
-    if isinstance(error, ChainError) and error.error_code == BAD_ANSWER:
-        return ExitStatus.NO_NODE
+    if isinstance(error, ChainError) and error.error_code in _BY_CODE:
+        return _BY_CODE[error.error_code]
     if isinstance(error, KeyboardInterrupt):
         return ExitStatus.INTERRUPTED
     for kind, status in _BY_CLASS:

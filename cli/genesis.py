@@ -16,6 +16,7 @@ from chainnode.keystore.files import PUBLIC, write_new_file
 from chainnode.model.errors import ChainError, DecodeError, ProofInvalid, Refused
 from chainnode.model.genesis import ContractActivation, Genesis, make_genesis
 from chainnode.model.ids import Height
+from chainnode.model.limits import MAX_GENESIS_BYTES
 from chainnode.model.member import MAX_MEMBER_BYTES, Member, decode_member, verify_member
 from chainnode.model.parameters import Parameters
 from chainnode.model.roles import Role
@@ -214,7 +215,7 @@ def _read_member(path: Path) -> Member:
 def _write_genesis(path: Path, document: Genesis) -> None:
     """Write a genesis; one that is there already is left if it is the same, and never replaced."""
     if path.exists():
-        found = read_input(path, max_bytes=len(document.encoded))
+        found = read_input(path, max_bytes=MAX_GENESIS_BYTES)
         if found == document.encoded:
             return
         raise Refused(

@@ -24,6 +24,9 @@ _CHUNK_BYTES: Final = 1024 * 1024
 _PATIENCE_MS: Final = 1_000
 """Progress is drawn only for what takes longer."""
 
+_REDRAW_MS: Final = 200
+"""Between two drawings."""
+
 
 class _State(Protocol):
     def update(self, data: bytes, /) -> object: ...
@@ -84,7 +87,7 @@ class Progress:
         self._label, self._total, self._done = label, max(total, 1), 0
         self._clock = SystemClock()
         self._next_ms = self._clock.monotonic_ms() + _PATIENCE_MS
-        self._is_drawn = False
+        self._drawn = 0
         self._is_terminal = stderr_is_terminal()
 
     def advance(self, amount: int) -> None:
@@ -95,10 +98,11 @@ class Progress:
             share = min(self._done * 30 // self._total, 30)
             percent = min(self._done * 100 // self._total, 100)
             bar = "#" * share + "-" * (30 - share)
-            click.echo(f"\r{self._label} [{bar}] {percent:3d}%", nl=False, err=True)
-            self._next_ms, self._is_drawn = now_ms + 200, True
+            drawn = f"{self._label} [{bar}] {percent:3d}%"
+            click.echo(f"\r{drawn}", nl=False, err=True)
+            self._next_ms, self._drawn = now_ms + _REDRAW_MS, len(drawn)
 
     def finish(self) -> None:
         """Wipe the bar away."""
-        if self._is_drawn:
-            click.echo("\r\x1b[K", nl=False, err=True)
+        if self._drawn:
+            click.echo("\r" + " " * self._drawn + "\r", nl=False, err=True)

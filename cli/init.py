@@ -125,6 +125,10 @@ def init(
         )
     member_file = home / f"{organisation}.member.json"
     passphrase = session.passphrase(passphrase_file, confirm=True)
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Refused(f"cannot make {home}: {error.strerror}", code="unwritable") from error
     member = _make_member(
         session,
         suite=suite_named(suite),

@@ -221,7 +221,7 @@ def _canonical_json(fields: dict[str, object]) -> bytes:
 
 
 def _parse(value: object) -> Member:
-    fields = _object(value, "member file", tuple(_FIELDS))
+    fields = _object(value, "document", _FIELDS)
     if fields["version"] != VERSION or type(fields["version"]) is not int:
         raise _bad_file(f"version {fields['version']!r}; expected {VERSION}", "version")
     organisation = Organisation(

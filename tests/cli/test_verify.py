@@ -1,0 +1,146 @@
+"""`chainnode verify`: true, false, malformed and cannot tell, by their exit statuses and words."""
+
+import pytest
+
+from tests.support.alliance import FILE, Alliance, digests_of
+from tests.support.cli import chainnode
+
+
+@pytest.fixture
+def paths(tmp_path):
+    alliance = Alliance()
+    (tmp_path / "file").write_bytes(FILE)
+    (tmp_path / "proof").write_bytes(alliance.notarization().encode())
+    (tmp_path / "policy").write_bytes(alliance.policy().encode())
+    return tmp_path
+
+
+def verify(paths, *, json=False):
+    options = ["--json"] if json else []
+    return chainnode(
+        *options, "verify", paths / "file", paths / "proof", "--policy", paths / "policy"
+    )
+
+
+@pytest.mark.parametrize("suite", ["ed25519-sha256", "sm2-sm3"])
+def test_a_proof_that_holds_is_status_0_and_says_what_it_shows(paths, suite):
+    alliance = Alliance(suite)
+    (paths / "proof").write_bytes(alliance.notarization().encode())
+    (paths / "policy").write_bytes(alliance.policy().encode())
+    ran = verify(paths)
+    assert (ran.status, ran.err) == (0, "")
+    for digest in digests_of(FILE):
+        assert f"{digest.algorithm:<12} {digest.value.hex()}" in ran.out
+    for shown in (
+        "notary by justice/notary-1",
+        "log index    6",
+        "size 11",
+        "sz.gov.example/alliance/a1 at 2026-09-21T14:13:20.000Z",
+        "2026-09-21T14:13:19.123Z .. 2026-09-21T14:13:21.123Z",
+        "public       no",
+    ):
+        assert shown in ran.out
+    assert verify(paths, json=True).document["record"]["height"] == 812
+
+
+def test_another_file_is_status_1(paths):
+    (paths / "file").write_bytes(FILE + b" ")
+    ran = verify(paths, json=True)
+    assert ran.status == 1
+    assert ran.document["error"]["code"] == "other_document"
+
+
+def test_another_file_is_status_1_even_under_a_retired_policy(paths):
+    (paths / "file").write_bytes(FILE + b" ")
+    (paths / "policy").write_bytes(Alliance(names=("x1", "y2")).policy().encode())
+    assert verify(paths).status == 1
+
+
+@pytest.mark.parametrize(
+    ("edit", "code"),
+    [
+        (lambda leaf, opening: (leaf, (bytes(32), opening[1])), "opening_mismatch"),
+        (lambda leaf, opening: ((*leaf[:-1], (bytes(32),)), opening), "opening_mismatch"),
+    ],
+)
+def test_an_opening_that_does_not_fit_the_record_is_status_1(paths, edit, code):
+    (paths / "proof").write_bytes(Alliance().notarization(change=edit).encode())
+    ran = verify(paths, json=True)
+    assert (ran.status, ran.document["error"]["code"]) == (1, code)
+
+
+def test_too_few_cosignatures_are_status_1(paths):
+    (paths / "proof").write_bytes(Alliance().notarization(cosigners=("a1", "b2")).encode())
+    ran = verify(paths)
+    assert ran.status == 1
+    assert "its quorum needs 1 more" in ran.err
+
+
+def test_a_policy_of_another_chain_is_status_1(paths):
+    (paths / "policy").write_bytes(Alliance(origin="other.example/x").policy().encode())
+    ran = verify(paths, json=True)
+    assert (ran.status, ran.document["error"]["code"]) == (1, "other_chain")
+
+
+def test_a_retired_policy_is_status_5_and_says_what_would_settle_it(paths):
+    (paths / "policy").write_bytes(Alliance(names=("x1", "y2", "z3", "w4")).policy().encode())
+    ran = verify(paths)
+    assert ran.status == 5
+    assert "refresh the proof, or take the policy of the proof's time" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda leaf, opening: ((*leaf[:-1], ()), opening), "commitment: found nil"),
+        (lambda leaf, opening: ((leaf[0], "other", *leaf[2:]), opening), "is of kind other"),
+        (lambda leaf, opening: (leaf, (bytes(31), opening[1])), "salt: found 31 bytes"),
+    ],
+)
+def test_a_record_that_is_no_notarization_is_status_2(paths, edit, message):
+    (paths / "proof").write_bytes(Alliance().notarization(change=edit).encode())
+    ran = verify(paths)
+    assert (ran.status, message in ran.err) == (2, True), ran.err
+
+
+def test_a_proof_without_extra_is_status_2(paths):
+    proof = (paths / "proof").read_bytes()
+    lines = [line for line in proof.split(b"\n") if not line.startswith(b"extra ")]
+    (paths / "proof").write_bytes(b"\n".join(lines))
+    ran = verify(paths)
+    assert ran.status == 2
+    assert "no `extra` line, so nothing to compare a document with" in ran.err
+
+
+@pytest.mark.parametrize("name", ["file", "proof", "policy"])
+def test_a_file_that_is_not_there_is_status_2_and_named(paths, name):
+    (paths / name).unlink()
+    ran = verify(paths)
+    assert ran.status == 2
+    assert f"cannot read {paths / name}: No such file or directory" in ran.err
+
+
+@pytest.mark.parametrize("name", ["proof", "policy"])
+def test_a_malformed_file_is_status_2(paths, name):
+    (paths / name).write_text("hello\n")
+    assert verify(paths).status == 2
+
+
+@pytest.mark.parametrize("name", ["proof", "policy"])
+def test_a_file_far_too_large_is_not_read(paths, name):
+    (paths / name).write_bytes(b"x" * 1_000_000)
+    ran = verify(paths)
+    assert (ran.status, "is larger than" in ran.err) == (2, True)
+
+
+def test_a_policy_without_logs_vouches_for_nothing(paths):
+    (paths / "policy").write_text("quorum none\n")
+    ran = verify(paths)
+    assert ran.status == 2
+    assert "it names no log, so it can vouch for nothing" in ran.err
+
+
+def test_a_policy_must_be_given(paths):
+    ran = chainnode("verify", paths / "file", paths / "proof")
+    assert ran.status == 2
+    assert ran.err.startswith("error: ")
