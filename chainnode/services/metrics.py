@@ -141,7 +141,11 @@ class _NodeCollector:
             ("view", "View of that height", status.view),
             ("view_changes", "View changes since start", status.view_changes),
             ("is_syncing", "Whether decided blocks are being fetched", int(status.is_syncing)),
-            ("is_voting", "Whether this node votes rather than only observes", int(status.is_voting)),
+            (
+                "is_voting",
+                "Whether this node votes rather than only observes",
+                int(status.is_voting),
+            ),
             ("log_records", "Records in the log", tip.log_size),
             ("pool_transactions", "Transactions waiting for a block", status.pool_count),
             ("pool_bytes", "Their size", status.pool_bytes),
