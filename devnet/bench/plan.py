@@ -25,6 +25,10 @@ MOST_DOCUMENTS_PER_S: Final = 60_000
 """How many documents a second are prepared for saturation at most; bounds the memory of the clients. Clients that run
 out end the measurement with an error."""
 
+LEAST_TRANSACTIONS_PER_S: Final = 4_000
+"""How many transactions a second are prepared for saturation at least: a machine that was busy while its ceiling was
+measured may do more than that ceiling."""
+
 IN_FLIGHT_TRANSACTIONS: Final = 3_000
 """Unanswered transactions of one document at saturation, of all clients together: about a second's worth."""
 
@@ -62,7 +66,8 @@ class Plan:
         """Return how many transactions each client must have ready."""
         rate = self.rate
         if rate is None:
-            rate = round(min(ceiling_tps, MOST_DOCUMENTS_PER_S / self.batch_size)) + 1
+            most = max(ceiling_tps, LEAST_TRANSACTIONS_PER_S)
+            rate = round(min(most, MOST_DOCUMENTS_PER_S / self.batch_size)) + 1
         return rate * self.sending_s // self.clients + 1
 
     def in_flight_per_client(self) -> int:
