@@ -54,7 +54,15 @@ WRITES = writes_of_the_script()
 
 
 @pytest.mark.parametrize("fate", list(Fate), ids=lambda fate: fate.name.lower())
-@pytest.mark.parametrize("victim", range(4))
+@pytest.mark.parametrize(
+    "victim",
+    [
+        pytest.param(1, id="first-leader"),
+        pytest.param(2, id="second-leader", marks=pytest.mark.soak),
+        pytest.param(3, id="follower"),
+        pytest.param(0, id="other-follower", marks=pytest.mark.soak),
+    ],
+)
 def test_one_validator_survives_a_fault_at_any_of_its_writes(victim, fate):
     name = list(WRITES)[victim]
     for at in range(WRITES[name]):

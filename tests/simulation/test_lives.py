@@ -7,6 +7,7 @@ import pytest
 from chainnode.engine.relay import REPEAT_MS
 from chainnode.model.parameters import Parameters
 from tests.support.simulated_chain import SimulatedChain
+from tests.support.simulated_clock import EPOCH_MS
 
 OUTLINE, BLOCKS = 10, 12
 PROPOSE, COMMIT = 2, 4
@@ -194,6 +195,40 @@ def test_a_view_reached_alone_holds_nobody_up():
     assert world.nodes[lonely].engine.status().view <= 1
     world.cut(())
     assert decide(world, 4, within_ms=5_000) < 5_000
+
+
+@pytest.mark.parametrize("is_deaf", [True, False])
+def test_one_that_hears_nobody_or_is_heard_by_nobody_stops_nothing(is_deaf):
+    world = started()
+    victim, *others = names(world)
+    links = [(other, victim) if is_deaf else (victim, other) for other in others]
+    world.cut(links)
+    running = [world.nodes[name] for name in others]
+    for _ in range(20):
+        goal = min(n.ledger.tip.height for n in running) + 1
+        world.submit(2, to=others[0])
+        world.run_until(
+            lambda goal=goal: min(n.ledger.tip.height for n in running) >= goal, within_ms=3_000
+        )
+    world.cut(())
+    world.run_until(world.is_settled, within_ms=6_000, what="the victim is level")
+    world.check_history()
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_one_clock_that_is_wrong_by_an_hour_stops_nothing_and_dates_nothing(hours):
+    world = started()
+    wrong = next(iter(world.nodes.values()))
+    wrong.clock.skew_ms = hours * 3_600_000
+    for _ in range(8):
+        assert decide(world) < 3_000
+        header = world.observer.decisions[world.height()].header
+        assert abs(header.time_ms - EPOCH_MS - world.time.now_ms) < 3_000
+        # A clock that is behind gives its block the least time above its parent's, which may well be timely.
+        assert hours < 0 or header.proposer != wrong.name
+    wrong.clock.skew_ms = 0
+    decide(world, 4)
+    world.check_history()
 
 
 # -- messages that are lost --------------------------------------------------------------------------------------

@@ -59,6 +59,9 @@ class SimulatedChain:
         self.network = SimulatedNetwork(self.time, self.random, self.observer)
         self.nodes = {keys.name: SimulatedNode(self, keys) for keys in self.chain.validators}
         self.submitted: list[Transaction] = []
+        self.accepted: dict[bytes, tuple[SimulatedNode, int, Transaction]] = {}
+        """What a node took from a client: by id, the node, its life and the transaction."""
+
         self.tolerates_faults = False
         self._hasher = hashlib.sha256()
         self._linked: set[tuple[str, str]] = set()
@@ -216,7 +219,15 @@ class SimulatedChain:
         return f"at {self.time.now_ms} ms: " + "; ".join(parts)
 
     def check_history(self) -> None:
-        """All running nodes have one history, with all that was ever acknowledged in it."""
+        """All running nodes have one history, with all that was ever acknowledged in it.
+
+        What a node took is decided or expired, unless the node went down with it before it could tell anybody.
+        """
+        for tx_id, (node, life, transaction) in self.accepted.items():
+            is_lost = node.life != life or not node.is_up
+            is_expired = transaction.body.last_valid_height <= self.height()
+            if tx_id not in self.observer.acknowledged and not is_lost and not is_expired:
+                raise Violation(f"{node.name} took transaction {tx_id.hex()} and dropped it")
         self.observer.check_same_history({n.name: n.ledger for n in self.running()})
 
 

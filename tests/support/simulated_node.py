@@ -15,7 +15,7 @@ from chainnode.model.keys import KeyPurpose
 from chainnode.storage.vote_log import VoteLog
 from tests.support.faulty_disk import FaultPlan, SimulatedCrash
 from tests.support.simulated_checks import Violation
-from tests.support.simulated_clock import SimulatedClock
+from tests.support.simulated_clock import EPOCH_MS, SimulatedClock
 from tests.support.simulated_disk import SimulatedDisk
 
 if TYPE_CHECKING:
@@ -163,10 +163,15 @@ class SimulatedNode:
 
     def submit(self, transaction: Transaction) -> None:
         """A client sends a transaction; refusals are the client's business."""
+        life = self.life
+
+        def answered(answer: Transaction | ChainError) -> None:
+            if not isinstance(answer, ChainError):
+                self._world.accepted[answer.id] = (self, life, answer)
 
         def take() -> None:
             try:
-                self.engine.submit(transaction.envelope, lambda _: None)
+                self.engine.submit(transaction.envelope, answered)
             except ChainError:
                 return
 
@@ -238,6 +243,12 @@ class SimulatedNode:
 
     def heard_commit(self, executed: Executed, certificate: Certificate) -> None:
         """The engine says that a block is committed."""
+        world = self._world
+        ahead_ms = executed.outline.header.time_ms - (EPOCH_MS + world.time.now_ms)
+        if ahead_ms > 2 * world.parameters.precision_ms:
+            raise Violation(
+                f"block {executed.outline.header.height} is {ahead_ms} ms ahead of time"
+            )
         self._world.observer.committed(self.name, executed, certificate)
         self._world.trace("commit", self.name, executed.outline.block_hash)
 
