@@ -98,7 +98,12 @@ def verify_certificate(certificate: Certificate, domain: Domain, validators: Val
     Every listed signature must hold: a certificate with one bad signature among enough good ones is refused,
     so that nothing that is computed from the signers can be forged.
     """
-    found = len(certificate.signatures)
+    found = len({index for index, _ in certificate.signatures})
+    if found != len(certificate.signatures):
+        raise ProofInvalid(
+            f"certificate of height {certificate.height}: one validator is counted twice",
+            code="bad_signature",
+        )
     if found < validators.quorum:
         raise ProofInvalid(
             f"certificate of height {certificate.height}: {found} of {validators.size} validators "

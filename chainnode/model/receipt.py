@@ -79,4 +79,8 @@ def decode_receipt(data: bytes) -> Receipt:
     )
     if receipt.succeeded != (receipt.code == ""):
         raise DecodeError("receipt: a code belongs to a failed transaction, and only to one")
+    if receipt.succeeded and receipt.message:
+        raise DecodeError("receipt: a message belongs to a failed transaction, and only to one")
+    if receipt.record_count and not receipt.succeeded:
+        raise DecodeError("receipt: a failed transaction leaves no records")
     return receipt

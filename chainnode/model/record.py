@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from chainnode.model import codec
+from chainnode.model.errors import DecodeError
 from chainnode.model.ids import BlockHash, Height, TransactionId, check_account_name, check_name
 from chainnode.model.limits import (
     MAX_ACCOUNT_NAME_BYTES,
@@ -111,10 +112,25 @@ def decode_record(leaf: bytes) -> Record:
         body=codec.array(fields[11], "body"),
     )
     check_name(record.kind, "kind")
-    if record.kind != PARENT_KIND:
+    if record.kind == PARENT_KIND:
+        _check_parent(record)
+    else:
         check_name(record.contract, "contract")
         check_account_name(record.account)
     return record
+
+
+def _check_parent(record: Record) -> None:
+    height, parent_hash = codec.array(record.body, "body", arity=2)
+    expected = parent_record(
+        height=record.height,
+        time_ms=record.time_ms,
+        interval_ms=(record.not_before_ms, record.not_after_ms),
+        parent_hash=BlockHash(codec.binary(parent_hash, "parent hash", size=HASH_BYTES)),
+    )
+    codec.integer(height, "parent height")
+    if record != expected:
+        raise DecodeError("a parent record holds nothing but its parent's height and hash")
 
 
 def parent_record(

@@ -11,7 +11,7 @@ import gc
 import logging
 from contextlib import AsyncExitStack, ExitStack
 from importlib import metadata
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from chainnode.clock import SystemClock
 from chainnode.engine.engine import Engine
@@ -89,6 +89,7 @@ async def run_node(config: NodeConfig, passphrase: bytes, log: Log, stop: asynci
             faults.append(error)
             stop.set()
 
+        asyncio.get_running_loop().set_exception_handler(_loop_handler(fail, log))
         driver = EngineDriver(clock, fail)
         commits = Commits(clock=clock, log_size=ledger.tip.log_size)
         services = make_services(
@@ -159,6 +160,25 @@ async def run_node(config: NodeConfig, passphrase: bytes, log: Log, stop: asynci
             await _until_stopped(peers, stop)
         if faults:
             raise faults[0]
+
+
+def _loop_handler(
+    fail: Callable[[BaseException], None], log: Log
+) -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]:
+    """Return what the event loop does with an exception that nobody awaited.
+
+    One out of a callback is a bug or a fault of ours, and what it left half-done is not known: the node stops. What
+    transports report of dying connections is worth a line.
+    """
+
+    def handle(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if "handle" in context and isinstance(error, Exception) and not isinstance(error, OSError):
+            fail(error)
+        else:
+            log.warning("loop_exception", about=f"{context.get('message')}: {error}")
+
+    return handle
 
 
 async def _until_stopped(peers: Peers, stop: asyncio.Event) -> None:

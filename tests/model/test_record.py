@@ -61,3 +61,21 @@ def test_there_is_one_version_of_a_leaf_and_of_a_receipt() -> None:
         fields = codec.array(codec.decode(data, max_bytes=1_000), "fields")
         with pytest.raises(DecodeError, match="version"):
             decode(codec.encode((2, *fields[1:])))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"tx_id": b"\x01" * 32},
+        {"call": 1},
+        {"item": 1},
+        {"contract": "notary"},
+        {"account": "justice/desk"},
+        {"body": (PARENT.height, PARENT.body[1])},
+        {"body": PARENT.body[:1]},
+        {"body": (*PARENT.body, 0)},
+    ],
+)
+def test_a_parent_record_holds_nothing_but_its_parent(changes) -> None:
+    with pytest.raises(DecodeError):
+        decode_record(replace(PARENT, **changes).encode())
