@@ -12,6 +12,7 @@ import zlib
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from chainnode.engine.allowance import Allowance
 from chainnode.engine.book import SignatureBook
 from chainnode.engine.candidates import Candidates
 from chainnode.engine.clock_offsets import INTERVAL_MS, ClockOffsets
@@ -103,6 +104,11 @@ DECISION_INTERVAL_MS: Final = 250
 STATUS_EVERY_MS: Final = 3_000
 """How often peers hear of our heights even when the core says nothing, as when it only observes."""
 
+STATUS_ANSWER_MS: Final = 100
+"""A STATUS is answered with what its sender lacks at most this often: it is short, and what it asks for may not be."""
+
+CATCH_UP_TRANSACTIONS: Final = 4_000
+"""Fetched blocks are executed until about this many transactions are done; then others have their turn."""
 
 MAX_JITTER_PERMILLE: Final = 100
 """View timers of different validators differ by up to a tenth, so that they do not all fire at once."""
@@ -136,6 +142,7 @@ class Engine:
         self._network = network
         self._clock = clock
         self._witness = witness
+        self._allowance = Allowance(clock)
         self._licence = VotingLicence(
             ledger=ledger,
             signer=consensus_signer,
@@ -151,7 +158,9 @@ class Engine:
             network=network,
             verifier=verifier,
             clock=clock,
+            allowance=self._allowance,
             arrived=self._work_arrived,
+            accuse=self._accuse,
         )
         self._candidates = Candidates(
             ledger=ledger,
@@ -160,7 +169,14 @@ class Engine:
             clock=clock,
             judged=self._judged,
         )
-        self._sync = Sync(genesis=genesis, ledger=ledger, network=network, clock=clock)
+        self._sync = Sync(
+            genesis=genesis,
+            ledger=ledger,
+            network=network,
+            clock=clock,
+            allowance=self._allowance,
+            accuse=self._accuse,
+        )
         self._cosigner = Cosigner(
             genesis=genesis,
             ledger=ledger,
@@ -174,12 +190,13 @@ class Engine:
         self._events: deque[Event] = deque()
         self._is_stepping = False
         self._has_work = False
-        self._build: Build | None = None
         self._decision: CommitCertificate | None = None
         self._peers: dict[str, StatusMessage | None] = {}
         self._heard_ms: dict[str, int] = {}
         self._early: dict[str, tuple[ProposeMessage, int]] = {}
         self._told_ms: dict[str, int] = {}
+        self._answered_ms: dict[str, int] = {}
+        self._accused: dict[str, str] = {}
         self._opened_height = 0
         self._next_status_ms = 0
         self._next_clock_ms = 0
@@ -194,8 +211,7 @@ class Engine:
         Raises:
             StorageFault: the vote log and the ledger do not belong together.
         """
-        self._cosigner.committed()
-        self._open_height()
+        self._go_on()
         self._work_off()
 
     @property
@@ -240,6 +256,8 @@ class Engine:
             self._network.send(peer, self._status_message(None), Urgency.VOTE)
         else:
             self._peers.pop(peer, None)
+            self._early.pop(peer, None)
+            self._accused.pop(peer, None)
             self._sync.forget(peer)
 
     # -- clients -------------------------------------------------------------------------------------------
@@ -286,6 +304,8 @@ class Engine:
             NodeFault: this node must stop.
         """
         self._heard_ms[peer] = received_ms
+        if peer in self._accused:
+            raise PeerFault(self._accused.pop(peer))
         try:
             message = decode_message(data)
         except ChainError as error:
@@ -306,10 +326,7 @@ class Engine:
             case FetchMessage():
                 self._relay.answer_fetch(peer, message.tx_hashes)
             case FetchOutlineMessage():
-                outline = self._candidates.outline(message.digest)
-                if outline is not None:
-                    answer = encode_message(OutlineMessage(outline.encode()))
-                    self._network.send(peer, answer, Urgency.NORMAL)
+                self._answer_fetch_outline(peer, message)
             case OutlineMessage():
                 self._receive_outline(peer, message)
             case FetchBlocksMessage():
@@ -322,6 +339,22 @@ class Engine:
             case ClockMessage():
                 self._offsets.receive(peer, message, received_ms)
         self._work_off()
+
+    def _accuse(self, peer: str, reason: str) -> None:
+        """Have a peer pay for something that came to light after its message was taken: its next one is refused."""
+        self._accused[peer] = f"{peer}: {reason}"
+        self._witness.event("peer_fault", peer=peer, reason=reason)
+
+    def _answer_fetch_outline(self, peer: str, message: FetchOutlineMessage) -> None:
+        outline = self._candidates.outline(message.digest)
+        if outline is None:
+            if message.height <= self._ledger.tip.height:
+                # Gone with its height; the decision tells the peer where to get the whole block.
+                self._tell_decision(peer, message.height)
+        elif self._allowance.has(peer):
+            answer = encode_message(OutlineMessage(outline.encode()))
+            self._allowance.spend(peer, len(answer))
+            self._network.send(peer, answer, Urgency.NORMAL)
 
     def _validators_for(self, peer: str, height: int) -> ValidatorSet | None:
         """Return the set of a height whose messages matter now, or None after the due hint was taken."""
@@ -389,11 +422,15 @@ class Engine:
     def _receive_status(self, peer: str, message: StatusMessage) -> None:
         self._peers[peer] = message
         self._sync.hint(peer, message.tip_height)
-        self._cosigner.resend(peer, message)
         open_height = self._ledger.tip.height + 1
+        now_ms = self._clock.monotonic_ms()
+        is_due = self._answered_ms.get(peer, -STATUS_ANSWER_MS) <= now_ms - STATUS_ANSWER_MS
+        if is_due:
+            self._answered_ms[peer] = now_ms
+            self._cosigner.resend(peer, message)
         if message.height < open_height:
             self._tell_decision(peer, message.height)
-        elif message.height == open_height:
+        elif message.height == open_height and is_due:
             status = Status(
                 height=Height(message.height),
                 view=View(message.view),
@@ -413,6 +450,9 @@ class Engine:
             raise PeerFault(f"{peer} sent a certificate that is none: {error}") from error
         if certificate.height != self._ledger.tip.height + 1:
             self._sync.hint(peer, max(certificate.height, self._sync_tip(peer)))
+            return
+        if self._decision is not None:
+            # Known already; only the block is missing.
             return
         try:
             validators = self._ledger.validators(certificate.height)
@@ -449,18 +489,16 @@ class Engine:
         if self._is_stepping:
             return
         self._is_stepping = True
-        try:
-            while self._events:
-                event = self._events.popleft()
-                if isinstance(event, StartHeight | Recovered):
-                    self._build = None
-                try:
-                    effects = self._replica.step(event, self._clock.monotonic_ms())
-                except CoreViolation as error:
-                    raise InvariantViolation(f"consensus: {error}") from error
-                self._carry_out(effects)
-        finally:
-            self._is_stepping = False
+        while self._events:
+            event = self._events.popleft()
+            try:
+                effects = self._replica.step(event, self._clock.monotonic_ms())
+            except CoreViolation as error:
+                raise InvariantViolation(f"consensus: {error}") from error
+            self._carry_out(effects)
+        # Not in a `finally`: whatever is raised in between stops the node, and until it has stopped nothing more may
+        # be said, since the core believes durable what may not be.
+        self._is_stepping = False
         if self._book.is_crowded:
             # Only here: events that wait for the core stand on claims that it does not hold yet.
             self._book.keep_only(self._replica.held_claims())
@@ -634,15 +672,16 @@ class Engine:
 
     def _catch_up(self) -> None:
         """Commit what sync has fetched, and ask for more."""
-        try:
+        done = 0
+        while done < CATCH_UP_TRANSACTIONS:
             found = self._sync.next_block()
-            while found is not None:
-                self._commit(*found)
-                found = self._sync.next_block()
-        except PeerFault as fault:
-            # The block came some time ago; its sender is passed over by sync itself.
-            self._witness.event("peer_fault", reason=fault.message)
-            self._open_height()
+            if found is None:
+                break
+            executed, certificate = found
+            self._commit(executed, certificate)
+            done += 1 + len(executed.transactions)
+        # Blocks that were dropped, or decided here meanwhile, leave nobody else to do it.
+        self._go_on()
         self._sync.advance()
         self._work_off()
 
@@ -658,8 +697,12 @@ class Engine:
         self._licence.committed(height, self._ledger.tip.time_ms)
         self._vote_log.forget_below(height + 1)
         self._witness.block_committed(executed, certificate)
-        self._cosigner.committed()
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Cosign the tip and work on the height above it, unless a newer block is at hand: then both are in vain."""
         if not self._sync.is_active:
+            self._cosigner.committed()
             self._open_height()
 
     def _open_height(self) -> None:

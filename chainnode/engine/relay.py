@@ -1,12 +1,14 @@
 """Moves transactions: from clients into the pool, to all peers once, and to whoever asks for them by hash.
 
 Each signature is verified once per node, when the transaction first arrives, by the verifier port. A client's
-transaction is answered after that; a peer's goes into the pool without a word. Transactions that a proposal
-names are wanted: they are kept whatever the pool says, until their height is decided.
+transaction is answered after that; a peer's goes into the pool without a word, and one whose signature does not
+hold is a fault of the peer, since a correct one passes on nothing unverified. Transactions that a proposal names are
+wanted: they are kept whatever the pool says, until their height is decided.
 """
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Final
 
 from chainnode.engine.messages import (
@@ -17,25 +19,33 @@ from chainnode.engine.messages import (
     encode_message,
 )
 from chainnode.engine.ports import Urgency
-from chainnode.mempool.admission import check_admissible
+from chainnode.mempool.admission import check_admissible, check_new
 from chainnode.model.errors import ChainError, PeerFault, Refused, Unavailable
 from chainnode.model.ids import TransactionHash
-from chainnode.model.limits import MAX_TRANSACTION_BYTES
+from chainnode.model.limits import MAX_BLOCK_BYTES, MAX_TRANSACTION_BYTES
 from chainnode.model.transaction import Transaction, decode_transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from chainnode.engine.allowance import Allowance
     from chainnode.engine.ports import Clock, Network, TransactionVerifier
     from chainnode.ledger.ledger import Ledger
     from chainnode.mempool.pool import Pool
     from chainnode.model.domain import Domain
+
+    Done = Callable[[Transaction | ChainError], None]
+    """Hears once what became of a client's transaction."""
 
 MAX_UNVERIFIED: Final = 20_000
 """Transactions waiting for the verifier; about two seconds of work for one worker."""
 
 MAX_UNVERIFIED_BYTES: Final = 64 * 1024 * 1024
 """The same in bytes; a list of 1,000 documents takes 40 KiB and more."""
+
+MAX_KEPT_BYTES: Final = 4 * MAX_BLOCK_BYTES
+"""Wanted transactions held outside the pool; what the proposals of a few views name. The oldest go first, and are
+fetched again if they are still wanted."""
 
 GOSSIP_BYTES: Final = 64 * 1024
 """A gossip message is sent when it has grown to this, or at the next flush."""
@@ -60,20 +70,26 @@ class TransactionRelay:
         network: Network,
         verifier: TransactionVerifier,
         clock: Clock,
+        allowance: Allowance,
         arrived: Callable[[], None],
+        accuse: Callable[[str, str], None],
     ) -> None:
-        """`arrived` is called when wanted transactions, or new work, have come in."""
+        """`arrived` is called when wanted transactions, or new work, have come in; `accuse` hears (peer, reason)."""
         self._domain = domain
         self._ledger = ledger
         self._pool = pool
         self._network = network
         self._verifier = verifier
         self._clock = clock
+        self._allowance = allowance
         self._arrived = arrived
+        self._accuse = accuse
+        self._clients: dict[TransactionHash, list[Done]] = {}
         self._unverified: dict[TransactionHash, int] = {}
         self._unverified_bytes = 0
         self._wanted: set[TransactionHash] = set()
         self._kept: dict[TransactionHash, Transaction] = {}
+        self._kept_bytes = 0
         self._refused: set[TransactionHash] = set()
         self._outbox: list[bytes] = []
         self._outbox_bytes = 0
@@ -92,6 +108,9 @@ class TransactionRelay:
             done(transaction)
             return
         check_admissible(self._ledger, transaction)
+        if transaction.hash in self._unverified:
+            self._clients.setdefault(transaction.hash, []).append(done)
+            return
         if self._is_overloaded():
             raise Unavailable(
                 f"{len(self._unverified)} transactions are waiting for their signatures to be "
@@ -99,23 +118,14 @@ class TransactionRelay:
                 code="overloaded",
                 retry_after_ms=OVERLOAD_RETRY_MS,
             )
+        self._clients[transaction.hash] = [done]
+        self._verify(None, (transaction,))
 
-        def judged(verdicts: Sequence[bool]) -> None:
-            self._forget_unverified((transaction,))
-            done(self._accept(transaction, is_valid=verdicts[0]))
-
-        self._remember_unverified(transaction)
-        self._verifier.verify((transaction,), judged)
-
-    def _accept(self, transaction: Transaction, *, is_valid: bool) -> Transaction | ChainError:
-        if not is_valid:
-            return Refused(
-                "signature: it does not hold for this body and public key; "
-                "sign the transaction id with the account's key",
-                code="bad_signature",
-                field="signature",
-            )
+    def _accept(self, transaction: Transaction) -> Transaction | ChainError:
+        """Pool a client's transaction whose signature holds, and have it told to the peers."""
         try:
+            # It may have come into a block by another way while it was being verified.
+            check_new(transaction, self._ledger)
             self._pool.add(transaction, self._clock.monotonic_ms())
         except ChainError as error:
             return error
@@ -123,7 +133,6 @@ class TransactionRelay:
         self._outbox_bytes += len(transaction.envelope)
         if self._outbox_bytes >= GOSSIP_BYTES:
             self.flush()
-        self._arrived()
         return transaction
 
     def flush(self) -> None:
@@ -164,7 +173,8 @@ class TransactionRelay:
         Raises:
             PeerFault: one of them is not a transaction of this chain at all.
         """
-        fresh: list[Transaction] = []
+        # All are read before any is remembered: a fault among them must leave nothing half begun.
+        fresh: dict[TransactionHash, Transaction] = {}
         for envelope in envelopes:
             tx_hash = TransactionHash(
                 self._domain.suite.hash(self._domain.transaction_hash + envelope)
@@ -175,16 +185,18 @@ class TransactionRelay:
                 transaction = decode_transaction(self._domain, envelope)
             except ChainError as error:
                 raise PeerFault(f"{peer} sent a transaction that is none: {error}") from error
-            if tx_hash not in self._wanted and not self._is_admissible(transaction):
-                continue
-            self._remember_unverified(transaction)
-            fresh.append(transaction)
+            if self._is_welcome(transaction):
+                fresh[tx_hash] = transaction
         if fresh:
-            self._verifier.verify(fresh, lambda verdicts: self._judged(fresh, verdicts))
+            self._verify(peer, tuple(fresh.values()))
+
+    def _is_welcome(self, transaction: Transaction) -> bool:
+        if transaction.hash in self._wanted:
+            # Beyond twice the bound even a proposal waits: it asks again.
+            return self._unverified_bytes < 2 * MAX_UNVERIFIED_BYTES
+        return not self._is_overloaded() and self._is_admissible(transaction)
 
     def _is_admissible(self, transaction: Transaction) -> bool:
-        if self._is_overloaded():
-            return False
         try:
             check_admissible(self._ledger, transaction)
         except ChainError:
@@ -193,29 +205,64 @@ class TransactionRelay:
             return False
         return True
 
-    def _judged(self, transactions: Sequence[Transaction], verdicts: Sequence[bool]) -> None:
-        self._forget_unverified(transactions)
+    # -- verdicts ------------------------------------------------------------------------------------------
+
+    def _verify(self, peer: str | None, transactions: tuple[Transaction, ...]) -> None:
+        """Have signatures checked that no verdict is awaited for yet; `peer` answers for them, if one sent them."""
+        for transaction in transactions:
+            size = len(transaction.envelope)
+            self._unverified[transaction.hash] = size
+            self._unverified_bytes += size
+        self._verifier.verify(
+            transactions, lambda verdicts: self._judged(peer, transactions, verdicts)
+        )
+
+    def _judged(
+        self, peer: str | None, transactions: Sequence[Transaction], verdicts: Sequence[bool]
+    ) -> None:
+        answers: list[tuple[Done, Transaction | ChainError]] = []
         for transaction, is_valid in zip(transactions, verdicts, strict=True):
-            wanted = transaction.hash in self._wanted
-            if not is_valid:
-                if wanted:
+            self._unverified_bytes -= self._unverified.pop(transaction.hash)
+            clients = self._clients.pop(transaction.hash, ())
+            if is_valid:
+                answer = self._take(transaction, is_asked_for=bool(clients))
+            else:
+                answer = _bad_signature()
+                if transaction.hash in self._wanted:
                     self._refused.add(transaction.hash)
-                continue
-            if wanted:
-                self._kept[transaction.hash] = transaction
-            elif not self._ledger.is_replayed(transaction.id):
-                try:
-                    self._pool.add(transaction, self._clock.monotonic_ms())
-                except ChainError:
-                    # A full pool drops gossip; a proposal that names it fetches it.
-                    continue
+                if peer is not None:
+                    self._accuse(peer, f"transaction {transaction.id.hex()}: {answer.message}")
+            answers.extend((done, answer) for done in clients)
+        for done, answer in answers:
+            done(answer)
         self._arrived()
+
+    def _take(self, transaction: Transaction, *, is_asked_for: bool) -> Transaction | ChainError:
+        """Put a genuine transaction where it belongs; return what a client that waits for it hears."""
+        if transaction.hash in self._wanted:
+            self._keep(transaction)
+        if is_asked_for:
+            return self._accept(transaction)
+        if transaction.hash not in self._kept and not self._ledger.is_replayed(transaction.id):
+            # A full pool drops gossip; a proposal that names it fetches it.
+            with contextlib.suppress(ChainError):
+                self._pool.add(transaction, self._clock.monotonic_ms())
+        return transaction
+
+    def _keep(self, transaction: Transaction) -> None:
+        self._kept[transaction.hash] = transaction
+        self._kept_bytes += len(transaction.envelope)
+        while self._kept_bytes > MAX_KEPT_BYTES:
+            oldest = self._kept.pop(next(iter(self._kept)))
+            self._kept_bytes -= len(oldest.envelope)
+
+    # -- fetching ------------------------------------------------------------------------------------------
 
     def answer_fetch(self, peer: str, tx_hashes: Iterable[bytes]) -> None:
         """Send a peer those of the transactions that are known here."""
         envelopes: list[bytes] = []
         size = 0
-        for tx_hash in tx_hashes:
+        for tx_hash in dict.fromkeys(tx_hashes):
             transaction = self.get(TransactionHash(tx_hash))
             if transaction is None:
                 continue
@@ -223,16 +270,19 @@ class TransactionRelay:
                 size + len(transaction.envelope) > MAX_ANSWER_BYTES
                 or len(envelopes) == MAX_TRANSACTIONS_PER_MESSAGE
             ):
-                self._network.send(
-                    peer, encode_message(TransactionsMessage(tuple(envelopes))), Urgency.NORMAL
-                )
+                self._answer(peer, envelopes, size)
                 envelopes, size = [], 0
+            if not self._allowance.has(peer):
+                return
             envelopes.append(transaction.envelope)
             size += len(transaction.envelope)
         if envelopes:
-            self._network.send(
-                peer, encode_message(TransactionsMessage(tuple(envelopes))), Urgency.NORMAL
-            )
+            self._answer(peer, envelopes, size)
+
+    def _answer(self, peer: str, envelopes: list[bytes], size: int) -> None:
+        self._allowance.spend(peer, size)
+        message = encode_message(TransactionsMessage(tuple(envelopes)))
+        self._network.send(peer, message, Urgency.NORMAL)
 
     # -- proposals -----------------------------------------------------------------------------------------
 
@@ -244,6 +294,11 @@ class TransactionRelay:
         """Return those that are not known here, verified."""
         return tuple(h for h in tx_hashes if self.get(h) is None)
 
+    def known_bytes(self, tx_hashes: Iterable[TransactionHash]) -> int:
+        """Return the size of those that are known here, verified."""
+        known = (self.get(h) for h in tx_hashes)
+        return sum(len(transaction.envelope) for transaction in known if transaction is not None)
+
     def has_refused(self, tx_hashes: Iterable[TransactionHash]) -> bool:
         """Whether the signature of one of them is known not to hold."""
         return not self._refused.isdisjoint(tx_hashes)
@@ -254,24 +309,24 @@ class TransactionRelay:
 
     def fetch(self, peer: str, tx_hashes: Iterable[TransactionHash]) -> None:
         """Ask a peer for those of the wanted transactions that are not being verified already."""
-        missing = tuple(h for h in tx_hashes if h not in self._unverified)
+        missing = tuple(dict.fromkeys(h for h in tx_hashes if h not in self._unverified))
         if missing:
             self._network.send(peer, encode_message(FetchMessage(missing)), Urgency.NORMAL)
 
     def committed(self, transactions: Sequence[Transaction], height: int) -> None:
         """Forget what a decided block made history, and everything that was wanted for its height."""
-        kept = [t for t in self._kept.values() if not self._ledger.is_replayed(t.id)]
+        # What was kept for a proposal that lost has never been admitted.
+        kept = [t for t in self._kept.values() if self._is_admissible(t)]
         self._wanted.clear()
         self._kept.clear()
+        self._kept_bytes = 0
         self._refused.clear()
         self._pool.remove_committed(t.id for t in transactions)
         self._pool.remove_expired(height)
         for transaction in kept:
-            try:
+            # If there is no room, it can be fetched again from whoever proposes it.
+            with contextlib.suppress(ChainError):
                 self._pool.add(transaction, self._clock.monotonic_ms())
-            except ChainError:
-                # It can be fetched again from whoever proposes it.
-                continue
 
     # -- bounds --------------------------------------------------------------------------------------------
 
@@ -286,11 +341,11 @@ class TransactionRelay:
             or self._unverified_bytes >= MAX_UNVERIFIED_BYTES
         )
 
-    def _remember_unverified(self, transaction: Transaction) -> None:
-        size = len(transaction.envelope)
-        self._unverified[transaction.hash] = size
-        self._unverified_bytes += size
 
-    def _forget_unverified(self, transactions: Iterable[Transaction]) -> None:
-        for transaction in transactions:
-            self._unverified_bytes -= self._unverified.pop(transaction.hash, 0)
+def _bad_signature() -> Refused:
+    return Refused(
+        "signature: it does not hold for this body and public key; "
+        "sign the transaction id with the account's key",
+        code="bad_signature",
+        field="signature",
+    )

@@ -8,7 +8,7 @@ peer that is silent or sends something else is passed over for a while.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final
 
 from chainnode.engine.messages import (
     MAX_ANSWER_BYTES,
@@ -22,10 +22,12 @@ from chainnode.ledger.errors import InvalidBlock
 from chainnode.ledger.rebuild import execute_certified
 from chainnode.model.block import decode_certified_block
 from chainnode.model.errors import ChainError, InvariantViolation, PeerFault
+from chainnode.model.limits import MAX_BLOCK_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from chainnode.engine.allowance import Allowance
     from chainnode.engine.ports import Clock, Network
     from chainnode.ledger.execution import Executed
     from chainnode.ledger.ledger import Ledger
@@ -45,7 +47,13 @@ PATIENCE_MS: Final = 500
 """Being one height behind is normal for a moment: its votes are probably on their way."""
 
 MAX_QUEUED: Final = 2 * MAX_BLOCKS_PER_ANSWER
-"""Certified blocks waiting to be executed."""
+"""Certified blocks waiting to be executed ..."""
+
+MAX_QUEUED_BYTES: Final = 2 * MAX_BLOCK_BYTES
+"""... and their bytes, above which no further one is taken."""
+
+LIAR_MS: Final = 60_000
+"""How long a peer whose block did not hold is neither asked nor listened to."""
 
 
 def _already_verified(domain: Domain, transactions: Sequence[Transaction]) -> None:
@@ -55,17 +63,31 @@ def _already_verified(domain: Domain, transactions: Sequence[Transaction]) -> No
 class Sync:
     """Fetches decided blocks while this node is behind."""
 
-    def __init__(self, *, genesis: Genesis, ledger: Ledger, network: Network, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        genesis: Genesis,
+        ledger: Ledger,
+        network: Network,
+        clock: Clock,
+        allowance: Allowance,
+        accuse: Callable[[str, str], None],
+    ) -> None:
+        """`accuse` hears (peer, reason) of a block that turned out not to hold after it was taken."""
         self._genesis = genesis
         self._ledger = ledger
         self._network = network
         self._clock = clock
+        self._allowance = allowance
+        self._accuse = accuse
         self._tips: dict[str, int] = {}
         self._behind_since_ms: int | None = None
         self._asked: tuple[str, int] | None = None
         self._excluded_until_ms: dict[str, int] = {}
-        self._queue: deque[tuple[str, CertifiedBlock]] = deque()
-        self._is_urgent = False
+        self._liar_until_ms: dict[str, int] = {}
+        self._queue: deque[tuple[str, CertifiedBlock, int]] = deque()
+        self._queued_bytes = 0
+        self._urgent_height = 0
 
     # -- hints ---------------------------------------------------------------------------------------------
 
@@ -81,12 +103,12 @@ class Sync:
 
     def hurry(self) -> None:
         """Note that the next height is known to be decided: its block is wanted at once."""
-        self._is_urgent = True
+        self._urgent_height = self._ledger.tip.height + 1
 
     @property
     def is_active(self) -> bool:
         """Whether certified blocks are waiting to be executed, so that voting would be in vain."""
-        return bool(self._queue)
+        return bool(self._queue) and self._queue[-1][1].header.height > self._ledger.tip.height
 
     @property
     def deadline_ms(self) -> int | None:
@@ -105,9 +127,11 @@ class Sync:
     def advance(self) -> None:
         """Ask for blocks if this node is behind and nobody has been asked."""
         now_ms = self._clock.monotonic_ms()
+        self._drop_decided()
         wanted = self._ledger.tip.height + len(self._queue) + 1
+        is_urgent = wanted == self._urgent_height
         highest = max(self._tips.values(), default=0)
-        if highest < wanted and not (self._is_urgent and not self._queue):
+        if highest < wanted and not is_urgent:
             # Level: whatever was asked for came by another way, and an answer would be as welcome later.
             self._behind_since_ms = self._asked = None
             return
@@ -118,10 +142,10 @@ class Sync:
                 return
             self._exclude(self._asked[0])
             self._asked = None
-        is_impatient = self._is_urgent or highest > wanted
+        is_impatient = is_urgent or highest > wanted
         if not is_impatient and now_ms < self._behind_since_ms + PATIENCE_MS:
             return
-        if len(self._queue) >= REQUEST_BLOCKS:
+        if len(self._queue) >= REQUEST_BLOCKS or self._queued_bytes >= MAX_QUEUED_BYTES:
             return
         peer = self._choose(wanted, now_ms)
         if peer is None:
@@ -147,58 +171,76 @@ class Sync:
         Raises:
             PeerFault: what came is not a run of certified blocks of this chain.
         """
-        if self._asked is not None and self._asked[0] == peer:
+        if self._clock.monotonic_ms() < self._liar_until_ms.get(peer, 0):
+            return
+        was_asked = self._asked is not None and self._asked[0] == peer
+        if was_asked:
             self._asked = None
+        self._drop_decided()
+        count = len(self._queue)
         for data in blocks:
-            if len(self._queue) >= MAX_QUEUED:
+            if len(self._queue) >= MAX_QUEUED or self._queued_bytes >= MAX_QUEUED_BYTES:
                 return
             try:
                 block = decode_certified_block(self._genesis.domain, data)
             except ChainError as error:
-                self._exclude(peer)
+                self._distrust(peer)
                 raise PeerFault(f"{peer} sent a block that is none: {error}") from error
             if block.header.height == self._ledger.tip.height + len(self._queue) + 1:
-                self._queue.append((peer, block))
+                self._queue.append((peer, block, len(data)))
+                self._queued_bytes += len(data)
+        if was_asked and len(self._queue) == count:
+            # Other blocks than those asked for; another peer is asked before this one is again.
+            self._exclude(peer)
 
     def next_block(self) -> tuple[Executed, Certificate] | None:
         """Verify and execute the next fetched block, for the engine to commit; None if there is none.
 
+        One that is not certified is dropped with everything behind it, and its sender accused.
+
         Raises:
-            PeerFault: it is not certified; everything fetched with it is dropped.
             InvariantViolation: a quorum certified what executing here does not give.
         """
-        while self._queue:
-            peer, block = self._queue.popleft()
-            if block.header.height <= self._ledger.tip.height:
-                continue
-            try:
-                found = execute_certified(self._ledger, block, verify=_already_verified)
-            except InvalidBlock as error:
-                if error.error_code != "wrong_transactions":
-                    raise InvariantViolation(
-                        f"block {block.header.height} is certified by a quorum, and executing it here "
-                        f"gives something else: {error}; this node's software or data is wrong"
-                    ) from error
-                self._blame(peer, block, error)
-            except ChainError as error:
-                self._blame(peer, block, error)
-            else:
-                self._is_urgent = False
-                return found
+        self._drop_decided()
+        if not self._queue:
+            return None
+        peer, block, size_bytes = self._queue.popleft()
+        self._queued_bytes -= size_bytes
+        try:
+            return execute_certified(self._ledger, block, verify=_already_verified)
+        except InvalidBlock as error:
+            if error.error_code != "wrong_transactions":
+                raise InvariantViolation(
+                    f"block {block.header.height} is certified by a quorum, and executing it here "
+                    f"gives something else: {error}; this node's software or data is wrong"
+                ) from error
+            self._blame(peer, block, error)
+        except ChainError as error:
+            self._blame(peer, block, error)
         return None
 
-    def _blame(self, peer: str, block: CertifiedBlock, error: ChainError) -> NoReturn:
-        """Drop what came with a bad block, and pass its sender over for a while."""
+    def _drop_decided(self) -> None:
+        """Forget blocks that were decided here meanwhile, so that the queue goes on from the tip without a gap."""
+        while self._queue and self._queue[0][1].header.height <= self._ledger.tip.height:
+            self._queued_bytes -= self._queue.popleft()[2]
+
+    def _blame(self, peer: str, block: CertifiedBlock, error: ChainError) -> None:
+        """Drop what came with a bad block, and listen to its sender no more for a while."""
         self._queue.clear()
-        self._exclude(peer)
-        raise PeerFault(
-            f"{peer} sent block {block.header.height}, which does not hold: {error}"
-        ) from error
+        self._queued_bytes = 0
+        self._distrust(peer)
+        self._accuse(peer, f"block {block.header.height} does not hold: {error}")
+
+    def _distrust(self, peer: str) -> None:
+        self._liar_until_ms[peer] = self._clock.monotonic_ms() + LIAR_MS
+        self._excluded_until_ms[peer] = self._liar_until_ms[peer]
 
     # -- serving -----------------------------------------------------------------------------------------------
 
     def answer(self, peer: str, from_height: int, count: int) -> None:
         """Send a peer decided blocks, as many as there are and a message may hold."""
+        if not self._allowance.has(peer):
+            return
         blocks: list[bytes] = []
         size = 0
         last = min(self._ledger.tip.height, from_height + min(count, MAX_BLOCKS_PER_ANSWER) - 1)
@@ -209,4 +251,5 @@ class Sync:
             blocks.append(block)
             size += len(block)
         if blocks:
+            self._allowance.spend(peer, size)
             self._network.send(peer, encode_message(BlocksMessage(tuple(blocks))), Urgency.BULK)
