@@ -28,7 +28,12 @@ MAX_OUTLINES: Final = 32
 """Outlines kept for one height; a correct leader makes one. The oldest unneeded one goes first."""
 
 RETRY_MS: Final = 200
-"""How long a fetch waits before it asks the next peer."""
+"""How long a fetch waits before it asks the next peer; doubles each time that all have been asked."""
+
+MAX_RETRY_MS: Final = 3_200
+"""Where that ends: an answer of the size of a block may take seconds, and asking again makes it no faster."""
+
+_MAX_DOUBLINGS: Final = 4
 
 
 @dataclass(slots=True)
@@ -68,6 +73,7 @@ class Candidates:
         self._network = network
         self._clock = clock
         self._judged = judged
+        self._max_block_bytes = ledger.genesis.parameters.max_block_bytes
         self._outlines: dict[bytes, Outline] = {}
         self._executed: dict[bytes, Executed] = {}
         self._wishes: dict[bytes, _Wish] = {}
@@ -116,11 +122,14 @@ class Candidates:
     @property
     def deadline_ms(self) -> int | None:
         """When `advance` should be called next, on the monotonic clock; None if nothing is wanted."""
-        return min((w.next_ask_ms for w in self._wishes.values()), default=None)
+        return min((w.next_ask_ms for w in self._wishes.values() if w.holders), default=None)
 
     def advance(self) -> None:
         """Execute what has become complete, and ask again for what is missing."""
         for digest, wish in list(self._wishes.items()):
+            if self._wishes.get(digest) is not wish:
+                # A verdict before this one decided the height, and with it went all that was wanted.
+                continue
             outline = self._outlines.get(digest)
             if outline is None:
                 self._ask(wish, _MissingOutline(digest, self._ledger.tip.height + 1))
@@ -138,10 +147,24 @@ class Candidates:
                 )
                 continue
             missing = self._relay.missing(outline.tx_hashes)
-            if missing:
+            if missing and self._is_too_large(outline):
+                # Nobody could vote for it, so the rest need not be fetched.
+                self._finish(
+                    outline,
+                    InvalidBlock(
+                        "block_too_large",
+                        "envelopes",
+                        found="more with some still missing",
+                        expected=f"at most {self._max_block_bytes} bytes",
+                    ),
+                )
+            elif missing:
                 self._ask(wish, missing)
             else:
                 self._execute(outline)
+
+    def _is_too_large(self, outline: Outline) -> bool:
+        return self._relay.known_bytes(outline.tx_hashes) > self._max_block_bytes
 
     def _execute(self, outline: Outline) -> None:
         transactions = tuple(
@@ -165,7 +188,8 @@ class Candidates:
             return
         peer = wish.holders[wish.asked % len(wish.holders)]
         wish.asked += 1
-        wish.next_ask_ms = now_ms + RETRY_MS
+        rounds = wish.asked // len(wish.holders)
+        wish.next_ask_ms = now_ms + min(RETRY_MS << min(rounds, _MAX_DOUBLINGS), MAX_RETRY_MS)
         if isinstance(what, _MissingOutline):
             message = FetchOutlineMessage(what.height, what.digest)
             self._network.send(peer, encode_message(message), Urgency.NORMAL)
