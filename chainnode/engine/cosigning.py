@@ -20,7 +20,7 @@ from chainnode.model.checkpoint import Checkpoint
 from chainnode.model.cosignature import TIME_BYTES, cosign, verify_cosignature
 from chainnode.model.cosigned import CosignedCheckpoint, decode_cosigned, encode_cosigned
 from chainnode.model.errors import PeerFault, ProofInvalid
-from chainnode.model.note import Signature, cosigner_key
+from chainnode.model.note import MAX_NOTE_SIGNATURES, Signature, cosigner_key
 
 if TYPE_CHECKING:
     from chainnode.engine.messages import StatusMessage
@@ -35,8 +35,16 @@ if TYPE_CHECKING:
 MAX_OPEN_HEIGHTS: Final = 64
 """Heights whose cosignatures are being gathered; with blocks of 40 ms, 2.5 seconds. Older ones are superseded."""
 
-MAX_EARLY: Final = 4
-"""Cosignatures kept per validator for heights that this node has not committed yet."""
+MAX_EARLY: Final = 2
+"""How many heights above the tip a cosignature may be and still be kept: whoever is further behind will hear newer
+ones, and older ones again on the word of its STATUS."""
+
+MAX_SKEW_S: Final = 300
+"""A cosignature's time is shown to whoever verifies a proof. One that lies this far before its block's time or after
+our clock is not taken: the validator's clock is wrong, which is no breach of the protocol, but no testimony either."""
+
+MAX_COSIGNATURES: Final = MAX_NOTE_SIGNATURES - 1
+"""In one checkpoint: verifiers read no longer notes, and the log's own signature comes first."""
 
 _MS_PER_S: Final = 1_000
 
@@ -46,6 +54,9 @@ class _Gathering:
     """The cosignatures of one height."""
 
     checkpoint: Checkpoint
+    block_s: int
+    """The block's time; the earliest at which an exact clock can have cosigned it."""
+
     quorum: int
     members: tuple[Validator, ...]
     signatures: dict[int, Signature] = field(default_factory=dict)
@@ -71,7 +82,7 @@ class Cosigner:
         self._clock = clock
         self._witness = witness
         self._open: dict[int, _Gathering] = {}
-        self._early: dict[int, dict[int, CosignatureMessage]] = {}
+        self._early: dict[tuple[int, int], CosignatureMessage] = {}
         self._newest = _newest_of(ledger)
 
     @property
@@ -80,15 +91,16 @@ class Cosigner:
         return self._newest
 
     def committed(self) -> None:
-        """Cosign the log as of the ledger's tip, which is decided and synced; tell everybody."""
+        """Cosign the log as of the ledger's tip, which is decided and synced; tell everybody. Once per height."""
         tip = self._ledger.tip
-        if tip.height == 0:
+        if tip.height == 0 or tip.height in self._open:
             return
         validators = self._ledger.validators(tip.height)
         gathering = _Gathering(
             checkpoint=Checkpoint(
                 origin=self._genesis.chain_id, size=tip.log_size, root=tip.log_root
             ),
+            block_s=tip.time_ms // _MS_PER_S,
             quorum=validators.quorum,
             members=validators.members,
         )
@@ -102,11 +114,9 @@ class Cosigner:
             signature = cosign(gathering.checkpoint.text(), time_s, key, self._signer.sign)
             self._take(tip.height, own, signature)
             self._network.broadcast(self._message(tip.height, own, signature), Urgency.NORMAL)
-        for sender, messages in list(self._early.items()):
-            message = messages.pop(tip.height, None)
-            for height in [h for h in messages if h <= tip.height]:
-                del messages[height]
-            if message is not None:
+        for height, sender in sorted(k for k in self._early if k[0] <= tip.height):
+            message = self._early.pop((height, sender))
+            if height == tip.height and self._is_plausible(gathering, message):
                 # It was stored unverified, so the fault cannot be pinned on a link any more.
                 self._verify_and_take(gathering, sender, message)
 
@@ -118,14 +128,11 @@ class Cosigner:
         """
         gathering = self._open.get(message.height)
         if gathering is None:
-            if message.height > self._ledger.tip.height:
-                early = self._early.setdefault(message.sender, {})
-                early[message.height] = message
-                if len(early) > MAX_EARLY:
-                    # The oldest goes: whoever is this far behind will hear newer ones.
-                    del early[min(early)]
+            self._keep_early(peer, message)
             return
         if message.sender in gathering.signatures:
+            return
+        if not self._is_plausible(gathering, message):
             return
         if not self._verify_and_take(gathering, message.sender, message):
             raise PeerFault(
@@ -133,6 +140,16 @@ class Cosigner:
                 f"{message.sender} that does not hold",
                 code="bad_cosignature",
             )
+
+    def _keep_early(self, peer: str, message: CosignatureMessage) -> None:
+        """Keep a validator's own cosignature of a block that is not here yet, until it is."""
+        above = message.height - self._ledger.tip.height
+        if not 0 < above <= MAX_EARLY:
+            return
+        members = self._ledger.validators(message.height).members
+        # From the link of the signer alone, so that nobody takes another's place.
+        if message.sender < len(members) and members[message.sender].name == peer:
+            self._early[message.height, message.sender] = message
 
     def resend(self, peer: str, status: StatusMessage) -> None:
         """Send a peer what its status shows it lacks of its tip's cosignatures."""
@@ -148,6 +165,10 @@ class Cosigner:
         """Return the validators whose cosignature of the tip is here, rising."""
         gathering = self._open.get(self._ledger.tip.height)
         return () if gathering is None else tuple(sorted(gathering.signatures))
+
+    def _is_plausible(self, gathering: _Gathering, message: CosignatureMessage) -> bool:
+        latest_s = self._clock.now_ms() // _MS_PER_S + MAX_SKEW_S
+        return gathering.block_s - MAX_SKEW_S <= message.timestamp <= latest_s
 
     def _verify_and_take(
         self, gathering: _Gathering, sender: int, message: CosignatureMessage
@@ -172,13 +193,15 @@ class Cosigner:
         if self._newest is not None and self._newest.height > height:
             return
         is_news = self._newest is None or self._newest.height < height
+        chosen = sorted(gathering.signatures.items())[:MAX_COSIGNATURES]
         self._newest = CosignedCheckpoint(
             height=height,
             checkpoint=gathering.checkpoint,
-            signatures=tuple(s for _, s in sorted(gathering.signatures.items())),
+            signatures=tuple(signature for _, signature in chosen),
         )
-        # Not synced: after a crash the validators cosign their tips anew.
-        self._ledger.save_checkpoint(encode_cosigned(self._newest))
+        if is_news or len(gathering.signatures) == len(gathering.members):
+            # Twice for a height at most. A crash may lose it: the validators then cosign their tips anew.
+            self._ledger.save_checkpoint(encode_cosigned(self._newest))
         for old in [h for h in self._open if h < height]:
             del self._open[old]
         if is_news:
