@@ -1,7 +1,8 @@
 """Gives the synchronous engine its turns on the event loop.
 
 Every input is worked off completely when it comes; when the inputs of a turn of the loop are through, what was
-gathered for peers is flushed and one timer is set for what is due next.
+gathered for peers is flushed and one timer is set for what is due next. After a fault the engine gets no further
+turn, though the loop takes some to wind up: it may believe durable what is not, and must not speak.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from chainnode.model.errors import ChainError, Unavailable
+from chainnode.model.errors import ChainError, PeerFault, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +44,7 @@ class EngineDriver:
         """Give no more turns."""
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
         self._engine = None
 
     @property
@@ -55,20 +57,47 @@ class EngineDriver:
         return self._engine
 
     def receive(self, peer: str, message: bytes, received_ms: int) -> None:
-        """Take a peer's message; raises what the engine raises."""
-        if self._engine is not None:
+        """Take a peer's message.
+
+        Raises:
+            PeerFault: the peer broke the protocol.
+        """
+        if self._engine is None:
+            return
+        try:
             self._engine.receive(peer, message, received_ms)
-            self._settle_soon()
+        except PeerFault:
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever it is, the node must stop and say so
+            self._stop_by(error)
+            return
+        self._settle_soon()
 
     def link(self, peer: str, up: bool) -> None:  # noqa: FBT001  # the signature of p2p's callback
         """Note that a peer came or went."""
-        if self._engine is not None:
+        if self._engine is None:
+            return
+        try:
             self._engine.link(peer, is_up=up)
-            self._settle_soon()
+        except Exception as error:  # noqa: BLE001  # as above
+            self._stop_by(error)
+            return
+        self._settle_soon()
 
     def submit(self, envelope: bytes, done: Callable[[Transaction | ChainError], None]) -> None:
-        """Take a client's transaction."""
-        self.engine.submit(envelope, done)
+        """Take a client's transaction.
+
+        Raises:
+            ChainError: it is refused at once.
+        """
+        engine = self.engine
+        try:
+            engine.submit(envelope, done)
+        except ChainError:
+            raise
+        except Exception as error:
+            self._stop_by(error)
+            raise
         self._settle_soon()
 
     def status(self) -> EngineStatus:
@@ -92,7 +121,7 @@ class EngineDriver:
             self._engine.flush()
             deadline_ms = self._engine.deadline_ms
         except Exception as error:  # noqa: BLE001  # whatever it is, the node must stop and say so
-            self._fail(error)
+            self._stop_by(error)
             return
         if self._timer is not None:
             if self._timer_ms <= deadline_ms and not self._timer.cancelled():
@@ -101,6 +130,10 @@ class EngineDriver:
         self._timer_ms = deadline_ms
         delay_ms = max(0, deadline_ms - self._clock.monotonic_ms())
         self._timer = asyncio.get_running_loop().call_later(delay_ms / 1000, self._tick)
+
+    def _stop_by(self, error: BaseException) -> None:
+        self.stop()
+        self._fail(error)
 
     def _settle_soon(self) -> None:
         """Settle once, when the inputs of this turn of the loop are through."""
@@ -115,6 +148,6 @@ class EngineDriver:
         try:
             self._engine.tick()
         except Exception as error:  # noqa: BLE001  # whatever it is, the node must stop and say so
-            self._fail(error)
+            self._stop_by(error)
             return
         self.settle()

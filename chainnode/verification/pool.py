@@ -147,7 +147,7 @@ class WorkerPool:
         self,
         domain: Domain,
         workers: int,
-        on_fault: Callable[[NodeFault], None],
+        on_fault: Callable[[Exception], None],
         after_batch: Callable[[], None],
     ) -> None:
         """Prepare the pool.
@@ -155,7 +155,8 @@ class WorkerPool:
         Args:
             domain: The chain; its suite judges, its context precedes every transaction id.
             workers: How many processes, at least 1; about one for each processor that may be kept busy.
-            on_fault: Hears once of a fault that no restart heals; verdicts may be missing from then on.
+            on_fault: Hears once of a fault that no restart heals, or of what a callback raised; verdicts may be missing
+                from then on.
             after_batch: Called once after the callbacks of each answer, so that the host can flush.
         """
         if workers < 1:
@@ -251,10 +252,10 @@ class WorkerPool:
             for request in complete:
                 request.finish()
             self._after_batch()
-        except NodeFault as fault:
-            self._fail(fault)
+        except Exception as error:  # noqa: BLE001  # the event loop would log it and go on with half a verdict
+            self._fail(error)
 
-    def _fail(self, fault: NodeFault) -> None:
+    def _fail(self, fault: Exception) -> None:
         """Take no more and tell the host, once."""
         if self._is_open:
             self._is_open = False
