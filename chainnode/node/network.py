@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chainnode.p2p.outbox import Priority
+from chainnode.services.ports import LinkStatus
 
 if TYPE_CHECKING:
     from chainnode.engine.ports import Urgency
@@ -30,3 +31,19 @@ class PeerNetwork:
         """Queue a message to every other validator."""
         if self._peers is not None:
             self._peers.broadcast(message, priority=Priority(urgency))
+
+    def link_statuses(self) -> tuple[LinkStatus, ...]:
+        """Return what has passed over each link."""
+        if self._peers is None:
+            return ()
+        return tuple(
+            LinkStatus(
+                name=stats.name,
+                bytes_in=stats.bytes_in,
+                bytes_out=stats.bytes_out,
+                messages_in=stats.messages_in,
+                faults=stats.faults,
+                dropped=sum(queue.dropped for queue in stats.queues),
+            )
+            for stats in self._peers.stats()
+        )

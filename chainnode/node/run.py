@@ -92,15 +92,16 @@ async def run_node(config: NodeConfig, passphrase: bytes, log: Log, stop: asynci
         asyncio.get_running_loop().set_exception_handler(_loop_handler(fail, log))
         driver = EngineDriver(clock, fail)
         commits = Commits(clock=clock, log_size=ledger.tip.log_size)
+        network = PeerNetwork()
         services = make_services(
             engine=driver,
+            links=network,
             ledger=ledger,
             commits=commits,
             log_signer=signers.log,
             clock=clock,
             software_version=metadata.version("chainnode"),
         )
-        network = PeerNetwork()
         async with AsyncExitStack() as running:
             verifier = await _start_verifier(config, genesis, driver, fail, running)
             engine = Engine(

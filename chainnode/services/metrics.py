@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client.exposition import generate_latest
-from prometheus_client.metrics_core import GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    InfoMetricFamily,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +21,7 @@ if TYPE_CHECKING:
     from chainnode.ledger.ledger import Ledger
     from chainnode.model.certificate import Certificate
     from chainnode.services.commits import Commits
-    from chainnode.services.ports import EnginePort
+    from chainnode.services.ports import EnginePort, Links
 
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 """Buckets of all durations: from a read to the longest wait."""
@@ -30,7 +34,13 @@ class Metrics:
     """A `ports.Witness` that counts, and a registry that also reads the engine when it is scraped."""
 
     def __init__(
-        self, *, engine: EnginePort, ledger: Ledger, commits: Commits, software_version: str
+        self,
+        *,
+        engine: EnginePort,
+        links: Links,
+        ledger: Ledger,
+        commits: Commits,
+        software_version: str,
     ) -> None:
         self.registry: Final = CollectorRegistry()
         self._previous_time_ms = ledger.tip.time_ms if ledger.tip.height else None
@@ -57,7 +67,7 @@ class Metrics:
             registry=self.registry,
         )
         self._successes: dict[str, tuple[Counter, Histogram]] = {}
-        self.registry.register(_NodeCollector(engine, ledger, commits, software_version))
+        self.registry.register(_NodeCollector(engine, links, ledger, commits, software_version))
         ProcessCollector(registry=self.registry)
 
     def block_committed(self, executed: Executed, certificate: Certificate) -> None:
@@ -110,9 +120,15 @@ class _NodeCollector:
     """A prometheus_client Collector that reads the engine and the ledger at each scrape."""
 
     def __init__(
-        self, engine: EnginePort, ledger: Ledger, commits: Commits, software_version: str
+        self,
+        engine: EnginePort,
+        links: Links,
+        ledger: Ledger,
+        commits: Commits,
+        software_version: str,
     ) -> None:
         self._engine = engine
+        self._links = links
         self._ledger = ledger
         self._commits = commits
         self._info = {
@@ -176,3 +192,28 @@ class _NodeCollector:
             if peer.round_trip_ms is not None:
                 gauges["round_trip_seconds"].add_metric((peer.name,), peer.round_trip_ms / 1_000)
         yield from gauges.values()
+        yield from self._traffic()
+
+    def _traffic(self) -> Iterator[Metric]:
+        """Yield what has passed between this node and its peers."""
+        counters = {
+            "bytes_in": "Bytes from the peer, before TLS",
+            "bytes_out": "Bytes to the peer, before TLS",
+            "messages_in": "Messages from the peer",
+            "messages_dropped": "Messages to the peer that were dropped for want of room or of a link",
+            "faults": "How often the peer broke the protocol",
+        }
+        families = {
+            name: CounterMetricFamily(f"chainnode_peer_{name}", about, labels=("peer",))
+            for name, about in counters.items()
+        }
+        for link in self._links.link_statuses():
+            for name, value in (
+                ("bytes_in", link.bytes_in),
+                ("bytes_out", link.bytes_out),
+                ("messages_in", link.messages_in),
+                ("messages_dropped", link.dropped),
+                ("faults", link.faults),
+            ):
+                families[name].add_metric((link.name,), value)
+        yield from families.values()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from chainnode.keystore.signer import Signer
     from chainnode.ledger.ledger import Ledger
     from chainnode.services.commits import Commits
-    from chainnode.services.ports import EnginePort
+    from chainnode.services.ports import EnginePort, Links
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +43,7 @@ class NodeServices:
 def make_services(
     *,
     engine: EnginePort,
+    links: Links,
     ledger: Ledger,
     commits: Commits,
     log_signer: Signer,
@@ -53,6 +54,7 @@ def make_services(
 
     Args:
         engine: The running engine, or what will be it; it is not asked before the first request.
+        links: For the metrics.
         ledger: The node's.
         commits: Made before the engine, whose witness it is.
         log_signer: This validator's log key.
@@ -72,6 +74,10 @@ def make_services(
         notary=NotaryService(ledger),
         membership=Membership(ledger=ledger, clock=clock),
         metrics=Metrics(
-            engine=engine, ledger=ledger, commits=commits, software_version=software_version
+            engine=engine,
+            links=links,
+            ledger=ledger,
+            commits=commits,
+            software_version=software_version,
         ),
     )

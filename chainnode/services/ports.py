@@ -77,6 +77,28 @@ class EngineStatus:
     peers: tuple[PeerStatus, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkStatus:
+    """What has passed over the link with another validator since this node started."""
+
+    name: str
+    bytes_in: int
+    bytes_out: int
+    messages_in: int
+    faults: int
+    """How often the peer broke the protocol."""
+
+    dropped: int
+    """Messages to it that were dropped: its queue was full, or there was no link."""
+
+
+class Links(Protocol):
+    """The links with other validators, as the metrics see them."""
+
+    def link_statuses(self) -> tuple[LinkStatus, ...]:
+        """Return what has passed over each link."""
+
+
 class Submitter(Protocol):
     """Takes transactions; the engine's relay."""
 

@@ -312,3 +312,15 @@ def test_metrics_of_a_peer_without_samples_leave_them_out():
     text = node.services.metrics.render().decode()
     assert f'chainnode_peer_connected{{peer="{first.name}"}} 0.0' in text
     assert f'chainnode_peer_round_trip_seconds{{peer="{first.name}"}}' not in text
+
+
+def test_metrics_tell_what_passed_over_each_link():
+    text = make_node().services.metrics.render().decode()
+    for name, value in (
+        ("bytes_in", 1_000),
+        ("bytes_out", 2_000),
+        ("messages_in", 30),
+        ("messages_dropped", 4),
+        ("faults", 1),
+    ):
+        assert f'chainnode_peer_{name}_total{{peer="v2"}} {value}.0' in text

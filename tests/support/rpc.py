@@ -20,7 +20,7 @@ from chainnode.rpc.client import Member, RpcClient
 from chainnode.rpc.server import RpcServer
 from chainnode.services.commits import Commits
 from chainnode.services.node_services import NodeServices, make_services
-from chainnode.services.ports import EngineStatus, PeerStatus
+from chainnode.services.ports import EngineStatus, LinkStatus, PeerStatus
 from chainnode.storage.memory import MemoryStore
 from tests.support.chain import CLERK, Chain, make_chain
 
@@ -81,6 +81,17 @@ def engine_status(names: Sequence[str]) -> EngineStatus:
             for name in names[1:]
         ),
     )
+
+
+class FakeLinks:
+    """One link over which something has passed."""
+
+    def link_statuses(self) -> tuple[LinkStatus, ...]:
+        return (
+            LinkStatus(
+                name="v2", bytes_in=1_000, bytes_out=2_000, messages_in=30, faults=1, dropped=4
+            ),
+        )
 
 
 class FakeEngine:
@@ -172,6 +183,7 @@ def make_node(*, suite: str = ED25519_SHA256) -> Node:
     log = chain.validators[0].log
     services = make_services(
         engine=engine,
+        links=FakeLinks(),
         ledger=ledger,
         commits=commits,
         log_signer=local_signer(
