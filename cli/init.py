@@ -20,6 +20,7 @@ from chainnode.model.genesis import (
 )
 from chainnode.model.ids import check_name, organisation_of
 from chainnode.model.keys import KeyPurpose
+from chainnode.model.limits import MAX_TITLE_BYTES
 from chainnode.model.member import Member, decode_member, verify_member
 from chainnode.model.roles import Role
 from chainnode.model.suites import ED25519_SHA256, SUITE_NAMES, suite_named
@@ -115,6 +116,10 @@ def init(
             raise click.UsageError(
                 f"--account {account}: expected an account of {organisation}, as {organisation}/name"
             )
+        # Refused before the first key is made: a home that was begun cannot be begun again.
+        account_key_name(account)
+    if not 1 <= len(title.encode("utf-8", "replace")) <= MAX_TITLE_BYTES:
+        raise click.UsageError(f"--title: expected 1 to {MAX_TITLE_BYTES} bytes of UTF-8")
     if len({account for account, _ in accounts}) != len(accounts):
         raise click.UsageError("--account: one account is named twice; name it once with all roles")
     home = session.home.absolute()
@@ -209,7 +214,7 @@ def _make_member(
             s.public_key: s.sign(statement) for s in (consensus, cosigner, log, *signers.values())
         },
     )
-    # What the others will do first; a title that is too long is better found now.
+    # What the others will do first.
     verify_member(decode_member(member.encode()))
     return member
 

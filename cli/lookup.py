@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from chainnode.keystore.files import PUBLIC, write_new_file
 from chainnode.model import codec
 from chainnode.model.commitment import DIGEST_BYTES, Digest, parse_opening
 from chainnode.model.errors import DecodeError, NotFound
@@ -17,14 +18,23 @@ from chainnode.rpc.client import from_base64
 from cli.command import as_option, pass_session, passphrase_option
 from cli.hashing import digests_of_file
 from cli.output import note, print_fields, print_json, time_text
-from cli.senders import chain_domain, find_sender
+from cli.proofs import (
+    NOT_CHECKED,
+    SUFFIX,
+    check_proof,
+    complete_proof,
+    fetch_policy,
+    policy_at_hand,
+)
+from cli.senders import WAIT_MS, chain_domain, find_sender
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from chainnode.model.suites import Suite
+    from chainnode.model.tlog_policy import Policy
     from chainnode.rpc.client import RpcClient
-    from chainnode.rpc.results import NotaryRecordResult, StatusResult
+    from chainnode.rpc.results import NotaryRecordResult, ProofResult, StatusResult
     from cli.output import Json
     from cli.session import Session
 
@@ -48,6 +58,12 @@ class _Found:
 @click.option(
     "--anonymous", is_flag=True, help="Ask without an account: public registrations only."
 )
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write each record's proof there, as INDEX.tlog-proof: for proofs that were lost.",
+)
 @as_option
 @passphrase_option
 @pass_session
@@ -56,6 +72,7 @@ def lookup(
     *,
     what: str,
     anonymous: bool,
+    out: Path | None,
     as_account: str | None,
     passphrase_file: Path | None,
 ) -> None:
@@ -87,8 +104,7 @@ def lookup(
     found = session.ask(ask, member=member)
     suite = chain_domain(found.status, session.genesis_if_any()).suite
     records = [found.records[index] for index in sorted(found.records)]
-    for record in records:
-        _check_record(record, digests, suite)
+    checked = [_check_record(record, digests, suite) for record in records]
     if not records:
         seen = "" if found.as_member else "public "
         raise NotFound(
@@ -96,7 +112,33 @@ def lookup(
             + ("" if found.as_member else "; a member's account (--as) would see blinded ones too"),
             code="not_found",
         )
+    if out is not None:
+        _write_proofs(session, records, checked, suite, out)
     _report(session, records, as_member=found.as_member)
+
+
+def _write_proofs(
+    session: Session,
+    records: Sequence[NotaryRecordResult],
+    checked: Sequence[Notarization],
+    suite: Suite,
+    out: Path,
+) -> None:
+    genesis, kept = session.genesis_if_any(), policy_at_hand(session)
+
+    async def ask(node: RpcClient) -> tuple[list[ProofResult], Policy | None]:
+        answers = [await node.log_proof(record["index"], wait_ms=WAIT_MS) for record in records]
+        return answers, await fetch_policy(node, genesis, kept)
+
+    answers, policy = session.ask(ask)
+    if policy is None:
+        note(NOT_CHECKED)
+    for answer, notarization in zip(answers, checked, strict=True):
+        proof = complete_proof(answer, notarization)
+        check_proof(proof, notarization, policy, suite)
+        target = out / f"{proof.index}{SUFFIX}"
+        write_new_file(target, proof.encode(), mode=PUBLIC)
+        note(f"proof of record {proof.index}: {target}")
 
 
 def parse_what(what: str) -> tuple[Digest, ...]:
@@ -125,8 +167,10 @@ def parse_what(what: str) -> tuple[Digest, ...]:
     return (Digest(algorithm=algorithm, value=value),)
 
 
-def _check_record(result: NotaryRecordResult, digests: Sequence[Digest], suite: Suite) -> None:
-    """Check that the record commits to one of the digests; whether it is in the log only a proof shows."""
+def _check_record(
+    result: NotaryRecordResult, digests: Sequence[Digest], suite: Suite
+) -> Notarization:
+    """Return the record if it commits to one of the digests; whether it is in the log only a proof shows."""
     leaf = from_base64(result["leaf"])
     opening = parse_opening(codec.decode(from_base64(result["opening"]), max_bytes=512))
     notarization = Notarization(leaf=leaf, record=decode_record(leaf), opening=opening)
@@ -136,6 +180,7 @@ def _check_record(result: NotaryRecordResult, digests: Sequence[Digest], suite: 
             f"record {result['index']} of the node's answer is about another document",
             code="bad_answer",
         )
+    return notarization
 
 
 def _report(session: Session, records: Sequence[NotaryRecordResult], *, as_member: bool) -> None:

@@ -18,7 +18,7 @@ from chainnode.keystore.files import PUBLIC, write_new_file
 from chainnode.keystore.randomness import fresh_seed
 from chainnode.model.calls import Document, register_documents
 from chainnode.model.commitment import PUBLIC_SALT, Opening, derive_salt
-from chainnode.model.errors import DecodeError, Refused
+from chainnode.model.errors import DecodeError, Refused, Unavailable
 from chainnode.model.limits import MAX_DOCUMENTS_PER_CALL, MAX_TITLE_BYTES
 from chainnode.model.notarization import Notarization
 from chainnode.model.record import decode_record
@@ -26,7 +26,14 @@ from chainnode.rpc.client import from_base64
 from cli.command import as_option, pass_session, passphrase_option
 from cli.hashing import Progress, digests_of_file
 from cli.output import note, print_fields, print_json, time_text
-from cli.proofs import SUFFIX, check_proof, complete_proof, fetch_policy, policy_at_hand
+from cli.proofs import (
+    NOT_CHECKED,
+    SUFFIX,
+    check_proof,
+    complete_proof,
+    fetch_policy,
+    policy_at_hand,
+)
 from cli.senders import WAIT_MS, Sender, find_sender, submit
 
 if TYPE_CHECKING:
@@ -124,13 +131,10 @@ def notarize(
     ]
     genesis, kept = session.genesis_if_any(), policy_at_hand(session)
     if genesis is None and kept is None:
-        note(
-            "note: the home has neither genesis nor policy, so the proofs' signatures are not checked here; "
-            "`chainnode verify` does that"
-        )
+        note(NOT_CHECKED)
     done: list[_Done] = []
     for batch in batches:
-        done += session.ask(_Work(sender, batch, genesis, kept, done=done).run)
+        done += session.ask(_Work(sender, batch, genesis, kept).run)
     _report(session, done)
 
 
@@ -175,12 +179,9 @@ class _Work:
         batch: _Batch,
         genesis: Genesis | None,
         kept: Policy | None,
-        *,
-        done: Sequence[_Done],
     ) -> None:
         self._sender, self._batch = sender, batch
         self._genesis, self._kept = genesis, kept
-        self._before = len(done)
 
     async def run(self, node: RpcClient) -> list[_Done]:
         """Return the files that are notarized; their proofs are on disk."""
@@ -192,6 +193,18 @@ class _Work:
             raise DecodeError(
                 f"the node's receipt is not about {len(orders)} documents", code="bad_answer"
             )
+        try:
+            return await self._collect(node, receipt, begun_ms)
+        except Unavailable as error:
+            raise Unavailable(
+                f"{error.message}; the documents are in block {result['height']}: do not send them again, "
+                "get their proofs with `chainnode lookup FILE --out DIR`",
+                code=error.error_code,
+                retry_after_ms=error.retry_after_ms,
+            ) from error
+
+    async def _collect(self, node: RpcClient, receipt: ReceiptResult, begun_ms: int) -> list[_Done]:
+        clock, orders = SystemClock(), self._batch.orders
         policy: Policy | None = None
         done: list[_Done] = []
         progress = Progress("fetching proofs", len(orders))

@@ -31,6 +31,12 @@ if TYPE_CHECKING:
 POLICY_FILE = "policy"
 SUFFIX = ".tlog-proof"
 
+NOT_CHECKED = (
+    "note: the home has neither genesis nor policy, so the signatures are not checked here; "
+    "`chainnode verify` does that"
+)
+"""What a person is told where a proof is written without a trust anchor."""
+
 
 def read_proof(path: Path) -> Proof:
     """Return the proof in a file. Raises DecodeError."""

@@ -11,6 +11,7 @@ from chainnode.model.notarization import parse_notarization
 from cli.command import pass_session
 from cli.output import note, print_fields, print_json
 from cli.proofs import (
+    NOT_CHECKED,
     check_proof,
     complete_proof,
     fetch_policy,
@@ -51,10 +52,7 @@ def refresh(session: Session, proof: Path, out: Path | None) -> None:
     domain = chain_domain(status, genesis)
     new = complete_proof(answer, notarization)
     if policy is None:
-        note(
-            "note: the home has neither genesis nor policy, so the signatures are not checked here; "
-            "`chainnode verify` does that"
-        )
+        note(NOT_CHECKED)
     check_proof(new, notarization, policy, domain.suite)
     target = proof if out is None else out
     replace_file(target, new.encode())

@@ -96,7 +96,7 @@ def test_what_cannot_be_a_home_is_refused_and_says_why(tmp_path, options, messag
     ran = init(tmp_path / "home", "justice", *options)
     assert ran.status == 2
     assert message in ran.err
-    assert not (tmp_path / "home" / "config.toml").exists()
+    assert not (tmp_path / "home").exists()
 
 
 @pytest.mark.parametrize(
@@ -104,6 +104,7 @@ def test_what_cannot_be_a_home_is_refused_and_says_why(tmp_path, options, messag
     [
         ("--organisation", "Justice", "organisation: found 'Justice'"),
         ("--validator", "a b", "validator: found 'a b'"),
+        ("--title", "司" * 86, "--title: expected 1 to 256 bytes of UTF-8"),
         ("--address", "justice.example", "address: found 'justice.example'; expected host:port"),
     ],
 )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from chainnode.model.errors import Unavailable
 from chainnode.model.tlog_policy import parse_policy
 from chainnode.rpc.client import RpcClient
 from tests.support.alliance import Alliance
@@ -243,6 +244,55 @@ def test_members_find_blinded_registrations_and_strangers_only_public_ones(home,
     assert [r["is_public"] for r in ran.document["records"]] == [True]
     assert ran.document["as_member"] is False
     assert chainnode("--home", home, "lookup", "--anonymous", digest).status == 0
+
+
+def test_lost_proofs_are_had_again_from_the_node(home, file, tmp_path):
+    entry = notarized(home, file)
+    ran = chainnode("--home", home, "lookup", file, "--out", tmp_path / "again")
+    assert ran.status == 0, ran.err
+    again = tmp_path / "again" / f"{entry['index']}.tlog-proof"
+    assert f"proof of record {entry['index']}: {again}" in ran.err
+    policy = tmp_path / "policy"
+    chainnode("--home", home, "policy", "--out", policy)
+    assert chainnode("verify", file, again, "--policy", policy).status == 0
+    (home / "genesis").unlink()
+    ran = chainnode("--home", home, "lookup", file, "--out", tmp_path / "unchecked")
+    assert "the home has neither genesis nor policy" in ran.err
+    assert "neither genesis nor policy" in chainnode("--home", home, "refresh", again).err
+
+
+def test_a_node_that_vanishes_after_the_decision_leaves_a_way_to_the_proofs(
+    home, file, monkeypatch
+):
+    async def vanish(self, index, *, wait_ms=0):
+        raise Unavailable("no answer")
+
+    monkeypatch.setattr(RpcClient, "log_proof", vanish)
+    ran = chainnode("--home", home, "notarize", file)
+    assert ran.status == 3
+    assert (
+        "do not send them again, get their proofs with `chainnode lookup FILE --out DIR`" in ran.err
+    )
+
+
+def test_an_outcome_that_is_not_known_names_the_transaction(home, file, monkeypatch):
+    async def vanish(self, envelope, *, timeout_ms=0):
+        raise Unavailable("no answer")
+
+    monkeypatch.setattr(RpcClient, "tx_submit_and_wait", vanish)
+    ran = chainnode("--home", home, "notarize", file)
+    assert ran.status == 3
+    assert "if it was accepted, `chainnode tx show " in ran.err
+
+
+def test_an_expired_transaction_is_status_4(home, file, monkeypatch):
+    async def expire(self, envelope, *, timeout_ms=0):
+        return {"tx_id": "ab", "status": "expired", "receipt": None, "height": None}
+
+    monkeypatch.setattr(RpcClient, "tx_submit_and_wait", expire)
+    ran = chainnode("--home", home, "notarize", file)
+    assert ran.status == 4
+    assert "transaction ab is expired; it changed nothing; submit it anew" in ran.err
 
 
 @pytest.mark.parametrize("what", ["nothing", "ab" * 31, "md5:" + "ab" * 16, "sm3:" + "ab" * 64])
