@@ -211,6 +211,10 @@ class Engine:
         Raises:
             StorageFault: the vote log and the ledger do not belong together.
         """
+        # Whether we vote or observe: what we voted for may be locked elsewhere, and be nowhere else.
+        for executed in self._ledger.recover_candidates():
+            self._candidates.add_executed(executed)
+            self._relay.hold(executed.transactions)
         self._go_on()
         self._work_off()
 
@@ -548,6 +552,7 @@ class Engine:
         if executed is None:
             raise InvariantViolation("the core votes for a block that was never executed here")
         self._ledger.keep_candidate(executed)
+        self._relay.hold(executed.transactions)
 
     def _send(self, send: Send) -> None:
         data = self._encode(send.message)
@@ -731,8 +736,6 @@ class Engine:
             self._events.append(WorkPending(since_ms=self._pool.oldest_since_ms))
         records = () if me is None else self._licence.take_records(height, self._book, validators)
         if records:
-            for executed in self._ledger.recover_candidates():
-                self._candidates.add_executed(executed)
             self._events.append(Recovered(start=start, records=records))
         else:
             self._events.append(start)

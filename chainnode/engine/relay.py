@@ -90,6 +90,7 @@ class TransactionRelay:
         self._wanted: set[TransactionHash] = set()
         self._kept: dict[TransactionHash, Transaction] = {}
         self._kept_bytes = 0
+        self._held: dict[TransactionHash, Transaction] = {}
         self._refused: set[TransactionHash] = set()
         self._outbox: list[bytes] = []
         self._outbox_bytes = 0
@@ -288,7 +289,7 @@ class TransactionRelay:
 
     def get(self, tx_hash: TransactionHash) -> Transaction | None:
         """Return a transaction whose signature was verified, or None."""
-        return self._pool.get(tx_hash) or self._kept.get(tx_hash)
+        return self._pool.get(tx_hash) or self._kept.get(tx_hash) or self._held.get(tx_hash)
 
     def missing(self, tx_hashes: Iterable[TransactionHash]) -> tuple[TransactionHash, ...]:
         """Return those that are not known here, verified."""
@@ -307,6 +308,13 @@ class TransactionRelay:
         """Keep these whenever they come, until the height is decided."""
         self._wanted.update(tx_hashes)
 
+    def hold(self, transactions: Iterable[Transaction]) -> None:
+        """Serve the transactions of a block that this node votes, or voted, for until its height is decided.
+
+        A validator that is locked on the block asks those that prepared it, and nobody else may have them any more.
+        """
+        self._held.update((t.hash, t) for t in transactions)
+
     def fetch(self, peer: str, tx_hashes: Iterable[TransactionHash]) -> None:
         """Ask a peer for those of the wanted transactions that are not being verified already."""
         missing = tuple(dict.fromkeys(h for h in tx_hashes if h not in self._unverified))
@@ -316,8 +324,9 @@ class TransactionRelay:
     def committed(self, transactions: Sequence[Transaction], height: int) -> None:
         """Forget what a decided block made history, and everything that was wanted for its height."""
         # What was kept for a proposal that lost has never been admitted.
-        kept = [t for t in self._kept.values() if self._is_admissible(t)]
+        kept = [t for t in (self._held | self._kept).values() if self._is_admissible(t)]
         self._wanted.clear()
+        self._held.clear()
         self._kept.clear()
         self._kept_bytes = 0
         self._refused.clear()

@@ -8,6 +8,7 @@ from tests.support.faulty_disk import Fate, FaultPlan
 from tests.support.simulated_chain import SimulatedChain
 from tests.support.simulated_node import State
 
+COMMIT = 4
 SCRIPT_HEIGHTS = 2
 """Heights of the scripted run; both leaders and followers write in each."""
 
@@ -100,3 +101,29 @@ def test_all_validators_may_crash_at_any_moment_fifty_times(seed):
     world.run_until(world.is_settled, within_ms=10_000, what="all are level again")
     world.check_history()
     assert len(world.observer.acknowledged) > 50
+
+
+def test_a_block_that_some_prepared_before_all_crashed_can_be_had_from_them():
+    """Its transactions are in no pool any more: only those that voted for it have them, on their disks."""
+    world = SimulatedChain(seed=1)
+    world.start()
+    world.run_for(500)
+    *_, ignorant = world.nodes
+    leader = list(world.nodes)[1]
+    # One hears of votes only; the others prepare a block and lock on it, and cannot decide.
+    world.network.withholds = lambda _from, to, kind: kind == COMMIT or to == ignorant
+    world.submit(to=leader)
+    world.run_for(800)
+    for node in world.nodes.values():
+        assert node.ledger.tip.height == 0
+        node.crash()
+    world.network.withholds = lambda _from, _to, _kind: False
+    for name, node in world.nodes.items():
+        if name != leader:
+            node.boot()
+    world.run_until(
+        lambda: world.height() >= 1 and world.is_settled(),
+        within_ms=6_000,
+        what="the ignorant one has fetched the block",
+    )
+    assert set(world.observer.acknowledged) == {world.submitted[0].id}
