@@ -187,8 +187,8 @@ class Candidates:
         if now_ms < wish.next_ask_ms or not wish.holders:
             return
         peer = wish.holders[wish.asked % len(wish.holders)]
-        wish.asked += 1
         rounds = wish.asked // len(wish.holders)
+        wish.asked += 1
         wish.next_ask_ms = now_ms + min(RETRY_MS << min(rounds, _MAX_DOUBLINGS), MAX_RETRY_MS)
         if isinstance(what, _MissingOutline):
             message = FetchOutlineMessage(what.height, what.digest)

@@ -1,0 +1,271 @@
+"""Transactions on their way: each verified once, answered once, bounded, and paid for by who sends bad ones."""
+
+from __future__ import annotations
+
+import pytest
+
+from chainnode.engine import allowance as allowance_module
+from chainnode.engine import relay as relay_module
+from chainnode.engine.messages import FetchMessage, TransactionsMessage
+from chainnode.mempool.pool import PoolLimits
+from chainnode.model.errors import ChainError, PeerFault, Refused, Unavailable
+from chainnode.model.transaction import Transaction, decode_transaction
+from tests.support.chain import GUEST, make_chain
+from tests.support.engine_bench import CHAIN, NAMES, EngineBench, HeldVerifier, decided
+
+PEER = NAMES[1]
+
+
+def forged(transaction: Transaction) -> Transaction:
+    """Return the transaction with a signature of another one."""
+    other = CHAIN.notarization("other").signature
+    envelope = transaction.envelope.replace(transaction.signature, other)
+    return decode_transaction(CHAIN.genesis.domain, envelope)
+
+
+def test_a_client_is_answered_and_all_peers_are_told_once() -> None:
+    bench = EngineBench()
+    transaction = CHAIN.notarization("a")
+    answers: list[Transaction | ChainError] = []
+    bench.engine.submit(transaction.envelope, answers.append)
+    assert [a.hash for a in answers if isinstance(a, Transaction)] == [transaction.hash]
+    assert bench.engine.is_pending(transaction.id)
+    bench.engine.flush()
+    bench.engine.flush()
+    assert bench.sent(TransactionsMessage) == [(None, TransactionsMessage((transaction.envelope,)))]
+    bench.engine.submit(transaction.envelope, answers.append)
+    assert len(answers) == 2
+    bench.engine.flush()
+    assert bench.sent(TransactionsMessage) == []
+
+
+def test_gossip_leaves_when_enough_has_gathered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay_module, "GOSSIP_BYTES", 1)
+    bench = EngineBench()
+    bench.engine.submit(CHAIN.notarization("a").envelope, lambda _: None)
+    assert len(bench.sent(TransactionsMessage)) == 1
+
+
+def test_a_client_hears_that_its_signature_does_not_hold() -> None:
+    bench = EngineBench()
+    answers: list[Transaction | ChainError] = []
+    bench.engine.submit(forged(CHAIN.notarization("a")).envelope, answers.append)
+    (answer,) = answers
+    assert isinstance(answer, Refused)
+    assert answer.error_code == "bad_signature"
+    assert len(bench.pool) == 0
+
+
+def test_one_envelope_submitted_twice_at_once_is_verified_once_and_answered_twice() -> None:
+    verifier = HeldVerifier()
+    bench = EngineBench(verifier=verifier)
+    envelope = CHAIN.notarization("a").envelope
+    answers: list[Transaction | ChainError] = []
+    bench.engine.submit(envelope, answers.append)
+    bench.engine.submit(envelope, answers.append)
+    bench.receive(PEER, TransactionsMessage((envelope,)))
+    assert len(verifier.waiting) == 1
+    assert bench.engine.status().unverified == 1
+    verifier.release()
+    assert len(answers) == 2
+    assert bench.engine.status().unverified == 0
+
+
+def test_a_client_joins_the_verification_of_what_a_peer_sent() -> None:
+    verifier = HeldVerifier()
+    bench = EngineBench(verifier=verifier)
+    transaction = CHAIN.notarization("a")
+    bench.receive(PEER, TransactionsMessage((transaction.envelope,)))
+    answers: list[Transaction | ChainError] = []
+    bench.engine.submit(transaction.envelope, answers.append)
+    assert len(verifier.waiting) == 1
+    verifier.release()
+    assert len(answers) == 1
+
+
+def test_an_overloaded_node_refuses_clients_and_drops_gossip(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(relay_module, "MAX_UNVERIFIED", 1)
+    verifier = HeldVerifier()
+    bench = EngineBench(verifier=verifier)
+    bench.engine.submit(CHAIN.notarization("a").envelope, lambda _: None)
+    with pytest.raises(Unavailable) as refused:
+        bench.engine.submit(CHAIN.notarization("b").envelope, lambda _: None)
+    assert refused.value.error_code == "overloaded"
+    bench.receive(PEER, TransactionsMessage((CHAIN.notarization("b").envelope,)))
+    assert len(verifier.waiting) == 1
+    verifier.release()
+    bench.engine.submit(CHAIN.notarization("b").envelope, lambda _: None)
+
+
+def test_bytes_under_verification_return_to_nothing_however_often_one_envelope_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    envelope = CHAIN.notarization("a").envelope
+    monkeypatch.setattr(relay_module, "MAX_UNVERIFIED_BYTES", len(envelope) + 1)
+    bench = EngineBench(verifier=(verifier := HeldVerifier()), pool_limits=PoolLimits(max_bytes=1))
+    for _ in range(5):
+        bench.engine.submit(envelope, lambda _: None)
+        bench.engine.submit(envelope, lambda _: None)
+        verifier.release()
+
+
+def test_what_was_committed_while_it_was_verified_does_not_wait_for_a_block() -> None:
+    verifier = HeldVerifier()
+    bench = EngineBench(verifier=verifier)
+    transaction = CHAIN.notarization("a")
+    answers: list[Transaction | ChainError] = []
+    bench.engine.submit(transaction.envelope, answers.append)
+    bench.receive(PEER, TransactionsMessage((CHAIN.notarization("b").envelope,)))
+    CHAIN.extend(bench.ledger, [transaction, CHAIN.notarization("b")])
+    verifier.release()
+    (answer,) = answers
+    assert isinstance(answer, Refused)
+    assert answer.error_code == "replayed"
+    assert len(bench.pool) == 0
+
+
+def test_a_full_pool_refuses_the_client_and_drops_gossip() -> None:
+    bench = EngineBench(pool_limits=PoolLimits(max_transactions=1, organisation_percent=100))
+    bench.receive(PEER, TransactionsMessage((CHAIN.notarization("a").envelope,)))
+    bench.receive(PEER, TransactionsMessage((CHAIN.notarization("b").envelope,)))
+    assert len(bench.pool) == 1
+    answers: list[Transaction | ChainError] = []
+    bench.engine.submit(CHAIN.notarization("c").envelope, answers.append)
+    assert isinstance(answers[0], Unavailable)
+
+
+def test_a_peer_that_passes_on_a_bad_signature_pays_with_its_link() -> None:
+    bench = EngineBench()
+    bench.receive(PEER, TransactionsMessage((forged(CHAIN.notarization("a")).envelope,)))
+    assert "peer_fault" in bench.witness.names()
+    with pytest.raises(PeerFault, match="signature"):
+        bench.receive(PEER, TransactionsMessage((CHAIN.notarization("b").envelope,)))
+    bench.receive(PEER, TransactionsMessage((CHAIN.notarization("b").envelope,)))
+    assert len(bench.pool) == 1
+
+
+def test_an_accusation_ends_with_the_link() -> None:
+    bench = EngineBench()
+    bench.engine.link(PEER, is_up=True)
+    bench.receive(PEER, TransactionsMessage((forged(CHAIN.notarization("a")).envelope,)))
+    bench.engine.link(PEER, is_up=False)
+    bench.engine.link(PEER, is_up=True)
+    bench.receive(PEER, TransactionsMessage((CHAIN.notarization("b").envelope,)))
+
+
+def test_good_transactions_beside_one_that_is_none_are_not_lost_for_ever() -> None:
+    bench = EngineBench()
+    good = CHAIN.notarization("a").envelope
+    with pytest.raises(PeerFault):
+        bench.receive(PEER, TransactionsMessage((good, b"\x00")))
+    assert bench.engine.status().unverified == 0
+    bench.receive(NAMES[2], TransactionsMessage((good, good)))
+    assert len(bench.pool) == 1
+
+
+def test_gossip_of_unknown_accounts_is_dropped_unless_a_proposal_names_it() -> None:
+    bench = EngineBench()
+    stranger = make_chain().transaction(
+        CHAIN.notarization("a").body.calls, sender="court/nobody", key=CHAIN.accounts[GUEST]
+    )
+    bench.receive(PEER, TransactionsMessage((stranger.envelope,)))
+    assert len(bench.pool) == 0
+    executed = bench.block([stranger])
+    bench.receive(PEER, bench.proposal(executed))
+    ((to, fetch),) = bench.sent(FetchMessage)
+    assert (to, fetch.tx_hashes) == (PEER, (stranger.hash,))
+    bench.receive(PEER, TransactionsMessage((stranger.envelope,)))
+    bench.receive(PEER, decided(CHAIN.certify(executed)))
+    assert bench.ledger.tip.height == 1
+
+
+def test_what_was_kept_for_a_proposal_that_lost_returns_to_the_pool_if_admissible() -> None:
+    bench = EngineBench()
+    wanted = CHAIN.notarization("a")
+    stranger = CHAIN.transaction(
+        wanted.body.calls, sender="court/nobody", key=CHAIN.accounts[GUEST]
+    )
+    loser, winner = bench.block([wanted, stranger]), bench.block()
+    bench.receive(PEER, bench.proposal(loser))
+    bench.receive(PEER, TransactionsMessage((wanted.envelope, stranger.envelope)))
+    assert len(bench.pool) == 0
+    bench.receive(NAMES[2], bench.proposal(winner, sender=1))
+    bench.receive(NAMES[2], decided(CHAIN.certify(winner)))
+    assert bench.ledger.tip.height == 1
+    assert [t.hash for t in bench.pool.select(10, 10**6)] == [wanted.hash]
+
+
+def test_kept_transactions_are_bounded_and_the_oldest_go_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    transactions = [CHAIN.notarization(label) for label in "abc"]
+    size = len(transactions[0].envelope)
+    monkeypatch.setattr(relay_module, "MAX_KEPT_BYTES", 2 * size + 10)
+    bench = EngineBench()
+    missing = CHAIN.notarization("missing")
+    bench.receive(PEER, bench.proposal(bench.block([*transactions, missing])))
+    bench.sent(FetchMessage)
+    bench.receive(PEER, TransactionsMessage(tuple(t.envelope for t in transactions)))
+    bench.pass_ms(250)
+    ((_, fetch),) = bench.sent(FetchMessage)
+    assert fetch.tx_hashes == (transactions[0].hash, missing.hash)
+
+
+def test_even_wanted_transactions_wait_when_far_too_much_is_unverified(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    verifier = HeldVerifier()
+    bench = EngineBench(verifier=verifier)
+    wanted = [CHAIN.notarization("a"), CHAIN.notarization("b")]
+    bench.receive(PEER, bench.proposal(bench.block(wanted)))
+    monkeypatch.setattr(relay_module, "MAX_UNVERIFIED_BYTES", 10)
+    bench.receive(PEER, TransactionsMessage((wanted[0].envelope,)))
+    bench.receive(PEER, TransactionsMessage((wanted[1].envelope,)))
+    assert len(verifier.waiting) == 1
+
+
+def test_a_fetch_is_answered_with_what_is_known_and_each_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = EngineBench()
+    known = [CHAIN.notarization(label) for label in "abc"]
+    bench.receive(PEER, TransactionsMessage(tuple(t.envelope for t in known)))
+    monkeypatch.setattr(relay_module, "MAX_TRANSACTIONS_PER_MESSAGE", 2)
+    asked = (*(t.hash for t in known), known[0].hash, bytes(32))
+    bench.receive(NAMES[2], FetchMessage(asked))
+    answers = bench.sent(TransactionsMessage)
+    assert {to for to, _ in answers} == {NAMES[2]}
+    assert [len(m.envelopes) for _, m in answers] == [2, 1]
+    bench.receive(NAMES[2], FetchMessage((bytes(32),)))
+    assert bench.sent(TransactionsMessage) == []
+
+
+def test_a_peer_that_asks_for_the_same_again_and_again_is_served_its_allowance_and_others_theirs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = EngineBench()
+    known = CHAIN.notarization("a")
+    bench.receive(PEER, TransactionsMessage((known.envelope,)))
+    monkeypatch.setattr(allowance_module, "ALLOWED_BYTES", 3 * len(known.envelope))
+    fetch = FetchMessage((known.hash,))
+    for _ in range(10):
+        bench.receive(PEER, fetch)
+    assert len(bench.sent(TransactionsMessage)) == 3
+    bench.receive(NAMES[2], fetch)
+    assert len(bench.sent(TransactionsMessage)) == 1
+    bench.clock.advance(allowance_module.PERIOD_MS)
+    bench.receive(PEER, fetch)
+    assert len(bench.sent(TransactionsMessage)) == 1
+
+
+def test_what_waits_too_long_is_told_again() -> None:
+    bench = EngineBench(me=3)
+    bench.receive(PEER, TransactionsMessage((CHAIN.notarization("a").envelope,)))
+    bench.pass_ms(relay_module.REPEAT_MS - 10)
+    assert bench.sent(TransactionsMessage) == []
+    bench.pass_ms(20)
+    assert len(bench.sent(TransactionsMessage)) == 1
+    bench.pass_ms(relay_module.REPEAT_MS)
+    assert len(bench.sent(TransactionsMessage)) == 1
