@@ -1,0 +1,241 @@
+"""Cosignatures: after the commit and never before, one by each, of sane times, saved seldom, resent on a STATUS."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from chainnode.engine import cosigning as cosigning_module
+from chainnode.engine import engine as engine_module
+from chainnode.engine.cosigning import MAX_SKEW_S
+from chainnode.engine.messages import CosignatureMessage
+from chainnode.model.cosignature import verify_cosignature
+from chainnode.model.errors import PeerFault
+from chainnode.model.note import cosigner_key
+from tests.support.chain import make_chain
+from tests.support.engine_bench import CHAIN, NAMES, EngineBench, decided, status
+
+A, B, C = NAMES[1:]
+
+
+def test_nothing_is_cosigned_before_a_block_is_committed() -> None:
+    bench = EngineBench()
+    executed = bench.block()
+    bench.receive(A, bench.proposal(executed))
+    for sender in (1, 2):
+        bench.receive(NAMES[sender], bench.prepare(sender, executed))
+    bench.receive(B, bench.commit(2, executed))
+    assert bench.sent(CosignatureMessage) == []
+    bench.receive(A, bench.commit(1, executed))
+    assert bench.ledger.tip.height == 1
+    ((to, message),) = bench.sent(CosignatureMessage)
+    assert (to, message.height, message.sender) == (None, 1, 0)
+    assert message == bench.cosignature(0, executed)
+
+
+def test_a_quorum_of_cosignatures_is_news_once_and_verifies() -> None:
+    bench = EngineBench()
+    executed = bench.block()
+    bench.commit_here(executed)
+    assert bench.engine.newest_checkpoint() is None
+    bench.receive(A, bench.cosignature(1, executed))
+    assert bench.engine.newest_checkpoint() is None
+    bench.receive(B, bench.cosignature(2, executed))
+    newest = bench.engine.newest_checkpoint()
+    assert newest is not None
+    assert (newest.height, len(newest.signatures)) == (1, 3)
+    bench.receive(C, bench.cosignature(3, executed))
+    bench.receive(C, bench.cosignature(3, executed))
+    newest = bench.engine.newest_checkpoint()
+    assert newest is not None
+    assert len(newest.signatures) == 4
+    assert bench.witness.cosigned == [1]
+    for keys, signature in zip(CHAIN.validators, newest.signatures, strict=True):
+        name = f"{CHAIN.genesis.chain_id}/{keys.name}"
+        key = cosigner_key(CHAIN.genesis.suite, name, keys.cosigner.public)
+        verify_cosignature(key, newest.checkpoint.text(), signature)
+
+
+def test_the_checkpoint_is_saved_when_it_is_cosigned_and_when_it_is_complete(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chain = make_chain(validators=7)
+    bench = EngineBench(chain=chain)
+    saved: list[bytes] = []
+    monkeypatch.setattr(bench.ledger, "save_checkpoint", saved.append)
+    executed = bench.block()
+    bench.commit_here(executed)
+    for sender in range(1, 7):
+        bench.receive(chain.validators[sender].name, bench.cosignature(sender, executed))
+    assert len(saved) == 2
+
+
+def test_a_restart_finds_the_newest_checkpoint_and_cosigns_the_tip_anew() -> None:
+    bench = EngineBench()
+    executed = bench.block()
+    bench.commit_here(executed)
+    for sender in (1, 2):
+        bench.receive(NAMES[sender], bench.cosignature(sender, executed))
+    before = bench.engine.newest_checkpoint()
+    again = EngineBench(store=bench.store, file=bench.file, clock=bench.clock)
+    assert again.engine.newest_checkpoint() == before
+    assert [m.height for _, m in again.sent(CosignatureMessage)] == [1]
+    for sender in (1, 2, 3):
+        again.receive(NAMES[sender], bench.cosignature(sender, executed))
+    assert again.witness.cosigned == []
+    newest = again.engine.newest_checkpoint()
+    assert newest is not None
+    assert len(newest.signatures) == 4
+
+
+def test_a_saved_checkpoint_above_the_ledger_is_not_believed() -> None:
+    bench = EngineBench()
+    executed = bench.block()
+    bench.commit_here(executed)
+    for sender in (1, 2):
+        bench.receive(NAMES[sender], bench.cosignature(sender, executed))
+    saved = bench.ledger.load_checkpoint()
+    assert saved is not None
+    fresh = EngineBench(start=False)
+    fresh.ledger.save_checkpoint(saved)
+    assert EngineBench(store=fresh.store).engine.newest_checkpoint() is None
+
+
+@pytest.mark.parametrize("change", ["signature", "timestamp", "sender"])
+def test_a_cosignature_that_does_not_hold_is_a_fault(change: str) -> None:
+    bench = EngineBench()
+    executed = bench.block()
+    bench.commit_here(executed)
+    good = bench.cosignature(1, executed)
+    bad = {
+        "signature": dataclasses.replace(good, signature=bytes(64)),
+        "timestamp": dataclasses.replace(good, timestamp=good.timestamp + 1),
+        "sender": dataclasses.replace(good, sender=99),
+    }[change]
+    with pytest.raises(PeerFault, match="cosignature"):
+        bench.receive(A, bad)
+    bench.receive(A, good)
+
+
+@pytest.mark.parametrize("skew_s", [-10 * MAX_SKEW_S, 2 * MAX_SKEW_S])
+def test_a_cosignature_of_an_absurd_time_is_not_taken(skew_s: int) -> None:
+    bench = EngineBench()
+    executed = bench.block()
+    early = bench.cosignature(1, executed, time_s=bench.clock.now_ms() // 1_000 + skew_s)
+    bench.receive(A, early)
+    bench.commit_here(executed)
+    bench.receive(A, early)
+    bench.receive(B, bench.cosignature(2, executed))
+    assert bench.engine.newest_checkpoint() is None
+    bench.receive(A, bench.cosignature(1, executed))
+    assert bench.engine.newest_checkpoint() is not None
+
+
+def test_an_early_cosignature_counts_when_its_block_comes_and_only_from_its_signers_link() -> None:
+    bench = EngineBench()
+    executed = bench.block()
+    bench.receive(A, bench.cosignature(1, executed))
+    bench.receive(A, dataclasses.replace(bench.cosignature(2, executed), signature=bytes(64)))
+    bench.receive(B, bench.cosignature(2, executed))
+    bench.receive(A, dataclasses.replace(bench.cosignature(2, executed), signature=bytes(64)))
+    bench.receive(C, bench.cosignature(1, executed))
+    for height in (3, 99):
+        bench.receive(C, dataclasses.replace(bench.cosignature(3, executed), height=height))
+    bench.commit_here(executed)
+    newest = bench.engine.newest_checkpoint()
+    assert newest is not None
+    assert len(newest.signatures) == 3
+
+
+def test_early_cosignatures_of_heights_that_were_passed_over_are_forgotten() -> None:
+    bench = EngineBench()
+    first = bench.block()
+    bench.receive(A, dataclasses.replace(bench.cosignature(1, first), height=2))
+    bench.receive(B, dataclasses.replace(bench.cosignature(2, first), signature=bytes(64)))
+    bench.commit_here(first)
+    second = bench.block()
+    bench.commit_here(second)
+    newest = bench.engine.newest_checkpoint()
+    assert newest is None
+
+
+def test_a_status_is_answered_with_the_cosignatures_that_its_sender_lacks_and_not_at_once_again() -> (
+    None
+):
+    bench = EngineBench()
+    executed = bench.block()
+    bench.commit_here(executed)
+    bench.receive(A, bench.cosignature(1, executed))
+    bench.sent(CosignatureMessage)
+    bench.receive(B, status(2, tip=1, tip_cosigners=(0, 2)))
+    assert [(to, m.sender) for to, m in bench.sent(CosignatureMessage)] == [(B, 1)]
+    bench.receive(B, status(2, tip=1, tip_cosigners=(0, 2)))
+    assert bench.sent(CosignatureMessage) == []
+    bench.clock.advance(engine_module.STATUS_ANSWER_MS)
+    bench.receive(B, status(2, tip=1, tip_cosigners=(0, 2)))
+    assert len(bench.sent(CosignatureMessage)) == 1
+    bench.clock.advance(engine_module.STATUS_ANSWER_MS)
+    bench.receive(B, status(9, tip=8))
+    assert bench.sent(CosignatureMessage) == []
+
+
+def test_heights_without_a_quorum_are_kept_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cosigning_module, "MAX_OPEN_HEIGHTS", 2)
+    bench = EngineBench()
+    blocks = []
+    for _ in range(3):
+        bench.clock.advance(100)
+        blocks.append(bench.block())
+        peer = NAMES[(bench.ledger.tip.height + 1) % 4]
+        bench.receive(peer if peer != bench.name else A, bench.proposal(blocks[-1]))
+        bench.receive(A, decided(CHAIN.certify(blocks[-1])))
+    for sender in (1, 2):
+        bench.receive(NAMES[sender], bench.cosignature(sender, blocks[0]))
+    assert bench.engine.newest_checkpoint() is None
+    for sender in (1, 2):
+        bench.receive(NAMES[sender], bench.cosignature(sender, blocks[2]))
+    bench.receive(C, bench.cosignature(3, blocks[1]))
+    newest = bench.engine.newest_checkpoint()
+    assert newest is not None
+    assert newest.height == 3
+
+
+def test_a_newer_checkpoint_is_not_replaced_by_an_older_one() -> None:
+    bench = EngineBench()
+    blocks = []
+    for _ in range(2):
+        bench.clock.advance(100)
+        blocks.append(bench.block())
+        bench.receive(A, bench.proposal(blocks[-1]))
+        bench.receive(A, decided(CHAIN.certify(blocks[-1])))
+    for block in reversed(blocks):
+        for sender in (1, 2):
+            bench.receive(NAMES[sender], bench.cosignature(sender, block))
+    assert bench.witness.cosigned == [2]
+
+
+def test_a_checkpoint_leaves_room_for_the_logs_own_signature(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert cosigning_module.MAX_COSIGNATURES == 99
+    monkeypatch.setattr(cosigning_module, "MAX_COSIGNATURES", 3)
+    bench = EngineBench()
+    executed = bench.block()
+    bench.commit_here(executed)
+    for sender in (1, 2, 3):
+        bench.receive(NAMES[sender], bench.cosignature(sender, executed))
+    newest = bench.engine.newest_checkpoint()
+    assert newest is not None
+    assert len(newest.signatures) == 3
+
+
+def test_whoever_is_no_validator_gathers_cosignatures_and_makes_none() -> None:
+    bench = EngineBench(me=None)
+    executed = bench.block()
+    bench.commit_here(executed)
+    assert bench.ledger.tip.height == 1
+    assert bench.sent(CosignatureMessage) == []
+    for sender in (1, 2, 3):
+        bench.receive(NAMES[sender], bench.cosignature(sender, executed))
+    assert bench.witness.cosigned == [1]
