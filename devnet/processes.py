@@ -25,12 +25,13 @@ _TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
 _POLL_MS: Final = 20
 """How often to look whether a process is gone."""
 
-# Positions in /proc/PID/stat after the command's closing parenthesis; proc(5) counts from 1 and two before that.
-_STATE: Final = 0
-_PARENT: Final = 1
-_CPU_TICKS: Final = slice(11, 15)
+# Positions in /proc/PID/stat without its second field, the command; proc(5) counts from 1.
+_PID: Final = 0
+_STATE: Final = 1
+_PARENT: Final = 2
+_CPU_TICKS: Final = slice(12, 16)
 """User and system time, then those of children that were waited for."""
-_START_TICKS: Final = 19
+_START_TICKS: Final = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,21 +129,30 @@ def stop(process: Process, timeout_ms: int) -> None:
 
 def cpu_ms(process: Process) -> int:
     """Return the CPU time of a process and its descendants so far, in milliseconds."""
+    ticks = sum(int(number) for fields in _family(process.pid) for number in fields[_CPU_TICKS])
+    return ticks * 1000 // _TICKS_PER_SECOND
+
+
+def descendants(process: Process) -> tuple[Process, ...]:
+    """Return the processes that a process has started, and those that they have."""
+    found = (find(int(fields[_PID])) for fields in _family(process.pid)[1:])
+    return tuple(child for child in found if child is not None)
+
+
+def _family(pid: int) -> list[list[str]]:
+    """Return the fields of a process and its descendants, its own first; nothing if it is gone."""
     stats = {
         int(path.name): fields
         for path in _PROC.iterdir()
         if path.name.isdigit() and (fields := _stat(int(path.name))) is not None
     }
-    children: dict[int, list[int]] = {}
-    for pid, fields in stats.items():
-        children.setdefault(int(fields[_PARENT]), []).append(pid)
-    ticks, family = 0, [process.pid]
-    while family:
-        pid = family.pop()
-        family += children.get(pid, [])
-        if pid in stats:
-            ticks += sum(map(int, stats[pid][_CPU_TICKS]))
-    return ticks * 1000 // _TICKS_PER_SECOND
+    if pid not in stats:
+        return []
+    family, seen = [pid], 0
+    while seen < len(family):
+        family += [child for child, fields in stats.items() if int(fields[_PARENT]) == family[seen]]
+        seen += 1
+    return [stats[member] for member in family]
 
 
 def _stat(pid: int) -> list[str] | None:
@@ -151,4 +161,4 @@ def _stat(pid: int) -> list[str] | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     # The command stands in parentheses and may hold anything, parentheses and spaces too.
-    return text.rpartition(")")[2].split()
+    return [str(pid), *text.rpartition(")")[2].split()]

@@ -112,6 +112,17 @@ def test_cpu_time_of_children_counts(started, tmp_path):
     assert processes.cpu_ms(process) >= 200
 
 
+def test_descendants_are_children_and_not_the_process_itself(started, tmp_path):
+    process = started(BUSY_CHILD)
+    wait_for_output(tmp_path / "log")
+    (child,) = processes.descendants(process)
+    assert child.pid != process.pid
+    assert processes.is_running(child)
+    processes.stop(process, 5_000)
+    assert processes.descendants(process) == ()
+    processes.stop(child, 5_000)
+
+
 def test_cpu_time_of_what_is_gone_is_nothing(started):
     process = started(SLEEP)
     processes.stop(process, 5_000)

@@ -1,0 +1,162 @@
+"""The devnet's own commands, as scripts call them."""
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from chainnode.model.suites import SUITE_NAMES
+from devnet import homes, processes
+from devnet.network import Devnet
+from tests.support.network import chainnode, wait_until
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.xdist_group("network")]
+
+
+def devnet(directory, *arguments, json_=False):
+    """Run `chainnode devnet ...`; any home will do."""
+    return chainnode(
+        directory.parent / "home",
+        *(("--json",) if json_ else ()),
+        "devnet",
+        *arguments,
+        timeout_s=200,
+    )
+
+
+def at(directory):
+    return ("--dir", str(directory))
+
+
+def pids_alive(pids):
+    found = [processes.find(pid) for pid in pids]
+    return [p.pid for p in found if p is not None and processes.is_running(p)]
+
+
+@pytest.fixture
+def directory(tmp_path):
+    """A folder for a network; what runs in it is ended."""
+    yield tmp_path / "net"
+    if (tmp_path / "net" / "devnet.json").exists():
+        Devnet.open(tmp_path / "net").down()
+
+
+def test_detached_network_is_up_notarizes_at_once_and_goes_down(directory, tmp_path):
+    up = devnet(directory, "up", *at(directory), "--detach", json_=True)
+    assert up.returncode == 0, up.stderr
+    network = json.loads(up.stdout)
+    assert set(network) == {"validators", "client_home", "admin_home", "policy", "genesis", "ca"}
+    assert [set(v) for v in network["validators"]] == [{"name", "rpc", "home", "pid"}] * 4
+    pids = [v["pid"] for v in network["validators"]]
+    assert pids_alive(pids) == pids
+
+    document = tmp_path / "document"
+    document.write_text("a document")
+    rpc = network["validators"][2]["rpc"]
+    done = chainnode(Path(network["client_home"]), "--rpc", rpc, "notarize", str(document))
+    assert done.returncode == 0, done.stderr
+    policy = ("--policy", network["policy"])
+    proof = tmp_path / "document.tlog-proof"
+    assert chainnode(tmp_path, "verify", str(document), str(proof), *policy).returncode == 0
+    document.write_text("another document")
+    assert chainnode(tmp_path, "verify", str(document), str(proof), *policy).returncode == 1
+
+    name = network["validators"][0]["name"]
+    assert devnet(directory, "fault", *at(directory), "kill", name).returncode == 0
+    shown = json.loads(devnet(directory, "status", *at(directory), json_=True).stdout)
+    assert [v["process"] for v in shown["validators"]] == ["ended", *["running"] * 3]
+    assert devnet(directory, "fault", *at(directory), "kill", name).returncode == 2
+    assert devnet(directory, "fault", *at(directory), "start", name).returncode == 0
+    again = devnet(directory, "up", *at(directory), "--detach", json_=True)
+    assert again.returncode == 0, again.stderr
+    after = [v["pid"] for v in json.loads(again.stdout)["validators"]]
+    # Up on a network that is up starts nothing anew.
+    assert after[1:] == pids[1:]
+
+    assert devnet(directory, "down", *at(directory)).returncode == 0
+    assert pids_alive(after) == []
+    assert devnet(directory, "down", *at(directory)).returncode == 0
+
+
+def test_network_in_the_foreground_ends_with_its_command(directory, tmp_path):
+    argv = homes.command(tmp_path, "--json", "devnet", "up", *at(directory), has_keys=False)
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as command:
+        try:
+            wait_until(
+                lambda: b"Ctrl-C" in command.stderr.readline() or command.poll() is not None,
+                "the network is up",
+            )
+            nodes = Devnet.open(directory).nodes
+            assert len(pids_alive([n.process.pid for n in nodes])) == 4
+        finally:
+            command.send_signal(signal.SIGINT)
+        assert command.wait(60) == 0
+    assert pids_alive([n.process.pid for n in nodes]) == []
+
+
+def test_folder_of_another_network_is_left_alone(directory):
+    directory.mkdir()
+    (directory / "precious").write_text("data")
+    refused = devnet(directory, "up", *at(directory), "--detach")
+    assert refused.returncode == 2
+    assert "not empty" in refused.stderr
+    assert [path.name for path in directory.iterdir()] == ["precious"]
+
+
+def test_command_on_a_folder_without_a_network_says_what_to_do(directory):
+    missing = devnet(directory, "status", *at(directory))
+    assert missing.returncode == 6
+    assert "devnet up" in missing.stderr
+
+
+@pytest.mark.parametrize("suite", SUITE_NAMES)
+def test_demo_holds(suite, directory, tmp_path):
+    document = tmp_path / "document"
+    document.write_bytes(bytes(range(256)))
+    out = tmp_path / "out"
+    done = devnet(directory, "demo", "--suite", suite, "--out", str(out), str(document))
+    assert done.returncode == 0, done.stderr
+    for part in ("ready", "notarized", "verified", "refused", "killed", "level", "all of it held"):
+        assert part in done.stdout, part
+    proof, policy = out / "document.tlog-proof", out / "policy"
+    kept = chainnode(tmp_path, "verify", str(document), str(proof), "--policy", str(policy))
+    assert kept.returncode == 0, kept.stderr
+
+
+def test_demo_without_a_validator_to_spare_is_refused(directory, tmp_path):
+    (tmp_path / "document").write_text("x")
+    refused = devnet(directory, "demo", "--validators", "3", str(tmp_path / "document"))
+    assert refused.returncode == 2
+    assert "expected" in refused.stderr or "takes 4" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "load",
+    [
+        ("--workload", "notarize", "--rate", "100"),
+        ("--workload", "notarize-batch", "--batch-size", "50"),
+    ],
+)
+def test_bench_measures_and_checks(load, directory):
+    done = devnet(directory, "bench", *load, "--duration", "2", json_=True)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert figures["tps"] > 0
+    assert figures["records_per_s"] == pytest.approx(
+        figures["tps"] * figures["batch_size"], rel=0.01
+    )
+    latency = figures["latency_ms"]
+    assert 0 < latency["p50"] <= latency["p95"] <= latency["p99"] <= latency["max"]
+    assert figures["ceiling_tps"] > 0
+    assert figures["share_of_ceiling"] > 0
+    assert figures["cpu_us_per_tx"] > 0
+    assert figures["checked_records"] > 0
+    assert figures["checked_proofs"] > 0
+
+
+def test_bench_of_an_unknown_workload_is_refused(directory):
+    refused = devnet(directory, "bench", "--workload", "timestamp")
+    assert refused.returncode == 2
+    assert "notarize-batch" in refused.stderr
