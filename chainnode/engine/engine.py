@@ -538,14 +538,13 @@ class Engine:
                 self._keep(record.proposal.digest)
             elif isinstance(record, Voted) and isinstance(record.vote, Prepare):
                 self._keep(record.vote.digest)
-            elif isinstance(record, Voted) and isinstance(record.vote, Commit):
-                self._licence.voted(record.vote.height)
             if isinstance(record, Voted) and not isinstance(record.vote, Prepare | Commit):
                 self._view_changes += 1
                 self._witness.event("view_change", height=record.vote.height, view=record.vote.view)
         encoded = encode_records(records, self._book, validators.size)
         if encoded:
             self._vote_log.append(encoded)
+            self._licence.voted()
 
     def _keep(self, digest: Digest) -> None:
         executed = self._candidates.executed(digest)
@@ -699,7 +698,7 @@ class Engine:
         self._candidates.reset()
         self._relay.committed(executed.transactions, height)
         self._book.forget_below(height + 1)
-        self._licence.committed(height, self._ledger.tip.time_ms)
+        self._licence.committed(certificate)
         self._vote_log.forget_below(height + 1)
         self._witness.block_committed(executed, certificate)
         self._go_on()

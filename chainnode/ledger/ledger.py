@@ -292,6 +292,16 @@ class Ledger(ChainReader):
         """Return what was saved last, or an earlier one after a crash, or None."""
         return self._store.get(keys.CHECKPOINT)
 
+    def note_vote(self) -> None:
+        """Remember, synced, that this node has voted: a vote log that is new after that has been lost."""
+        batch = WriteBatch()
+        batch.put(keys.VOTED, b"")
+        self._store.write(batch, sync=True)
+
+    def has_voted(self) -> bool:
+        """Whether `note_vote` was ever called on this store."""
+        return self._store.get(keys.VOTED) is not None
+
     def approximate_size_bytes(self) -> int:
         """Return how much disk the chain takes, give or take."""
         return self._store.approximate_size_bytes()

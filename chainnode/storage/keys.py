@@ -5,6 +5,7 @@
     M genesis                                  the genesis document
     M tip                                      the tip record (chainnode/ledger/tip.py)
     M checkpoint                               newest checkpoint with its cosignatures, as the engine keeps it
+    M voted                                    empty; this validator has voted in a life that used this store
     H height                                   header
     C height                                   certificate: of a height below the tip the one that the next block
                                                names, of the tip the one that this node decided by
@@ -36,6 +37,7 @@ FORMAT: Final = b"Mformat"
 GENESIS: Final = b"Mgenesis"
 TIP: Final = b"Mtip"
 CHECKPOINT: Final = b"Mcheckpoint"
+VOTED: Final = b"Mvoted"
 CANDIDATES: Final = b"K"
 
 FIRST: Final = b"\x00"

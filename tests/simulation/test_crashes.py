@@ -35,12 +35,14 @@ def bring_back(world):
         node.disk.plan.at = None
         if not node.is_up:
             node.boot()
-    world.submit()
-    world.run_until(
-        lambda: world.height() >= SCRIPT_HEIGHTS and world.is_settled(),
-        within_ms=12_000,
-        what="all are level again",
-    )
+    for _ in range(SCRIPT_HEIGHTS):
+        goal = world.height() + 1
+        world.submit()
+        world.run_until(
+            lambda goal=goal: world.height() >= goal and world.is_settled(),
+            within_ms=6_000,
+            what="all are level again",
+        )
     world.check_history()
 
 

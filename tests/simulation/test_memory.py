@@ -11,6 +11,7 @@ from chainnode.storage.vote_log import VoteLogDamaged
 from tests.support.chain import CLERK, GUEST
 from tests.support.faulty_disk import Fate, FaultPlan
 from tests.support.simulated_chain import SimulatedChain
+from tests.support.simulated_disk import SimulatedDisk
 from tests.support.simulated_node import State
 
 
@@ -119,6 +120,27 @@ def test_without_vote_log_and_newest_blocks_a_validator_does_not_contradict_itse
     assert votes_at(world, leader, height) == before
     world.run_for(2_000)
     decide(world, 4)
+    assert leader.engine.status().is_voting
+
+
+def test_without_its_whole_home_a_validator_knows_itself_by_its_signatures():
+    world = started()
+    leader, height = propose_unheard(world)
+    before = votes_at(world, leader, height)
+    leader.disk = SimulatedDisk()
+    world.observer.restored(leader.name, 0)
+    leader.boot()
+    world.run_until(lambda: leader.ledger.tip.height == height - 1, within_ms=10_000)
+    assert not leader.engine.status().is_voting
+    for _ in range(2):
+        # What was recognised once is not forgotten.
+        leader.crash()
+        leader.boot()
+        assert not leader.engine.status().is_voting
+    decide(world, 1)
+    assert votes_at(world, leader, height) == before
+    world.run_for(2_000)
+    decide(world, 2)
     assert leader.engine.status().is_voting
 
 

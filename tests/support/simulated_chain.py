@@ -32,11 +32,12 @@ if TYPE_CHECKING:
 
 PARAMETERS = Parameters(
     min_interval_ms=100,
-    heartbeat_ms=10_000,
+    heartbeat_ms=30_000,
     timeout_ms=1_000,
     timeout_cap_ms=4_000,
 )
-"""Few blocks a second, so that seconds of chaos are cheap; a low cap, so that healing is quick."""
+"""Few blocks a second, so that seconds of chaos are cheap; a low cap, so that healing is quick; heartbeats too rare to heal
+anything."""
 
 
 class SimulatedChain:

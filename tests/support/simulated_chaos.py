@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from chainnode.engine.engine import MAX_JITTER_PERMILLE
 from chainnode.engine.sync import ANSWER_MS
 from tests.support.faulty_disk import Fate, FaultPlan
 from tests.support.simulated_chain import SimulatedChain
@@ -17,6 +18,8 @@ from tests.support.simulated_node import SimulatedNode, State
 
 if TYPE_CHECKING:
     import random
+
+    from chainnode.storage.memory import MemoryStore
 
 NEW_HEIGHTS = 3
 """What must be decided after healing."""
@@ -42,6 +45,9 @@ class Trouble:
 
     disk_permille: int
     """How many lives end by themselves at one of their first hundred writes."""
+
+    amnesia_permille: int
+    """How often one validator, always the same, comes back without its vote log, and perhaps with an old store."""
 
     submit_permille: int
     burst: int
@@ -72,6 +78,7 @@ def draw_trouble(random: random.Random, precision_ms: int) -> Trouble:
         jump_permille=maybe(20),
         skew_ms=random.choice((0, precision_ms // 4, precision_ms // 2 - 20)),
         disk_permille=maybe(200, 700),
+        amnesia_permille=maybe(300, 800),
         submit_permille=random.choice((100, 400, 900)),
         burst=random.choice((1, 3, 10)),
         verifier_delay_ms=random.choice(((0, 0), (0, 0), (0, 50))),
@@ -84,6 +91,8 @@ class Chaos:
     def __init__(self, world: SimulatedChain, trouble: Trouble) -> None:
         self.world = world
         self.trouble = trouble
+        self.forgetful = world.random.choice(list(world.nodes))
+        self.backup: tuple[int, MemoryStore] | None = None
         world.network.conditions = trouble.conditions
         for node in world.nodes.values():
             node.verifier_delay_ms = trouble.verifier_delay_ms
@@ -104,11 +113,26 @@ class Chaos:
         return self.world.random.randrange(1_000) < permille
 
     def _boot(self, node: SimulatedNode) -> None:
+        # More than f forgetful ones could fork the chain, and below four validators f is 0.
+        if node.name == self.forgetful and len(self.world.nodes) > 3 and node.life:
+            self._forget(node)
         plan = FaultPlan()
         if self._happens(self.trouble.disk_permille):
             fate = self.world.random.choice((Fate.CRASH_BEFORE, Fate.CRASH_AFTER))
             plan = FaultPlan(at=self.world.random.randrange(100), fate=fate)
         node.boot(plan)
+
+    def _forget(self, node: SimulatedNode) -> None:
+        """Take a backup, or come back from one, or lose the vote log alone."""
+        height = self.world.observer.tips.get(node.name, 0)
+        if height and self._happens(self.trouble.amnesia_permille):
+            node.disk.lose_vote_log()
+            if self.backup is not None and self._happens(500):
+                height, node.disk.store = self.backup
+                self.world.observer.restored(node.name, height)
+                self.backup = None
+        elif height and self.backup is None:
+            self.backup = (height, node.disk.copy_store())
 
     def _jump(self, node: SimulatedNode) -> None:
         skew_ms = self.trouble.skew_ms
@@ -164,12 +188,13 @@ class Chaos:
 def recovery_bound_ms(world: SimulatedChain) -> int:
     """Return within what time a healed chain must be well again, from the timeouts alone.
 
-    A view may just have begun (one capped timer), the views of all validators may be needed once to find one whose
-    validators are all in it, and a block that must be fetched may be asked for twice.
+    The view that is open may be in vain and have just begun, and so may the next, if its leader is behind; and one who
+    is behind may have asked somebody who is not there any more. No heartbeat may be needed.
     """
-    parameters = world.parameters
-    capped_ms = parameters.timeout_cap_ms * 11 // 10
-    return 3 * capped_ms + 2 * ANSWER_MS + parameters.heartbeat_ms
+    capped_ms = world.parameters.timeout_cap_ms * (1_000 + MAX_JITTER_PERMILLE) // 1_000
+    bound_ms = 2 * capped_ms + ANSWER_MS
+    assert bound_ms < world.parameters.heartbeat_ms
+    return bound_ms
 
 
 def heal(world: SimulatedChain) -> None:
