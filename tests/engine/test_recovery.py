@@ -1,0 +1,165 @@
+"""When a validator may vote after a start: every row of the table in `chainnode.engine.recovery`, and a restart in each."""
+
+from __future__ import annotations
+
+import pytest
+
+from chainnode.engine.messages import ProposeMessage, Vote
+from chainnode.model.errors import InvariantViolation
+from chainnode.storage.append_file import MemoryFile
+from chainnode.storage.memory import MemoryStore
+from tests.support.chain import make_chain
+from tests.support.engine_bench import (
+    CHAIN,
+    NAMES,
+    EngineBench,
+    blocks_of,
+    decided,
+    other_chain,
+    status,
+)
+
+A, B, C = NAMES[1:]
+
+
+def next_block(bench: EngineBench) -> None:
+    """Have the next block proposed and decided by the others."""
+    bench.clock.advance(60)
+    executed = bench.block()
+    leader = NAMES[executed.outline.header.height % 4]
+    bench.receive(leader if leader != bench.name else A, bench.proposal(executed))
+    bench.receive(A, decided(CHAIN.certify(executed, signers=[1, 2, 3])))
+
+
+def restarted(bench: EngineBench, **parts: object) -> EngineBench:
+    kept: dict[str, object] = {"store": bench.store, "file": bench.file, "clock": bench.clock}
+    return EngineBench(**(kept | parts))  # type: ignore[arg-type]
+
+
+def test_a_new_validator_of_a_new_chain_votes_at_once_and_after_a_restart() -> None:
+    bench = EngineBench()
+    assert bench.engine.status().is_voting
+    assert restarted(bench).engine.status().is_voting
+
+
+def test_a_vote_is_repeated_after_a_restart_and_no_other_is_cast_in_its_view() -> None:
+    bench = EngineBench()
+    first = bench.block()
+    bench.receive(A, bench.proposal(first))
+    ((_, vote),) = bench.sent(Vote)
+    again = restarted(bench)
+    ((_, repeated),) = again.sent(Vote)
+    assert repeated == vote
+    again.clock.advance(10)
+    again.receive(A, again.proposal(again.block()))
+    assert again.sent(Vote) == []
+    again.receive(A, decided(CHAIN.certify(first)))
+    assert again.ledger.tip.block_hash == first.outline.block_hash
+
+
+def test_a_leader_proposes_the_same_block_again_after_a_restart() -> None:
+    bench = EngineBench(me=1)
+    bench.engine.submit(CHAIN.notarization("a").envelope, lambda _: None)
+    bench.pass_ms(100)
+    ((_, proposal),) = bench.sent(ProposeMessage)
+    again = restarted(bench, me=1)
+    again.pass_ms(500)
+    repeated = [m for _, m in again.sent(ProposeMessage)]
+    assert repeated
+    assert set(repeated) == {proposal}
+
+
+def test_a_candidate_that_was_voted_for_must_execute_as_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = EngineBench()
+    bench.receive(A, bench.proposal(bench.block()))
+    again = restarted(bench, start=False)
+    monkeypatch.setattr(
+        again.ledger, "recover_candidates", lambda: (_ for _ in ()).throw(InvariantViolation("x"))
+    )
+    with pytest.raises(InvariantViolation):
+        again.engine.start()
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_validator_that_lost_its_vote_log_observes_until_a_block_is_younger_than_its_start(
+    restarts: bool,
+) -> None:
+    bench = EngineBench()
+    for _ in range(2):
+        next_block(bench)
+    lost = restarted(bench, file=MemoryFile())
+    assert not lost.engine.status().is_voting
+    if restarts:
+        lost = restarted(lost)
+    next_block(lost)
+    assert not lost.engine.status().is_voting
+    assert lost.sent(Vote) == []
+    lost.clock.advance(10_000)
+    next_block(lost)
+    assert lost.engine.status().is_voting
+
+
+def test_a_lone_validator_that_lost_its_vote_log_goes_on() -> None:
+    chain = make_chain(validators=1)
+    bench = EngineBench(chain=chain)
+    bench.engine.submit(chain.notarization("a").envelope, lambda _: None)
+    bench.pass_ms(1_000)
+    assert bench.ledger.tip.height == 1
+    lost = restarted(bench, chain=chain, file=MemoryFile())
+    assert lost.engine.status().is_voting
+    lost.engine.submit(chain.notarization("b").envelope, lambda _: None)
+    lost.pass_ms(1_000)
+    assert lost.ledger.tip.height == 2
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_validator_that_lost_everything_observes_on_a_chain_that_is_older_than_it(
+    restarts: bool,
+) -> None:
+    theirs, bench = other_chain(3), EngineBench(start=False)
+    bench.clock.advance(600_000)
+    bench = restarted(bench)
+    assert bench.engine.status().is_voting
+    bench.receive(A, status(4))
+    bench.receive(A, blocks_of(theirs, 1, 3))
+    assert bench.ledger.tip.height == 3
+    assert not bench.engine.status().is_voting
+    if restarts:
+        bench = restarted(bench)
+        assert not bench.engine.status().is_voting
+    bench.clock.advance(10_000)
+    next_block(bench)
+    assert bench.engine.status().is_voting
+
+
+def test_a_ledger_that_lost_blocks_observes_up_to_the_height_of_the_last_vote() -> None:
+    bench = EngineBench()
+    committed = []
+    for _ in range(2):
+        next_block(bench)
+        committed.append(bench.ledger.certified_block(bench.ledger.tip.height).encode())
+    bench.clock.advance(60)
+    open_block = bench.block()
+    bench.receive(C, bench.proposal(open_block))
+    ((_, vote),) = [s for s in bench.sent(Vote) if s[1].height == 3]
+    older = restarted(bench, store=MemoryStore())
+    assert not older.engine.status().is_voting
+    again = restarted(older)
+    for engine in (older, again):
+        assert engine.sent(Vote) == []
+    again.receive(A, status(3))
+    again.receive(A, blocks_of(bench.ledger, 1, 2))
+    assert again.ledger.tip.height == 2
+    assert again.engine.status().is_voting
+    assert vote in [m for _, m in again.sent(Vote)]
+
+
+def test_whoever_is_in_no_set_observes_and_still_commits() -> None:
+    bench = EngineBench(me=None)
+    for _ in range(2):
+        next_block(bench)
+    assert bench.ledger.tip.height == 2
+    assert not bench.engine.status().is_voting
+    assert bench.sent(Vote) == []
