@@ -1,0 +1,247 @@
+import asyncio
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from chainnode.model.errors import Unavailable
+from chainnode.model.suites import SUITE_NAMES
+from devnet.bench.ceiling import ceiling_tps
+from devnet.bench.client import Job, _Sender, window_ns
+from devnet.bench.plan import IN_FLIGHT_LISTS, IN_FLIGHT_TRANSACTIONS, WARM_UP_S, Plan
+from devnet.bench.report import Report, as_json, percentile, rows
+
+NS_PER_S = 1_000_000_000
+
+PLAN = Plan(
+    validators=4,
+    suite="ed25519-sha256",
+    workload="notarize",
+    batch_size=1,
+    duration_s=10,
+    rate=None,
+    clients=2,
+)
+
+REPORT = Report(
+    plan=PLAN,
+    cores=2,
+    tps=1_000.0,
+    records_per_s=1_000.0,
+    latencies_us=tuple(range(1_000, 101_000, 1_000)),
+    refused=Counter(overloaded=3),
+    blocks_per_s=4.0,
+    ceiling_before_tps=4_000.0,
+    ceiling_after_tps=5_000.0,
+    cpu_us_per_tx=160.0,
+    disk_bytes_per_tx=700.0,
+    wire_bytes_per_tx=None,
+    checked_records=10_000,
+    checked_proofs=50,
+)
+
+
+@pytest.mark.parametrize(
+    ("values", "percent", "expected"),
+    [
+        ((), 50, 0),
+        ((7,), 50, 7),
+        ((7,), 100, 7),
+        ((1, 2, 3, 4), 50, 2),
+        ((1, 2, 3, 4), 51, 3),
+        (tuple(range(1, 101)), 95, 95),
+        (tuple(range(1, 101)), 99, 99),
+        (tuple(range(1, 101)), 100, 100),
+        ((1, 2), 0, 1),
+    ],
+)
+def test_percentile_is_the_nearest_rank(values, percent, expected):
+    assert percentile(values, percent) == expected
+
+
+def test_report_names_every_figure_that_scripts_read():
+    document = as_json(REPORT)
+    assert document["tps"] == 1_000.0
+    assert document["records_per_s"] == 1_000.0
+    assert document["latency_ms"] == {"p50": 50.0, "p95": 95.0, "p99": 99.0, "max": 100.0}
+    assert document["ceiling_tps"] == 5_000.0
+    assert document["share_of_ceiling"] == 0.2
+    assert document["cpu_us_per_tx"] == 160.0
+    assert document["checked_records"] == 10_000
+    assert document["checked_proofs"] == 50
+    assert document["refused"] == {"overloaded": 3}
+
+
+def test_table_says_what_was_not_committed_and_what_was_not_counted():
+    table = dict(rows(REPORT))
+    assert table["not committed"] == "3 overloaded"
+    assert "not counted" in table["wire"]
+    assert table["of the ceiling"] == "20.0 %"
+    clean = dict(rows(replace(REPORT, refused={}, wire_bytes_per_tx=1_234.5)))
+    assert clean["not committed"] == "none"
+    assert clean["wire"].startswith("1,23")
+
+
+def test_clients_share_a_fixed_rate():
+    plan = replace(PLAN, rate=500)
+    assert plan.transactions_per_client(1.0) * plan.clients >= 500 * (WARM_UP_S + 10)
+
+
+def test_saturation_prepares_what_the_machine_could_do_and_bounds_memory():
+    assert PLAN.transactions_per_client(50_000.0) * PLAN.clients >= 50_000 * (WARM_UP_S + 10)
+    lists = replace(PLAN, batch_size=1_000, workload="notarize-batch")
+    assert lists.transactions_per_client(50_000.0) * lists.clients < 1_000
+
+
+def test_clients_share_what_may_be_in_flight():
+    assert PLAN.in_flight_per_client() * PLAN.clients == IN_FLIGHT_TRANSACTIONS
+    assert replace(PLAN, batch_size=2).in_flight_per_client() * 2 == IN_FLIGHT_LISTS
+    assert replace(PLAN, clients=64, batch_size=2).in_flight_per_client() == 1
+
+
+@pytest.mark.parametrize("suite", SUITE_NAMES)
+def test_ceiling_is_less_with_more_validators(suite):
+    assert 0 < ceiling_tps(suite, 1_000) < ceiling_tps(suite, 1)
+
+
+def answer(sequence):
+    return {
+        "tx_id": f"{sequence:064x}",
+        "status": "committed",
+        "height": 7,
+        "position": 0,
+        "time_ms": 1,
+        "receipt": {"first_record": sequence, "record_count": 1},
+    }
+
+
+class StubNode:
+    """A stream that answers each request after a while, or with an error."""
+
+    def __init__(self, delay_s=0.0, errors=()):
+        self.delay_s, self.errors = delay_s, list(errors)
+        self.open = self.most_open = self.requests = 0
+
+    def request(self, method, params):
+        assert method == "tx_submit_and_wait"
+        assert params["transaction"].startswith("envelope ")
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        sequence, self.requests = self.requests, self.requests + 1
+        self.open += 1
+        self.most_open = max(self.most_open, self.open)
+        loop.call_later(self.delay_s, self._answer, future, sequence)
+        return future
+
+    def _answer(self, future, sequence):
+        self.open -= 1
+        if self.errors:
+            future.set_exception(self.errors.pop(0))
+        else:
+            future.set_result(answer(sequence))
+
+
+def sender_of(plan, node, count=100_000, client=0):
+    job = Job(
+        number=client,
+        plan=plan,
+        url="",
+        home=Path(),
+        account="",
+        passphrase=b"",
+        count=count,
+    )
+    return _Sender(job, node, [f"envelope {number}" for number in range(count)])
+
+
+@pytest.mark.asyncio
+async def test_transactions_count_from_when_they_were_due_however_late_they_leave():
+    plan = replace(PLAN, rate=1_000, clients=1)
+    sender = sender_of(plan, StubNode())
+    begin_ns = time.monotonic_ns() - NS_PER_S  # all of this second is overdue
+    await sender.keep_rate(begin_ns, begin_ns + NS_PER_S, 1_000)
+    await sender.drain()
+    begun = [tx.begun_ns - begin_ns for tx in sender.outcome.acknowledged]
+    assert begun == [number * 1_000_000 for number in range(1_000)]
+    assert all(tx.answered_ns - begin_ns >= NS_PER_S for tx in sender.outcome.acknowledged)
+
+
+@pytest.mark.asyncio
+async def test_clients_take_turns_at_a_fixed_rate():
+    plan = replace(PLAN, rate=1_000, clients=2)
+    begin_ns = time.monotonic_ns() - NS_PER_S
+    begun = []
+    for client in range(2):
+        sender = sender_of(plan, StubNode(), client=client)
+        await sender.keep_rate(begin_ns, begin_ns + NS_PER_S, 1_000)
+        await sender.drain()
+        begun += [tx.begun_ns - begin_ns for tx in sender.outcome.acknowledged]
+    assert sorted(begun) == [number * 1_000_000 for number in range(1_000)]
+
+
+@pytest.mark.asyncio
+async def test_fixed_rate_does_not_wait_for_answers():
+    plan = replace(PLAN, rate=1_000, clients=1)
+    node = StubNode(delay_s=0.5)
+    sender = sender_of(plan, node)
+    begin_ns = time.monotonic_ns()
+    await sender.keep_rate(begin_ns, begin_ns + NS_PER_S // 10, 1_000)
+    assert node.requests == node.most_open == 100
+    await sender.drain()
+    assert len(sender.outcome.acknowledged) == 100
+
+
+@pytest.mark.asyncio
+async def test_saturation_leaves_a_bounded_number_unanswered_and_says_when_it_runs_out():
+    node = StubNode()
+    sender = sender_of(PLAN, node, count=4_000)
+    await sender.saturate(time.monotonic_ns() + 60 * NS_PER_S)
+    await sender.drain()
+    assert node.most_open == PLAN.in_flight_per_client() < node.requests
+    assert len(sender.outcome.acknowledged) == node.requests == 4_000
+    assert sender.outcome.ran_out
+
+
+@pytest.mark.asyncio
+async def test_saturation_ends_on_time():
+    sender = sender_of(PLAN, StubNode(delay_s=0.001))
+    end_ns = time.monotonic_ns() + NS_PER_S // 20
+    await sender.saturate(end_ns)
+    assert time.monotonic_ns() >= end_ns
+    await sender.drain()
+    assert not sender.outcome.ran_out
+
+
+@pytest.mark.asyncio
+async def test_overloaded_node_is_given_the_pause_that_it_asks_for():
+    refusal = Unavailable("too many", code="overloaded", retry_after_ms=200)
+    node = StubNode(delay_s=0.001, errors=[refusal] * PLAN.in_flight_per_client())
+    sender = sender_of(PLAN, node)
+    await sender.saturate(time.monotonic_ns() + NS_PER_S // 10)
+    await sender.drain()
+    assert node.requests == PLAN.in_flight_per_client()
+    assert sender.outcome.refused == {"overloaded": node.requests}
+    assert sender.outcome.acknowledged == []
+
+
+@pytest.mark.asyncio
+async def test_expired_transaction_is_not_acknowledged():
+    class Expiring(StubNode):
+        def _answer(self, future, sequence):
+            self.open -= 1
+            expired = {"status": "expired", "height": None, "receipt": None}
+            future.set_result(answer(sequence) | expired)
+
+    plan = replace(PLAN, rate=10, clients=1)
+    sender = sender_of(plan, Expiring())
+    begin_ns = time.monotonic_ns() - NS_PER_S
+    await sender.keep_rate(begin_ns, begin_ns + NS_PER_S, 10)
+    await sender.drain()
+    assert sender.outcome.refused == {"expired": 10}
+    assert sender.outcome.acknowledged == []
+
+
+def test_warm_up_does_not_count():
+    assert window_ns(PLAN, 5) == (5 + WARM_UP_S * NS_PER_S, 5 + (WARM_UP_S + 10) * NS_PER_S)
