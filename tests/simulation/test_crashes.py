@@ -86,14 +86,14 @@ def test_all_validators_survive_a_crash_at_the_same_write(fate):
         bring_back(world)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_all_validators_may_crash_at_any_moment_fifty_times(seed):
     world = SimulatedChain(seed=seed)
     world.start()
     for _ in range(50):
         for _ in range(world.random.randint(1, 8)):
             world.submit(world.random.randint(0, 4))
-            world.run_for(world.random.randint(1, 120))
+            world.run_for(world.random.randint(1, 400))
         for node in world.nodes.values():
             node.crash()
         world.run_for(world.random.randint(0, 500))
@@ -102,7 +102,7 @@ def test_all_validators_may_crash_at_any_moment_fifty_times(seed):
     world.submit()
     world.run_until(world.is_settled, within_ms=10_000, what="all are level again")
     world.check_history()
-    assert len(world.observer.acknowledged) > 50
+    assert len(world.observer.acknowledged) > 200
 
 
 def test_a_block_that_some_prepared_before_all_crashed_can_be_had_from_them():

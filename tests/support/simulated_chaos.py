@@ -167,6 +167,8 @@ class Chaos:
     def _cut(self) -> None:
         world, random = self.world, self.world.random
         names = list(world.nodes)
+        if len(names) == 1:
+            return
         kind = random.randrange(4)
         if kind == 0:
             random.shuffle(names)
