@@ -94,6 +94,8 @@ class Sync:
     def hint(self, peer: str, tip_height: int) -> None:
         """Note that a peer says it has decided up to `tip_height`."""
         self._tips[peer] = tip_height
+        if tip_height > self._ledger.tip.height and self._behind_since_ms is None:
+            self._behind_since_ms = self._clock.monotonic_ms()
 
     def forget(self, peer: str) -> None:
         """Note that a peer is gone."""
