@@ -110,6 +110,9 @@ STATUS_ANSWER_MS: Final = 100
 CATCH_UP_TRANSACTIONS: Final = 4_000
 """Fetched blocks are executed until about this many transactions are done; then others have their turn."""
 
+MAX_NOTES_PER_S: Final = 20
+"""Log lines about refused messages and proven misbehaviour; a peer could fill a disk with them otherwise."""
+
 MAX_JITTER_PERMILLE: Final = 100
 """View timers of different validators differ by up to a tenth, so that they do not all fire at once."""
 
@@ -197,6 +200,8 @@ class Engine:
         self._told_ms: dict[str, int] = {}
         self._answered_ms: dict[str, int] = {}
         self._accused: dict[str, str] = {}
+        self._noted_at_s = 0
+        self._noted = 0
         self._opened_height = 0
         self._next_status_ms = 0
         self._next_clock_ms = 0
@@ -519,15 +524,24 @@ class Engine:
         for validate in effects.validate:
             self._validate(validate)
         for fault in effects.faults:
-            self._witness.event("misbehaviour_proven", evidence=str(fault))
+            self._note("misbehaviour_proven", evidence=str(fault))
         for behind in effects.behind:
             self._tell_decision(behind.peer, behind.height)
         for ahead in effects.ahead:
             self._sync.hint(ahead.peer, max(ahead.height - 1, self._sync_tip(ahead.peer)))
         for refusal in effects.refused:
-            self._witness.event(
+            self._note(
                 "message_refused", peer=refusal.peer, code=refusal.code, reason=refusal.sentence
             )
+
+    def _note(self, name: str, **fields: int | str) -> None:
+        """Tell the witness what a peer can bring about at will; beyond a rate, not at all."""
+        second = self._clock.monotonic_ms() // 1_000
+        if second != self._noted_at_s:
+            self._noted_at_s, self._noted = second, 0
+        self._noted += 1
+        if self._noted <= MAX_NOTES_PER_S:
+            self._witness.event(name, **fields)
 
     def _persist(self, records: tuple[Record, ...]) -> None:
         validators = self._ledger.validators(self._ledger.tip.height + 1)

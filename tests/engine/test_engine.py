@@ -333,6 +333,17 @@ def test_a_message_that_the_core_refuses_is_an_event_and_proof_of_a_lie_as_well(
     assert "misbehaviour_proven" in bench.witness.names()
 
 
+def test_a_peer_cannot_fill_the_log() -> None:
+    bench = EngineBench()
+    refused = bench.proposal(bench.block(), sender=2)
+    for _ in range(3 * engine_module.MAX_NOTES_PER_S):
+        bench.receive(B, refused)
+    assert len(bench.witness.names()) == engine_module.MAX_NOTES_PER_S
+    bench.clock.advance(1_000)
+    bench.receive(B, refused)
+    assert len(bench.witness.names()) == engine_module.MAX_NOTES_PER_S + 1
+
+
 def test_a_view_changes_when_nothing_comes_and_the_next_leader_proposes() -> None:
     bench = EngineBench(me=2)
     bench.engine.submit(CHAIN.notarization("a").envelope, lambda _: None)
