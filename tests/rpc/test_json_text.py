@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chainnode.model.errors import DecodeError
+from chainnode.rpc import json_text
 from chainnode.rpc.json_text import encode_json, parse_request
 from chainnode.rpc.limits import MAX_JSON_DEPTH
 
@@ -51,6 +52,22 @@ def test_text_that_is_not_strict_json_is_refused(text):
     with pytest.raises(DecodeError) as refused:
         parse_request(text)
     assert refused.value.error_code == "parse_error"
+
+
+def test_a_double_name_among_very_many_is_found_by_looking_at_each_name_once():
+    class Counted(str):
+        compared = 0
+        __slots__ = ()
+        __hash__ = str.__hash__
+
+        def __eq__(self, other):
+            Counted.compared += 1
+            return str.__eq__(self, other)
+
+    pairs = [(Counted(f"{i}"), 0) for i in range(2_000)] + [(Counted("1999"), 1)]
+    with pytest.raises(ValueError, match="'1999' is there twice"):
+        json_text._object(pairs)
+    assert Counted.compared < 4 * len(pairs)
 
 
 @pytest.mark.parametrize(
