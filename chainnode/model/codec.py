@@ -51,7 +51,12 @@ def decode(data: bytes, *, max_bytes: int) -> Value:
         )
     try:
         value: Value = msgpack.unpackb(
-            data, raw=False, use_list=False, strict_map_key=False, ext_hook=_refuse_extension
+            data,
+            raw=False,
+            use_list=False,
+            strict_map_key=False,
+            object_hook=_refuse_map,
+            ext_hook=_refuse_extension,
         )
     except DecodeError:
         raise
@@ -141,6 +146,11 @@ def _check_kinds(value: object, depth: int) -> None:
     for element in value:  # type: ignore[attr-defined]  # a tuple, by the test above
         if type(element) not in _SCALARS:
             _check_kinds(element, depth - 1)
+
+
+def _refuse_map(found: object) -> Value:
+    # At the first one: an empty map is one byte here and 64 in memory, and a message may hold millions.
+    raise DecodeError(f"{type(found).__name__} is not among the kinds of values that are allowed")
 
 
 def _refuse_extension(code: int, data: bytes) -> Value:

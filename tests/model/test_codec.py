@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -150,3 +152,16 @@ def test_a_reader_takes_its_kind_in_its_range_and_names_the_field(
         with pytest.raises(DecodeError) as caught:
             reader(value, "field")
         assert caught.value.field == "field"
+
+
+def test_maps_are_refused_before_many_of_them_are_made():
+    count = 1 << 16
+    data = b"\xdd" + count.to_bytes(4, "big") + b"\x80" * count
+    tracemalloc.start()
+    try:
+        with pytest.raises(DecodeError, match="dict is not among"):
+            codec.decode(data, max_bytes=MAX_BYTES)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 * count
