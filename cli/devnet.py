@@ -13,7 +13,7 @@ from chainnode.model.errors import ChainError, Refused
 from chainnode.model.suites import ED25519_SHA256, SUITE_NAMES
 from cli.command import pass_session
 from cli.output import note, print_fields, print_json, print_table
-from devnet.bench.plan import MAX_BATCH, WORKLOADS, Plan
+from devnet.bench.plan import MAX_BATCH, MAX_DURATION_S, WORKLOADS, Plan
 from devnet.bench.report import as_json, rows
 from devnet.bench.run import run as run_bench
 from devnet.demo import run as run_demo
@@ -157,7 +157,7 @@ def demo(*, suite: str, validators: int, out: Path | None, files: tuple[Path, ..
 )
 @click.option(
     "--duration",
-    type=click.IntRange(1, 600),
+    type=click.IntRange(1, MAX_DURATION_S),
     default=20,
     show_default=True,
     help="Seconds measured.",
