@@ -1,6 +1,7 @@
 """A network that nobody uses: no view change, no growth but a heartbeat a minute, next to no CPU, memory flat."""
 
 import time
+from pathlib import Path
 
 import pytest
 
@@ -22,8 +23,10 @@ def resident_kib(process):
     family = (process, *processes.descendants(process))
     total = 0
     for member in family:
-        with open(f"/proc/{member.pid}/status") as status:
-            total += sum(int(line.split()[1]) for line in status if line.startswith("VmRSS:"))
+        status = Path(f"/proc/{member.pid}/status").read_text()
+        total += sum(
+            int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:")
+        )
     return total
 
 
