@@ -66,12 +66,13 @@ async def run_node(config: NodeConfig, passphrase: bytes, log: Log, stop: asynci
     home = config.home
     genesis = read_genesis(home)
     own = own_validator(genesis, config.validator)
+    others = tuple(v for v in genesis.validators if v.name != own.name)
+    addresses = _addresses(config, others)
     clock = SystemClock()
     with ExitStack() as opened:
         opened.callback(HomeLock(home).release)
         signers = open_signers(home, own, passphrase)
         tls = TlsFiles(certificate=home / "tls.pem", key=home / "tls.key")
-        others = tuple(v for v in genesis.validators if v.name != own.name)
         pinned = tuple(v.tls_certificate for v in others)
         server_tls = server_context(tls, passphrase, pinned)
         client_tls = client_context(tls, passphrase, pinned)
@@ -131,12 +132,15 @@ async def run_node(config: NodeConfig, passphrase: bytes, log: Log, stop: asynci
             )
             await server.start()
             running.push_async_callback(server.stop)
+            listener = listen_on(config.listen)
+            # `Peers` closes it at its end; what fails before its beginning must not leave it open.
+            running.callback(listener.close)
             peers = Peers(
                 name=own.name,
                 chain_id=genesis.chain_id,
                 genesis_hash=genesis.domain.genesis_hash,
-                listener=listen_on(config.listen),
-                peers=_addresses(config, others),
+                listener=listener,
+                peers=addresses,
                 server_context=server_tls,
                 client_context=client_tls,
                 on_frame=driver.receive,
