@@ -6,7 +6,7 @@ change meanwhile: a transaction that is admitted can still end in a failed recei
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from chainnode.model.errors import Refused
 from chainnode.model.limits import MAX_TRANSACTION_BYTES, MAX_VALID_HEIGHTS
@@ -15,6 +15,10 @@ from contracts.runtime import StateReader, check_sender
 if TYPE_CHECKING:
     from chainnode.model.genesis import Genesis
     from chainnode.model.transaction import Transaction
+
+
+REPLAYED: Final = "replayed"
+"""Code of the refusal of a transaction that a block holds already."""
 
 
 class TipView(Protocol):
@@ -52,12 +56,13 @@ def check_admissible(ledger: LedgerView, transaction: Transaction) -> None:
     """Refuse what the next block could not hold, or would only turn into a failed receipt.
 
     Raises:
-        Refused: with code oversized, wrong_chain, expired, too_far_ahead, replayed, or one of `check_sender`'s.
+        Refused: with code oversized, wrong_chain, replayed, expired, too_far_ahead, or one of `check_sender`'s.
     """
     check_size(transaction)
     check_chain(transaction, ledger.genesis.chain_id)
-    check_window(transaction, ledger.tip.height)
+    # Whoever asks late must hear that it was committed, rather than to sign it again and have it done twice.
     check_new(transaction, ledger)
+    check_window(transaction, ledger.tip.height)
     check_sender(ledger.state, transaction, time_ms=ledger.tip.time_ms)
 
 
@@ -108,5 +113,5 @@ def check_new(transaction: Transaction, ledger: LedgerView) -> None:
         raise Refused(
             f"transaction {transaction.id.hex()} was committed before; ask for its receipt, or sign "
             "a new one with another nonce",
-            code="replayed",
+            code=REPLAYED,
         )

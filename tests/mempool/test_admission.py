@@ -50,6 +50,13 @@ def test_replayed_transaction_is_refused(ledger):
         check_admissible(ledger, CHAIN.notarization("old"))
 
 
+def test_a_committed_transaction_is_called_replayed_even_when_its_last_height_has_passed(ledger):
+    transaction = CHAIN.notarization("late", last_valid_height=2)
+    CHAIN.extend(ledger, [transaction])
+    with refuses("replayed", Refused):
+        check_admissible(ledger, transaction)
+
+
 @pytest.mark.parametrize(
     ("last_valid_height", "code"),
     [
