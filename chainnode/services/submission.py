@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chainnode.model.errors import ChainError
+from chainnode.mempool.admission import REPLAYED
+from chainnode.model.errors import ChainError, Refused
 from chainnode.model.header import decode_header
+from chainnode.model.transaction import decode_transaction
 from chainnode.services.outcome import Outcome, Status, outcome_in_block
 
 if TYPE_CHECKING:
@@ -42,7 +44,8 @@ class Submission:
     def submit_and_wait(self, envelope: bytes, *, timeout_ms: int, done: Done) -> None:
         """Hand a transaction to the engine; `done` hears once what became of it.
 
-        `done` hears ChainError if it was refused, or with code `timeout` if it is still pending after
+        So whoever lost the answer asks again with the same bytes, and hears of a committed transaction what the first
+        answer was. `done` hears ChainError if it was refused, or with code `timeout` if it is still pending after
         `timeout_ms`, counted from acceptance.
 
         Raises:
@@ -51,7 +54,7 @@ class Submission:
 
         def judged(verdict: Transaction | ChainError) -> None:
             if isinstance(verdict, ChainError):
-                done(verdict)
+                done(self._committed(envelope) if verdict.error_code == REPLAYED else verdict)
             elif self._ledger.is_replayed(verdict.id):
                 # It came by another node too, and was committed while its signature was being checked here.
                 done(self.find(verdict.id))
@@ -60,7 +63,16 @@ class Submission:
                 self._commits.wait(verdict, timeout_ms=timeout_ms, done=done)
 
         self._commits.check_room()
-        self._engine.submit(envelope, judged)
+        try:
+            self._engine.submit(envelope, judged)
+        except Refused as refusal:
+            if refusal.error_code != REPLAYED:
+                raise
+            done(self._committed(envelope))
+
+    def _committed(self, envelope: bytes) -> Outcome:
+        """Return the outcome of a transaction that a block holds, in this envelope or another."""
+        return self.find(decode_transaction(self._ledger.genesis.domain, envelope).id)
 
     def find(self, tx_id: bytes, *, last_valid_height: int | None = None) -> Outcome:
         """Return what is known of a transaction.

@@ -141,12 +141,36 @@ def test_a_transaction_committed_while_its_signature_was_checked_is_told_at_once
     assert node.commits.waiting_count == 0
 
 
-def test_a_replayed_transaction_is_refused(node):
+def test_a_replayed_transaction_is_refused_to_whoever_does_not_wait_for_its_outcome(node):
     transaction = node.chain.notarization("a")
     node.engine.commit([transaction])
     with pytest.raises(ChainError) as refused:
-        submit(node, transaction)
+        node.services.submission.submit(transaction.envelope, lambda _: None)
     assert refused.value.error_code == "replayed"
+
+
+def test_whoever_hands_in_a_committed_transaction_again_and_waits_hears_its_outcome(node):
+    good, bad = node.chain.notarization("a"), node.chain.notarization("b", sender="court/guest")
+    node.engine.commit([good, bad])
+    assert [h.status for h in submit(node, good)] == [Status.COMMITTED]
+    assert [h.status for h in submit(node, bad)] == [Status.FAILED]
+    assert node.commits.waiting_count == 0
+
+
+def test_a_transaction_found_committed_after_its_signature_was_checked_is_told_with_its_outcome(
+    node,
+):
+    transaction = node.chain.notarization("a")
+    heard = []
+
+    class Slow:
+        def submit(self, envelope, done):
+            node.engine.commit([transaction])
+            done(Refused("it was committed before", code="replayed"))
+
+    node.services.submission._engine = Slow()
+    node.services.submission.submit_and_wait(transaction.envelope, timeout_ms=1, done=heard.append)
+    assert [h.status for h in heard] == [Status.COMMITTED]
 
 
 def test_a_lost_transaction_reads_expired_to_whoever_knows_its_last_valid_height(node):
