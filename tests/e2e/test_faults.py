@@ -7,10 +7,12 @@ import time
 import pytest
 
 from chainnode.model.errors import ChainError
+from devnet.network import Devnet
 from tests.support.network import (
     GO_ON_S,
     LEVEL_MS,
     RESUME_S,
+    Notary,
     chainnode,
     wait_until,
 )
@@ -106,6 +108,21 @@ def test_validator_that_lost_its_chain_but_not_its_keys_gets_it_back(network, no
     network.start("v3")
     network.wait_ready("v3")
     network.wait_level(timeout_ms=LEVEL_MS)
+
+
+def test_validator_that_never_voted_counts_from_its_restart_on(tmp_path):
+    """It has seen blocks without its vote, which must not make it think that it lost some."""
+    with Devnet.create(tmp_path / "net") as network:
+        network.up()
+        notary = Notary(network)
+        network.kill("v1")
+        for _ in range(3):
+            notary.commit("v2")
+        network.start("v1")
+        network.wait_ready("v1")
+        network.wait_level(timeout_ms=LEVEL_MS)
+        network.kill("v2")
+        commits_go_on(notary, "v2")
 
 
 def test_graceful_stop_ends_with_a_line_and_status_0_without_residue(network):

@@ -92,45 +92,47 @@ def checkpoint_of(network, name, least_size):
 # -- proofs --------------------------------------------------------------------------------------------------
 
 
-def check_cases(outside, made, other_policy, tmp_path):
-    """Have genuine and other triples of file, proof and policy judged, theirs and ours alike."""
-    (file, second, third), (proof, second_proof, _) = made.files, made.proofs
-    altered, other = tmp_path / "altered", tmp_path / "other-policy"
-    altered.write_bytes(bytes([file.read_bytes()[0] ^ 1]) + file.read_bytes()[1:])
-    other.write_bytes(other_policy.encode())
+def check_cases(outside, made, tmp_path):
+    """Have genuine and other triples of file, proof and policy judged: by others, and by ours alike."""
+    (file, second, third), (proof, second_proof, third_proof) = made.files, made.proofs
+    suite = made.network.record.suite
+    paths = {name: tmp_path / name for name in ("altered", "other-chain", "other-keys")}
+    paths["altered"].write_bytes(bytes([file.read_bytes()[0] ^ 1]) + file.read_bytes()[1:])
+    paths["other-chain"].write_bytes(Alliance(suite).policy().encode())
+    namesakes = Alliance(suite, origin=homes.CHAIN_ID, names=("v1", "v2", "v3", "v4"))
+    paths["other-keys"].write_bytes(namesakes.policy().encode())
+    # Ours tells what is proven not to hold (1) from signatures of whom the policy does not know (5).
     cases = {
-        f"genuine-{n}": (*pair, made.policy)
-        for n, pair in enumerate(zip(made.files, made.proofs, strict=True))
-    }
-    cases |= {
-        "changed-file": (altered, proof, made.policy),
-        "longer-file": (third, second_proof, made.policy),
-        "proof-of-another-file": (file, second_proof, made.policy),
-        "file-of-another-proof": (second, proof, made.policy),
-        "policy-of-another-chain": (file, proof, other),
+        "first": (file, proof, made.policy, 0),
+        "second": (second, second_proof, made.policy, 0),
+        "third": (third, third_proof, made.policy, 0),
+        "changed-file": (paths["altered"], proof, made.policy, 1),
+        "longer-file": (third, second_proof, made.policy, 1),
+        "proof-of-another-file": (file, second_proof, made.policy, 1),
+        "policy-of-another-chain": (file, proof, paths["other-chain"], 1),
+        "policy-of-namesakes": (file, proof, paths["other-keys"], 5),
     }
     for name, case in cases.items():
         folder = tmp_path / "cases" / name
         folder.mkdir(parents=True)
-        for part, path in zip(("file", "proof", "policy"), case, strict=True):
+        for part, path in zip(("file", "proof", "policy"), case[:3], strict=True):
             (folder / part).write_bytes(path.read_bytes())
     assert outside.batch(tmp_path / "cases") == {
-        name: ACCEPTED if name.startswith("genuine") else REFUSED for name in cases
+        name: REFUSED if expected else ACCEPTED for name, (*_, expected) in cases.items()
     }
-    for name, case in cases.items():
-        ours = chainnode(tmp_path, "verify", *map(str, case[:2]), "--policy", str(case[2]))
-        # 1 is proven not to hold, 5 is signatures that the policy does not know.
-        expected = {0} if name.startswith("genuine") else {5} if case[2] == other else {1}
-        assert ours.returncode in expected, f"{name}: {ours.stderr}"
-        assert (ours.stdout == "") == (ours.returncode != 0), name
+    for name, (*triple, expected) in cases.items():
+        of_file, of_proof, policy = map(str, triple)
+        ours = chainnode(tmp_path, "verify", of_file, of_proof, "--policy", policy)
+        assert ours.returncode == expected, f"{name}: {ours.stderr}"
+        assert (ours.stdout == "") == (expected != 0), name
 
 
 def test_go_accepts_what_was_notarized_and_nothing_else(notarized, tmp_path):
-    check_cases(go_verifier(), notarized, Alliance().policy(), tmp_path)
+    check_cases(go_verifier(), notarized, tmp_path)
 
 
 def test_java_accepts_what_was_notarized_on_sm2_and_nothing_else(sm2_notarized, tmp_path):
-    check_cases(java_verifier(), sm2_notarized, Alliance("sm2-sm3").policy(), tmp_path)
+    check_cases(java_verifier(), sm2_notarized, tmp_path)
 
 
 def test_go_accepts_a_refreshed_proof(notarized, tmp_path):
