@@ -23,7 +23,7 @@ from chainnode.rpc.error_numbers import (
     number_of,
 )
 from chainnode.rpc.json_text import encode_json, parse_request
-from chainnode.rpc.limits import MAX_BATCH, MAX_ID_BYTES, RETRY_AFTER_MS
+from chainnode.rpc.limits import MAX_BATCH, MAX_BATCH_MS, MAX_ID_BYTES, RETRY_AFTER_MS
 from chainnode.rpc.shapes import parse_parameters
 from chainnode.rpc.table import Request
 
@@ -76,10 +76,13 @@ class Dispatcher:
             respond(error_text("null", wrong_size, INVALID_REQUEST), None)
         else:
             respond_one = respond if packed else _Batch(len(value), respond).respond_one
+            until_ms = self.now_ms() + MAX_BATCH_MS
             for request in value:
-                self._answer_one(request, respond_one, stream)
+                self._answer_one(request, respond_one, stream, until_ms)
 
-    def _answer_one(self, value: Json, respond: Respond, stream: Stream | None) -> None:
+    def _answer_one(
+        self, value: Json, respond: Respond, stream: Stream | None, until_ms: int | None = None
+    ) -> None:
         if not isinstance(value, dict):
             error = _invalid(f"found {type(value).__name__}, expected an object")
             respond(error_text("null", error, INVALID_REQUEST), None)
@@ -104,9 +107,11 @@ class Dispatcher:
             text = None if is_notification else error_text(id_text, error, METHOD_NOT_FOUND)
             respond(text, None)
             return
-        self._call(
-            method, params, stream, _Reply(self, method, id_text, is_notification, respond, stream)
-        )
+        reply = _Reply(self, method, id_text, is_notification, respond, stream)
+        if until_ms is not None and self.now_ms() > until_ms:
+            reply.done(_overloaded("the requests before it in its batch took too long"))
+        else:
+            self._call(method, params, stream, reply)
 
     def _read_envelope(self, value: dict[str, Json]) -> tuple[Method, dict[str, Json]]:
         name, params = value.get("method"), value.get("params", _NO_PARAMS)
@@ -243,11 +248,13 @@ class _Batch:
 
 def _check_room(stream: Stream | None) -> None:
     if stream is not None and stream.is_full:
-        raise Unavailable(
-            "too many requests of this connection wait for an answer; nothing was accepted",
-            code="overloaded",
-            retry_after_ms=RETRY_AFTER_MS,
-        )
+        raise _overloaded("too many requests of this connection wait for an answer")
+
+
+def _overloaded(why: str) -> Unavailable:
+    return Unavailable(
+        f"{why}; nothing was accepted", code="overloaded", retry_after_ms=RETRY_AFTER_MS
+    )
 
 
 def error_text(id_text: str, error: ChainError, number: int) -> str:

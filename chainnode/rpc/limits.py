@@ -10,6 +10,10 @@ MAX_BODY_BYTES: Final = 2 * 1024 * 1024
 MAX_BATCH: Final = 100
 """Requests in one batch. More is refused as a whole."""
 
+MAX_BATCH_MS: Final = 500
+"""How long the requests of one batch may keep the event loop, on which the validator itself runs. Those that are not begun
+by then are refused as overloaded: a hundred large blocks would take ten seconds."""
+
 MAX_JSON_DEPTH: Final = 16
 """Arrays and objects within one another; the deepest request nests 6. Deeper text is no request."""
 

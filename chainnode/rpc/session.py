@@ -88,6 +88,8 @@ class Session:
             elif message.type is WSMsgType.BINARY:
                 error = DecodeError("found a binary message, expected text", code="parse_error")
                 self._say(error_text("null", error, PARSE_ERROR))
+            # What has been read ahead would be answered without a pause, and consensus would wait for all of it.
+            await asyncio.sleep(0)
 
     async def _write(self) -> None:
         try:

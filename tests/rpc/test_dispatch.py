@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from chainnode.model.errors import InvariantViolation, Unavailable
 from chainnode.rpc.client import to_base64
 from chainnode.rpc.dispatch import Dispatcher
-from chainnode.rpc.limits import MAX_BATCH
+from chainnode.rpc.limits import MAX_BATCH, MAX_BATCH_MS
 from chainnode.rpc.methods import method_table
 from tests.support.rpc import make_node
 
@@ -236,3 +237,23 @@ def test_any_json_gets_a_response_unless_it_is_a_notification(desk, value):
     else:
         assert _is_response(answer)
         assert -32700 <= answer.get("error", {"code": -32000})["code"] <= -32000
+
+
+def test_what_a_batch_has_not_begun_in_its_time_is_refused_as_overloaded():
+    desk = Desk()
+    began = []
+
+    def slow(request, done):
+        began.append(request)
+        desk.node.clock.advance(MAX_BATCH_MS // 2)
+        done({})
+
+    method = replace(next(m for m in desk.methods if m.name == "chain_status"), handler=slow)
+    services = desk.node.services
+    desk.dispatcher = Dispatcher([method], metrics=services.metrics, clock=services.clock)
+    (answers,) = desk.ask(json.dumps([{**GOOD, "id": i} for i in range(10)]))
+    assert [a["id"] for a in answers] == list(range(10))
+    assert len(began) == 3
+    assert {a["error"]["data"]["code"] for a in answers[3:]} == {"overloaded"}
+    assert answers[3]["error"]["data"]["retry_after_ms"] > 0
+    assert "result" in desk.call("chain_status")

@@ -25,6 +25,7 @@ from chainnode.rpc import limits, server
 from chainnode.rpc.client import RpcClient, to_base64
 from chainnode.rpc.methods import method_table
 from chainnode.rpc.server import RpcServer, check_listen_address
+from chainnode.rpc.session import Session
 from chainnode.rpc.stream import RpcStream
 from tests.support.rpc import make_node, serve
 
@@ -468,6 +469,28 @@ async def test_a_client_that_reads_nothing_at_all_is_cut(monkeypatch):
             )
             await asyncio.sleep(0)
         writer.close()
+
+
+async def test_messages_that_were_read_ahead_do_not_keep_the_event_loop():
+    class ReadAhead:
+        """A connection of which three messages have arrived already."""
+
+        async def __aiter__(self):
+            for _ in range(3):
+                yield aiohttp.WSMessage(aiohttp.WSMsgType.TEXT, "{}", None)
+
+        async def close(self, **_):
+            pass
+
+    happened = []
+
+    class Desk:
+        def answer(self, *_, **__):
+            happened.append("answer")
+            asyncio.get_running_loop().call_soon(happened.append, "others")
+
+    await Session(ReadAhead(), Desk(), is_packed=False, abort=lambda: None).run()
+    assert happened == ["answer", "others"] * 3
 
 
 async def test_requests_that_wait_on_one_stream_are_bounded(monkeypatch):
