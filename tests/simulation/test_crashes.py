@@ -86,12 +86,14 @@ def test_all_validators_survive_a_crash_at_the_same_write(fate):
         bring_back(world)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(s, marks=pytest.mark.soak) for s in range(1, 20))]
+)
 def test_all_validators_may_crash_at_any_moment_fifty_times(seed):
     world = SimulatedChain(seed=seed)
     world.start()
     for _ in range(50):
-        for _ in range(world.random.randint(1, 8)):
+        for _ in range(world.random.randint(1, 5)):
             world.submit(world.random.randint(0, 4))
             world.run_for(world.random.randint(1, 400))
         for node in world.nodes.values():
@@ -102,7 +104,7 @@ def test_all_validators_may_crash_at_any_moment_fifty_times(seed):
     world.submit()
     world.run_until(world.is_settled, within_ms=10_000, what="all are level again")
     world.check_history()
-    assert len(world.observer.acknowledged) > 200
+    assert len(world.observer.acknowledged) > 100
 
 
 def test_a_block_that_some_prepared_before_all_crashed_can_be_had_from_them():

@@ -26,6 +26,9 @@ class IdentitySuite(Ed25519Sha256):
 
     __slots__ = ()
 
+    def is_public_key(self, public_key: bytes) -> bool:
+        return _is_public_key(public_key)
+
     def public_key_of(self, private_key: bytes) -> bytes:
         return _public_key_of(private_key)
 
@@ -34,6 +37,11 @@ class IdentitySuite(Ed25519Sha256):
 
     def is_signature(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
         return hashlib.sha512(public_key + message).digest() == signature
+
+
+@functools.cache
+def _is_public_key(public_key: bytes) -> bool:
+    return Ed25519Sha256().is_public_key(public_key)
 
 
 @functools.cache
