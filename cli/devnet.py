@@ -63,9 +63,7 @@ def up(session: Session, *, directory: Path, validators: int, suite: str, detach
         _check_same(network, validators=validators, suite=suite)
     else:
         network = Devnet.create(directory, validators=validators, suite=suite)
-    if not detach:
-        # What asks us to end ends the network too.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _end_as_by_ctrl_c()
     try:
         network.up()
         _print_network(session, network)
@@ -138,6 +136,7 @@ def fault(*, directory: Path, action: str, name: str) -> None:
 )
 def demo(*, suite: str, validators: int, out: Path | None, files: tuple[Path, ...]) -> None:
     """Notarize FILES on a fresh network, prove it offline, lose a validator and go on. Exit 0 only if all of it held."""
+    _end_as_by_ctrl_c()
     out = Path(tempfile.mkdtemp(prefix="chainnode-demo-")) if out is None else out
     run_demo(files, out=out, suite=suite, validators=validators, say=click.echo)
 
@@ -202,11 +201,17 @@ def bench(
         rate=rate,
         clients=clients,
     )
+    _end_as_by_ctrl_c()
     report = run_bench(plan, say=note)
     if session.json:
         print_json(as_json(report))
     else:
         print_fields(rows(report))
+
+
+def _end_as_by_ctrl_c() -> None:
+    """Let SIGTERM end the network too, not only this command."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _check_same(network: Devnet, *, validators: int, suite: str) -> None:

@@ -1,6 +1,7 @@
 """The devnet's own commands, as scripts call them."""
 
 import json
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -123,6 +124,26 @@ def test_demo_holds(suite, directory, tmp_path):
     proof, policy = out / "document.tlog-proof", out / "policy"
     kept = chainnode(tmp_path, "verify", str(document), str(proof), "--policy", str(policy))
     assert kept.returncode == 0, kept.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_demo_that_is_interrupted_leaves_nothing_running(number, directory, tmp_path):
+    document = tmp_path / "document"
+    document.write_text("x")
+    place = tmp_path / "place"
+    place.mkdir()
+    argv = homes.command(tmp_path, "devnet", "demo", str(document), has_keys=False)
+    environment = homes.environment() | {"TMPDIR": str(place), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+    ) as demo:
+        ready = next(line for line in demo.stdout if "ready" in line)
+        pids = [int(pid) for pid in re.findall(r"pid (\d+)", ready)]
+        demo.send_signal(number)
+        assert demo.wait(60) == 130
+    assert len(pids) == 4
+    assert pids_alive(pids) == []
+    assert not list(place.glob("chainnode-devnet-*"))
 
 
 def test_demo_without_a_validator_to_spare_is_refused(directory, tmp_path):
