@@ -55,8 +55,8 @@ _PREFIX: Final = struct.Struct(">II")
 _HEAD: Final = struct.Struct(">BQ")
 _HEADER_BYTES: Final = len(_MAGIC) + _BINDING_BYTES + _CRC.size
 _ADVICE: Final = (
-    "do not delete it and do not vote: keep the file, and bring this validator back under new keys "
-    "or once its chain has passed every height that it may have voted on"
+    "do not delete it and do not vote on a guess: find out what damaged it, move it aside and start again; "
+    "the node then observes until it can no longer contradict what it has said"
 )
 
 
