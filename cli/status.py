@@ -48,12 +48,14 @@ def show(found: StatusResult) -> None:
     """Print a status for people."""
     now_ms = found["now_ms"]
     ready = "yes" if found["is_ready"] else f"no: {found['not_ready_reason']}"
+    votes = "yes" if found["is_voting"] else "no: observes until it cannot contradict itself"
     print_fields(
         [
             ("chain", f"{found['chain_id']} ({found['suite']})"),
             ("genesis", found["genesis_hash"]),
             ("validator", f"{found['validator']}, software {found['software_version']}"),
             ("ready", ready),
+            ("votes", votes),
             ("height", f"{found['tip_height']} at {time_text(found['tip_time_ms'])}"),
             ("cosigned", found["cosigned_height"]),
             ("log", f"{found['log_size']} records, root {found['log_root']}"),
