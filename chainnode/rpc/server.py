@@ -14,8 +14,10 @@ from aiohttp import web
 
 from chainnode.model.errors import ChainError, DecodeError, NodeFault, Refused, Unavailable
 from chainnode.rpc.dispatch import Dispatcher, error_text
+from chainnode.rpc.doorway import Doorway
 from chainnode.rpc.error_numbers import INVALID_REQUEST, OVERLOADED, PARSE_ERROR
 from chainnode.rpc.limits import (
+    IDLE_PATIENCE_S,
     MAX_BODY_BYTES,
     MAX_CONCURRENT_REQUESTS,
     MAX_STREAMS,
@@ -101,6 +103,7 @@ class RpcServer:
         self._requests = 0
         self._is_publishing = False
         self._runner: web.ServerRunner | None = None
+        self._doorway: Doorway | None = None
         self._ticker: asyncio.TimerHandle | None = None
         self._stop_listening: Callable[[], None] | None = None
 
@@ -113,22 +116,26 @@ class RpcServer:
         """
         check_listen_address(self._host, has_tls=self._ssl is not None)
         # A client that leaves takes its handler along, so that it does not hold a place until its timeout.
-        server = web.Server(self._handle, handler_cancellation=True, access_log=None)
-        self._runner = web.ServerRunner(server, shutdown_timeout=STOP_PATIENCE_S)
-        await self._runner.setup()
-        site = web.TCPSite(
-            self._runner, self._host, self._wanted_port, ssl_context=self._ssl, backlog=1_024
+        server = web.Server(
+            self._handle,
+            handler_cancellation=True,
+            access_log=None,
+            keepalive_timeout=IDLE_PATIENCE_S,
         )
+        runner = web.ServerRunner(server, shutdown_timeout=STOP_PATIENCE_S)
+        await runner.setup()
+        doorway = Doorway(server, ssl=self._ssl)
         try:
-            await site.start()
+            await doorway.open(self._host, self._wanted_port)
         except OSError as error:
-            await self._runner.cleanup()
+            await runner.cleanup()
             raise Unavailable(
                 f"rpc: cannot listen on {self._host}:{self._wanted_port}: {error.strerror}; is "
                 "another node running?",
                 code="cannot_listen",
                 field="rpc.port",
             ) from error
+        self._runner, self._doorway = runner, doorway
         self._services.commits.attach(self._wake)
         self._stop_listening = self._services.commits.listen(self._news)
         self._tick()
@@ -142,16 +149,16 @@ class RpcServer:
             self._stop_listening = None
         for session in tuple(self._sessions):
             session.close(STOPPING)
+        if self._doorway is not None:
+            await self._doorway.close()
         if self._runner is not None:
             await self._runner.cleanup()
 
     @property
     def port(self) -> int:
         """The port listened on."""
-        if self._runner is None or not self._runner.addresses:
-            return self._wanted_port
-        port: int = self._runner.addresses[0][1]
-        return port
+        port = None if self._doorway is None else self._doorway.port
+        return self._wanted_port if port is None else port
 
     @property
     def request_count(self) -> int:

@@ -23,6 +23,7 @@ from chainnode.model.suites import HASH_BYTES
 from chainnode.model.tlog_tiles import decode_entries
 from chainnode.rpc import limits, server
 from chainnode.rpc.client import RpcClient, to_base64
+from chainnode.rpc.doorway import room_for_clients
 from chainnode.rpc.methods import method_table
 from chainnode.rpc.server import RpcServer, check_listen_address
 from chainnode.rpc.session import Session
@@ -38,6 +39,21 @@ async def post(url, body, **options):
         session.post(url + "/rpc", data=body, **options) as response,
     ):
         return response.status, response.headers, await response.read()
+
+
+def secured_listener(directory):
+    """A server that speaks TLS, not started, and the context of a client that trusts it."""
+    files = TlsFiles(certificate=directory / "rpc.crt", key=directory / "rpc.key")
+    create_tls_identity(files, "node", b"passphrase", now_ms=SystemClock().now_ms())
+    ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ours.load_cert_chain(files.certificate, files.key, password=b"passphrase")
+    theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    theirs.load_verify_locations(files.certificate)
+    theirs.check_hostname = False
+    listener = RpcServer(
+        make_node().services, host="127.0.0.1", port=0, on_fault=lambda _: None, ssl=ours
+    )
+    return listener, theirs
 
 
 def request(method, id_=1, **params):
@@ -552,6 +568,47 @@ async def test_any_other_address_without_tls_refuses_to_start(host):
         await unsafe.start()
 
 
+async def test_no_more_clients_are_let_in_than_there_are_descriptors_for(monkeypatch):
+    monkeypatch.setattr("chainnode.rpc.doorway.room_for_clients", lambda _: 2)
+    async with serve() as served:
+        silent = [await asyncio.open_connection("127.0.0.1", served.server.port) for _ in range(2)]
+        waiting = asyncio.ensure_future(post(served.url, json.dumps(request("chain_status"))))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not waiting.done()
+        for _, writer in silent:
+            writer.close()
+        assert (await waiting)[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("descriptors", "clients"),
+    [(-1, limits.MAX_CONNECTIONS), (1 << 20, limits.MAX_CONNECTIONS), (1_024, 624), (256, 64)],
+)
+async def test_clients_leave_descriptors_to_the_node(descriptors, clients):
+    assert room_for_clients(descriptors) == clients
+
+
+async def test_a_silent_client_is_sent_away(monkeypatch):
+    monkeypatch.setattr("chainnode.rpc.server.IDLE_PATIENCE_S", 0.01)
+    async with serve() as served:
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.server.port)
+        writer.write(b"POST /rpc HTTP/1.1\r\nHost:")
+        assert await reader.read() == b""
+        writer.close()
+
+
+async def test_a_failed_handshake_is_forgotten(tmp_path):
+    listener, _ = secured_listener(tmp_path)
+    await listener.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+    writer.write(b"no hello of TLS\r\n\r\n")
+    await reader.read()
+    assert not listener._doorway._arriving
+    writer.close()
+    await listener.stop()
+
+
 async def test_a_port_in_use_is_an_error_that_says_so():
     async with serve() as served:
         second = RpcServer(
@@ -578,16 +635,7 @@ async def test_a_blinded_registration_is_found_by_members_only():
 
 
 async def test_a_client_talks_to_a_node_over_tls(tmp_path):
-    files = TlsFiles(certificate=tmp_path / "rpc.crt", key=tmp_path / "rpc.key")
-    create_tls_identity(files, "node", b"passphrase", now_ms=SystemClock().now_ms())
-    ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    ours.load_cert_chain(files.certificate, files.key, password=b"passphrase")
-    theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    theirs.load_verify_locations(files.certificate)
-    theirs.check_hostname = False
-    listener = RpcServer(
-        make_node().services, host="127.0.0.1", port=0, on_fault=lambda _: None, ssl=ours
-    )
+    listener, theirs = secured_listener(tmp_path)
     await listener.start()
     url = f"https://127.0.0.1:{listener.port}"
     async with RpcClient(url, ssl=theirs) as client, RpcStream(url, ssl=theirs) as stream:
