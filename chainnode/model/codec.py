@@ -21,6 +21,10 @@ Value: TypeAlias = Union[bool, int, str, bytes, "tuple[Value, ...]", None]
 MAX_DEPTH: Final = 16
 """Arrays within arrays; the deepest format in use nests 7. Bounds the recursion of hostile input."""
 
+MAX_ELEMENTS: Final = 512 * 1024
+"""Elements of all arrays of one value together; the largest genesis has 400,000. A message of 24 MiB could hold twenty million,
+and reading those would take half a minute and a gigabyte."""
+
 _SCALARS: Final = frozenset((type(None), bool, int, str, bytes))
 _pack = msgpack.Packer(use_bin_type=True, autoreset=True).pack
 
@@ -49,11 +53,15 @@ def decode(data: bytes, *, max_bytes: int) -> Value:
         raise DecodeError(
             f"{len(data)} bytes were found; at most {max_bytes} are allowed", code="too_large"
         )
+    # An element takes a byte at least, so that short data needs no counting.
+    may_exceed = len(data) > MAX_ELEMENTS
     try:
         value: Value = msgpack.unpackb(
             data,
             raw=False,
             use_list=False,
+            list_hook=_ElementCount().add if may_exceed else None,
+            max_array_len=min(len(data), MAX_ELEMENTS),
             strict_map_key=False,
             object_hook=_refuse_map,
             ext_hook=_refuse_extension,
@@ -146,6 +154,22 @@ def _check_kinds(value: object, depth: int) -> None:
     for element in value:  # type: ignore[attr-defined]  # a tuple, by the test above
         if type(element) not in _SCALARS:
             _check_kinds(element, depth - 1)
+
+
+class _ElementCount:
+    """Adds up the elements of arrays as they are completed."""
+
+    __slots__ = ("_count",)
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def add(self, elements: tuple[Value, ...]) -> tuple[Value, ...]:
+        """Count a completed array and return it. Raises DecodeError, with code `too_large`."""
+        self._count += len(elements)
+        if self._count > MAX_ELEMENTS:
+            raise DecodeError(f"more than {MAX_ELEMENTS} elements", code="too_large")
+        return elements
 
 
 def _refuse_map(found: object) -> Value:

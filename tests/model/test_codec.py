@@ -165,3 +165,13 @@ def test_maps_are_refused_before_many_of_them_are_made():
     finally:
         tracemalloc.stop()
     assert peak < 16 * count
+
+
+def test_elements_are_bounded_over_all_arrays_together():
+    half = (None,) * (codec.MAX_ELEMENTS // 2 - 1)
+    assert codec.decode(codec.encode((half, half)), max_bytes=MAX_BYTES) == (half, half)
+    with pytest.raises(DecodeError, match="more than 524288 elements") as refused:
+        codec.decode(codec.encode((half, half, None)), max_bytes=MAX_BYTES)
+    assert refused.value.error_code == "too_large"
+    with pytest.raises(DecodeError, match="exceeds max_array_len"):
+        codec.decode(codec.encode((None,) * (codec.MAX_ELEMENTS + 1)), max_bytes=MAX_BYTES)
