@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from chainnode.engine.messages import FetchOutlineMessage, encode_message
+from chainnode.engine.message_codec import encode_message
+from chainnode.engine.messages import FetchOutlineMessage
 from chainnode.engine.ports import Urgency
 from chainnode.ledger.errors import InvalidBlock
 

@@ -14,7 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from chainnode.engine.messages import CosignatureMessage, encode_message
+from chainnode.engine.message_codec import encode_message
+from chainnode.engine.messages import CosignatureMessage
 from chainnode.engine.ports import Urgency
 from chainnode.model.checkpoint import Checkpoint
 from chainnode.model.cosignature import TIME_BYTES, cosign, verify_cosignature

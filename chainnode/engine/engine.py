@@ -17,6 +17,7 @@ from chainnode.engine.book import SignatureBook
 from chainnode.engine.candidates import Candidates
 from chainnode.engine.clock_offsets import INTERVAL_MS, ClockOffsets
 from chainnode.engine.cosigning import Cosigner
+from chainnode.engine.message_codec import decode_message, encode_message
 from chainnode.engine.messages import (
     BlocksMessage,
     ClockMessage,
@@ -31,8 +32,6 @@ from chainnode.engine.messages import (
     TransactionsMessage,
     ViewChangeMessage,
     Vote,
-    decode_message,
-    encode_message,
 )
 from chainnode.engine.ports import Urgency
 from chainnode.engine.recovery import VotingLicence

@@ -11,12 +11,12 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Final
 
+from chainnode.engine.message_codec import encode_message
 from chainnode.engine.messages import (
     MAX_ANSWER_BYTES,
     MAX_TRANSACTIONS_PER_MESSAGE,
     FetchMessage,
     TransactionsMessage,
-    encode_message,
 )
 from chainnode.engine.ports import Urgency
 from chainnode.mempool.admission import check_admissible, check_new

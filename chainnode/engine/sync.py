@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from chainnode.engine.message_codec import encode_message
 from chainnode.engine.messages import (
     MAX_ANSWER_BYTES,
     MAX_BLOCKS_PER_ANSWER,
     BlocksMessage,
     FetchBlocksMessage,
-    encode_message,
 )
 from chainnode.engine.ports import Urgency
 from chainnode.ledger.errors import InvalidBlock

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from chainnode.engine.messages import change_value, parse_change, parse_proof, proof_value
+from chainnode.engine.message_fields import change_value, parse_change, parse_proof, proof_value
 from chainnode.model import codec, votes
 from chainnode.model.errors import DecodeError, PeerFault, StorageFault
 from chainnode.model.limits import MAX_VALIDATORS

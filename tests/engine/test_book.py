@@ -8,7 +8,8 @@ import pytest
 
 from chainnode.engine import book as book_module
 from chainnode.engine.book import claim_message
-from chainnode.engine.messages import PreparedProof, decode_message, encode_message
+from chainnode.engine.message_codec import decode_message, encode_message
+from chainnode.engine.messages import PreparedProof
 from chainnode.model import votes
 from chainnode.model.certificate import verify_certificate
 from chainnode.model.errors import InvariantViolation, PeerFault

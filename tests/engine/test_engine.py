@@ -8,6 +8,7 @@ import pytest
 
 from chainnode.engine import book as book_module
 from chainnode.engine import engine as engine_module
+from chainnode.engine.message_codec import encode_message
 from chainnode.engine.messages import (
     BlocksMessage,
     ClockMessage,
@@ -23,7 +24,6 @@ from chainnode.engine.messages import (
     TransactionsMessage,
     ViewChangeMessage,
     Vote,
-    encode_message,
 )
 from chainnode.engine.ports import Urgency
 from chainnode.model.block import make_outline

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chainnode.engine.message_codec import decode_message, encode_message
 from chainnode.engine.messages import (
     MAX_BLOCKS_PER_ANSWER,
     MAX_TRANSACTIONS_PER_MESSAGE,
@@ -27,8 +28,6 @@ from chainnode.engine.messages import (
     TransactionsMessage,
     ViewChangeMessage,
     Vote,
-    decode_message,
-    encode_message,
 )
 from chainnode.model import codec
 from chainnode.model.block import MAX_CERTIFIED_BLOCK_BYTES, MAX_OUTLINE_BYTES

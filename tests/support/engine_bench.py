@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from chainnode.engine.engine import Engine
+from chainnode.engine.message_codec import decode_message, encode_message
 from chainnode.engine.messages import (
     BlocksMessage,
     CosignatureMessage,
@@ -19,8 +20,6 @@ from chainnode.engine.messages import (
     ProposeMessage,
     StatusMessage,
     Vote,
-    decode_message,
-    encode_message,
 )
 from chainnode.keystore.signer import local_signer
 from chainnode.ledger.ledger import Ledger

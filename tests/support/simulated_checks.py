@@ -11,12 +11,12 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from chainnode.engine.message_codec import decode_message
 from chainnode.engine.messages import (
     CosignatureMessage,
     ProposeMessage,
     ViewChangeMessage,
     Vote,
-    decode_message,
 )
 from chainnode.model.block import decode_outline
 from chainnode.model.certificate import verify_certificate
