@@ -276,7 +276,8 @@ class Ledger(ChainReader):
             except InvalidBlock as error:
                 raise InvariantViolation(
                     f"block {outline.block_hash.hex()}, for which this node voted, is not valid when "
-                    f"executed again: {error.message}"
+                    f"executed again: {error.message}; this node's software or data is or was wrong: "
+                    "once both are right, rebuild its store from the blocks"
                 ) from error
         return tuple(recovered)
 

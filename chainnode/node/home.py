@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chainnode.keystore.keystore import KeyStore
-from chainnode.model.errors import Refused, StorageFault
+from chainnode.model.errors import DecodeError, NotFound, Refused, StorageFault
 from chainnode.model.genesis import decode_genesis
 from chainnode.model.keys import KeyPurpose
 from chainnode.model.limits import MAX_GENESIS_BYTES
@@ -46,7 +46,14 @@ def read_genesis(home: Path) -> Genesis:
         ) from error
     except OSError as error:
         raise StorageFault(f"{path} cannot be read: {error}") from error
-    return decode_genesis(data)
+    try:
+        return decode_genesis(data)
+    except DecodeError as error:
+        raise DecodeError(
+            f"{path}: {error.message}; put the alliance's genesis there again, every member has the same",
+            code=error.error_code,
+            field=error.field,
+        ) from error
 
 
 def own_validator(genesis: Genesis, name: str) -> GenesisValidator:
@@ -75,7 +82,13 @@ def open_signers(home: Path, own: GenesisValidator, passphrase: bytes) -> Signer
     keys = KeyStore(home / "keys")
 
     def signer(purpose: KeyPurpose, expected: bytes) -> Signer:
-        opened = keys.open(purpose.value, passphrase)
+        try:
+            opened = keys.open(purpose.value, passphrase)
+        except NotFound as error:
+            # A home that is not whole is refused like any other that does not allow a start.
+            raise Refused(
+                f"{error.message}; restore the keys of this home from its backup", code="no_key"
+            ) from error
         if opened.purpose != purpose:
             raise Refused(
                 f"the key {purpose.value!r} is of purpose {opened.purpose}; expected {purpose}",
