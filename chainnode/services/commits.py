@@ -123,17 +123,15 @@ class Commits:
         now_ms = self._clock.monotonic_ms()
         if now_ms < self._next_deadline_ms:
             return
-        late = [
-            (tx_id, waiter)
-            for tx_id, waiters in self._waiting.items()
-            for waiter in waiters
-            if waiter.deadline_ms <= now_ms
-        ]
-        for tx_id, waiter in late:
-            self._remove(tx_id, waiter)
+        # One pass over everybody: they are many, and may all be late at once.
+        late: list[tuple[bytes, _Waiter]] = []
+        for tx_id, waiters in tuple(self._waiting.items()):
+            overdue = [(tx_id, w) for w in waiters if w.deadline_ms <= now_ms]
+            if overdue:
+                late += overdue
+                self._keep(tx_id, [w for w in waiters if w.deadline_ms > now_ms])
         late_proofs = [w for w in self._checkpoint_waiters if w.deadline_ms <= now_ms]
-        for checkpoint_waiter in late_proofs:
-            self._checkpoint_waiters.remove(checkpoint_waiter)
+        self._checkpoint_waiters = [w for w in self._checkpoint_waiters if w.deadline_ms > now_ms]
         deadlines = [w.deadline_ms for waiters in self._waiting.values() for w in waiters]
         deadlines += [w.deadline_ms for w in self._checkpoint_waiters]
         self._next_deadline_ms = min(deadlines, default=_NEVER)
@@ -248,9 +246,10 @@ class Commits:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
-    def _remove(self, tx_id: bytes, waiter: _Waiter) -> None:
-        waiters = self._waiting[tx_id]
-        waiters.remove(waiter)
-        self._waiting_count -= 1
-        if not waiters:
+    def _keep(self, tx_id: bytes, waiters: list[_Waiter]) -> None:
+        """Let only these go on waiting for a transaction."""
+        self._waiting_count -= len(self._waiting[tx_id]) - len(waiters)
+        if waiters:
+            self._waiting[tx_id] = waiters
+        else:
             del self._waiting[tx_id]

@@ -215,3 +215,27 @@ def test_without_a_server_nothing_is_kept():
     node.engine.commit([])
     node.commits.publish()
     assert len(heard) == 1
+
+
+def test_those_whose_time_is_up_are_told_in_one_pass_however_many_wait_for_one_transaction(node):
+    transaction = node.chain.notarization("a")
+    patient = [submit(node, transaction, timeout_ms=1_000) for _ in range(100)]
+    hasty = [submit(node, transaction, timeout_ms=10) for _ in range(100)]
+    (waiters,) = node.commits._waiting.values()
+
+    class Counted(list):
+        removed = 0
+
+        def remove(self, waiter):
+            Counted.removed += 1
+            super().remove(waiter)
+
+    node.commits._waiting[transaction.id] = Counted(waiters)
+    node.clock.advance(10)
+    node.commits.tick()
+    assert [len(h) for h in patient] == [0] * 100
+    assert [h[0].error_code for h in hasty] == ["timeout"] * 100
+    assert (node.commits.waiting_count, Counted.removed) == (100, 0)
+    node.engine.commit()
+    node.commits.publish()
+    assert {h[0].status for h in patient} == {Status.COMMITTED}
