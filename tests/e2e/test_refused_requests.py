@@ -19,19 +19,18 @@ from chainnode.model.keys import KeyPurpose
 from chainnode.model.limits import MAX_DOCUMENTS_PER_CALL, MAX_TRANSACTION_BYTES, MAX_VALID_HEIGHTS
 from chainnode.model.member import decode_member
 from chainnode.model.roles import Role
-from chainnode.model.suites import ED25519_SHA256
 from chainnode.model.transaction import Body, Call, encode_envelope, sign_transaction
-from chainnode.rpc.client import RpcClient
 from chainnode.rpc.limits import MAX_BATCH, MAX_BODY_BYTES
 from devnet import homes
 from devnet.ports import LOOPBACK, free_ports
-from tests.support.alliance import Alliance, digests_of
+from tests.support.alliance import Alliance
 from tests.support.network import LEVEL_MS, PATIENCE_S, Notary, chainnode, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.xdist_group("network")]
 
 PARSE_ERROR, INVALID_REQUEST, UNKNOWN_METHOD, INVALID_PARAMS = -32700, -32600, -32601, -32602
 REFUSED = -32000
+QUORUM = 3
 GUEST, LEAVER, IDLER = "agency-1/guest", "agency-1/leaver", "agency-1/idler"
 DOCUMENT = calls.Document(digests=(Digest(algorithm="sha256", value=bytes(32)),))
 
@@ -76,10 +75,10 @@ class Chain:
         ).envelope
 
 
-def fresh_signer():
+def fresh_signer(suite):
     return local_signer(
         name="fresh",
-        suite=ED25519_SHA256,
+        suite=suite,
         purpose=KeyPurpose.ACCOUNT,
         private_key=secrets.token_bytes(32),
     )
@@ -104,7 +103,7 @@ def chain(module_network):
         return KeyStore(home / homes.KEYS).open(name, passphrase)
 
     genesis = Notary(network).genesis
-    guest, leaver, idler = fresh_signer(), fresh_signer(), fresh_signer()
+    guest, leaver, idler = (fresh_signer(genesis.suite) for _ in range(3))
     chain = Chain(
         network=network,
         genesis=genesis,
@@ -225,10 +224,6 @@ NOT_ACCEPTED = {
         lambda c: c.signed(last_valid_height=c.height + 2 * MAX_VALID_HEIGHTS),
         (REFUSED, "too_far_ahead", ("found", "expected at most", "sign it again")),
     ),
-    "replayed": (
-        lambda c: c.replayed,
-        (REFUSED, "replayed", ("was committed before", "another nonce")),
-    ),
     "bad-signature": (
         lambda c: other_bytes(c.signed(), -1),
         (REFUSED, "bad_signature", ()),
@@ -298,6 +293,17 @@ def test_transaction_is_not_accepted(chain, case):
             status, answer = call(chain.network, method, transaction=envelope)
             assert status == 200
             check_error(answer, *expected)
+
+
+def test_replayed_transaction_is_not_accepted_and_its_sender_may_hear_again_what_became_of_it(
+    chain,
+):
+    with nothing_changes(chain.network):
+        envelope = base64.b64encode(chain.replayed).decode()
+        _, answer = call(chain.network, "tx_submit", transaction=envelope)
+        again = submitted(chain.network, chain.replayed)
+    check_error(answer, REFUSED, "replayed", ("was committed before", "another nonce"))
+    assert again["status"] == "committed"
 
 
 # -- transactions that fail in their block -------------------------------------------------------------------
@@ -473,18 +479,165 @@ def papers(chain, tmp_path_factory):
     (folder / "policy").write_bytes(network.policy.read_bytes())
     proof = (folder / "file.tlog-proof").read_text().splitlines(keepends=True)
     cosigned = [n for n, line in enumerate(proof) if line.startswith("— ")]
-    # One signature of the log and three cosignatures: without the last, one is missing.
-    (folder / "poor.tlog-proof").write_text(
-        "".join(line for n, line in enumerate(proof) if n != cosigned[-1])
-    )
-    stranger = Alliance()
+    # The log's own signature, and one cosignature less than a quorum.
+    (folder / "poor.tlog-proof").write_text("".join(proof[: cosigned[0] + QUORUM]))
     file = (folder / "file").read_bytes()
-    leaf, extra = stranger.leaf_and_opening(file) if False else stranger.notarization_of(file)
-    (folder / "foreign.tlog-proof").write_bytes(stranger.proof([leaf], 0, extra=extra).encode())
-    (folder / "foreign-policy").write_bytes(stranger.policy().encode())
+    for name, stranger in {
+        "foreign": Alliance(),
+        "namesake": Alliance(origin=homes.CHAIN_ID),
+    }.items():
+        (folder / f"{name}.tlog-proof").write_bytes(stranger.notarization(file).encode())
+        (folder / f"{name}-policy").write_bytes(stranger.policy().encode())
     (folder / "garbage").write_bytes(b"\xff\x00garbage")
     (folder / "wrong-passphrase").write_text("not the one")
     (folder / "wrong-passphrase").chmod(0o600)
     return folder
 
 
+def verifying(file, proof, policy="policy"):
+    return ("verify", f"@{file}", f"@{proof}", "--policy", f"@{policy}")
+
+
+NOT_HELD, USAGE, NO_NODE, CHAIN_REFUSED, CANNOT_TELL, NOT_FOUND = 1, 2, 3, 4, 5, 6
+
+COMMANDS = {
+    # What is proven not to hold.
+    "another-file": (verifying("other", "file.tlog-proof"), NOT_HELD, ("another document",)),
+    "too-few-cosignatures": (
+        verifying("file", "poor.tlog-proof"),
+        NOT_HELD,
+        ("found 2 cosignatures", "needs 1 more"),
+    ),
+    "proof-from-another-chain": (
+        verifying("file", "foreign.tlog-proof"),
+        NOT_HELD,
+        ("sz.gov.example/alliance", homes.CHAIN_ID),
+    ),
+    "policy-of-another-chain": (
+        verifying("file", "file.tlog-proof", "foreign-policy"),
+        NOT_HELD,
+        ("sz.gov.example/alliance", homes.CHAIN_ID),
+    ),
+    # Strangers under the chain's name: they might be its validators of another time.
+    "proof-from-a-namesake": (
+        verifying("file", "namesake.tlog-proof"),
+        CANNOT_TELL,
+        ("keys of devnet.example/alliance that the policy does not know",),
+    ),
+    "policy-of-a-namesake": (
+        verifying("file", "file.tlog-proof", "namesake-policy"),
+        CANNOT_TELL,
+        ("keys of devnet.example/alliance that the policy does not know",),
+    ),
+    # What cannot be read.
+    "no-file": (verifying("absent", "file.tlog-proof"), USAGE, ("absent", "No such file")),
+    "no-proof": (verifying("file", "absent"), USAGE, ("absent", "No such file")),
+    "no-policy": (verifying("file", "file.tlog-proof", "absent"), USAGE, ("absent",)),
+    "garbage-for-proof": (verifying("file", "garbage"), USAGE, ("error: proof: ",)),
+    "garbage-for-policy": (
+        verifying("file", "file.tlog-proof", "garbage"),
+        USAGE,
+        ("error: policy: ",),
+    ),
+    "policy-for-proof": (verifying("file", "policy"), USAGE, ("error: proof: ",)),
+    "folder-to-notarize": (("notarize", "@"), USAGE, ("Is a directory",)),
+    "nothing-to-notarize": (("notarize", "@absent"), USAGE, ("absent", "No such file")),
+    "wrong-passphrase": (
+        ("notarize", "@garbage", "--passphrase-file", "@wrong-passphrase"),
+        USAGE,
+        ("passphrase",),
+    ),
+    "unknown-option": (("notarize", "@garbage", "--fast"), USAGE, ("--fast",)),
+    # Who does not answer, and what is not there.
+    "no-node": (("--rpc", "@url", "status"), NO_NODE, ("check that the node runs",)),
+    "no-node-to-notarize": (
+        ("--rpc", "@url", "notarize", "@garbage"),
+        NO_NODE,
+        ("check that the node runs",),
+    ),
+    "unknown-transaction": (("tx", "show", "00" * 32), NOT_FOUND, ("00" * 32,)),
+    "unknown-block": (("block", "show", "1000000"), NOT_FOUND, ("1000000",)),
+    "unknown-account-to-show": (
+        ("account", "show", "agency-1/nobody"),
+        NOT_FOUND,
+        ("agency-1/nobody",),
+    ),
+    "unregistered-file": (("lookup", "@garbage"), NOT_FOUND, ("garbage",)),
+    "unregistered-digest": (("lookup", "ab" * 32), NOT_FOUND, ("ab" * 32,)),
+    # What the chain says no to.
+    "unknown-account": (
+        ("notarize", "@garbage", "--as", "agency-1/nobody"),
+        CHAIN_REFUSED,
+        ("agency-1/nobody",),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", COMMANDS)
+def test_command_ends_in_one_line_and_its_exit_status(chain, papers, case):
+    arguments, status, words = COMMANDS[case]
+    (silent_port,) = free_ports(1)
+    told = [
+        f"http://{LOOPBACK}:{silent_port}"
+        if argument == "@url"
+        else str(papers / argument[1:])
+        if argument.startswith("@")
+        else argument
+        for argument in arguments
+    ]
+    with nothing_changes(chain.network):
+        done = chainnode(chain.network.client_home, *told)
+    assert (done.returncode, done.stdout) == (status, ""), done.stderr
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1, done.stderr
+    for word in words:
+        assert word in done.stderr
+
+
+def test_notarizing_without_the_role_ends_with_the_chains_refusal(chain, papers):
+    with nothing_changes(chain.network, failed=1):
+        done = chainnode(chain.network.admin_home, "--json", "notarize", str(papers / "garbage"))
+    assert done.returncode == CHAIN_REFUSED
+    error = json.loads(done.stdout)["error"]
+    assert error["code"] == "missing_role"
+    assert homes.ADMIN_ACCOUNT in error["message"]
+    assert not (papers / "garbage.tlog-proof").exists()
+
+
+# -- genesis -------------------------------------------------------------------------------------------------
+
+
+def resigned(member, signers):
+    """Have all keys of a changed member's file sign it, as an agency could that has them."""
+    statement = member.statement()
+    by_key = {signer.public_key: signer for signer in signers}
+    proofs = {key: by_key[key].sign(statement) for _, key in member.named_keys()}
+    return replace(member, proofs=proofs)
+
+
+@pytest.mark.parametrize("purpose", ["cosigner_key", "log_key"])
+@pytest.mark.parametrize("whose", ["own", "anothers"])
+def test_genesis_with_one_key_for_two_purposes_is_not_assembled(network, tmp_path, purpose, whose):
+    passphrase = (network.directory / homes.PASSPHRASE).read_bytes()
+    keys = [
+        keystore.open(info.name, passphrase)
+        for keystore in (KeyStore(network.node(n).home / homes.KEYS) for n in ("v1", "v2"))
+        for info in keystore.list()
+    ]
+    files = [network.node(f"v{n}").home / f"agency-{n}.member.json" for n in (1, 2)]
+    first, second = (decode_member(file.read_bytes()) for file in files)
+    reused = (second if whose == "own" else first).validator.consensus_key
+    changed = resigned(
+        replace(second, validator=replace(second.validator, **{purpose: reused})), keys
+    )
+    (tmp_path / "changed").write_bytes(changed.encode())
+    done = chainnode(
+        tmp_path,
+        *("--json", "genesis", "assemble", "--chain-id", "x.example/y"),
+        *map(str, (files[0], tmp_path / "changed")),
+    )
+    assert done.returncode == USAGE
+    error = json.loads(done.stdout)["error"]
+    assert error["code"] == "key_reused"
+    assert "one key has one purpose" in error["message"]
+    assert not (tmp_path / "genesis").exists()
