@@ -66,8 +66,9 @@ def run(arguments: Sequence[str]) -> int:
         result = chainnode.main(args=list(arguments), prog_name="chainnode", standalone_mode=False)
     except click.exceptions.Exit as error:
         return error.exit_code
-    except BrokenPipeError:
-        # Who reads our output has had enough (`| head`). Python would complain again when it flushes at exit.
+    except (BrokenPipeError, SystemExit):
+        # Who reads our output has had enough (`| head`), which click turns into an exit with 1; but 1 says that a
+        # check does not hold. Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitStatus.DONE
     except (click.Abort, KeyboardInterrupt):

@@ -1,6 +1,8 @@
 """The command line as a whole: exit statuses, errors, output, global options."""
 
 import json
+import subprocess
+import sys
 import unicodedata
 
 import click
@@ -66,6 +68,14 @@ def test_a_mistake_of_ours_is_one_line_and_no_traceback(monkeypatch, tmp_path):
         "error": {"code": "internal", "message": "ZeroDivisionError: never\nmind", "field": None}
     }
     assert ran.err == ""
+
+
+def test_a_reader_that_has_had_enough_does_not_make_a_proof_wrong():
+    # 1 is kept for checks that are proven not to hold.
+    program = (sys.executable, "-m", "cli.main", "--help")
+    with subprocess.Popen(program, stdout=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.wait() == 0
 
 
 def test_an_interrupt_is_one_word(monkeypatch):
