@@ -7,6 +7,7 @@ a policy, that checkpoint must bear the signatures of a quorum.
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -18,7 +19,7 @@ from chainnode.keystore.files import PUBLIC, write_new_file
 from chainnode.keystore.randomness import fresh_seed
 from chainnode.model.calls import Document, register_documents
 from chainnode.model.commitment import PUBLIC_SALT, Opening, derive_salt
-from chainnode.model.errors import DecodeError, Refused, Unavailable
+from chainnode.model.errors import ChainError, DecodeError, Refused, Unavailable
 from chainnode.model.limits import MAX_DOCUMENTS_PER_CALL, MAX_TITLE_BYTES
 from chainnode.model.notarization import Notarization
 from chainnode.model.record import decode_record
@@ -124,6 +125,8 @@ def notarize(
         _Order(path=p, target=t, document=Document(digests=digests_of_file(p), title=title))
         for p, t in zip(files, targets, strict=True)
     ]
+    for folder in {target.parent for target in targets}:
+        _check_writable(folder)
     sender = find_sender(session, as_account, passphrase_file)
     batches = [
         _sign(sender, part, is_public=public)
@@ -157,6 +160,22 @@ def _targets(files: Sequence[Path], out: Path | None) -> list[Path]:
             )
         seen[target] = file
     return targets
+
+
+def _check_writable(folder: Path) -> None:
+    """Make the folder if need be, and a file in it that is gone at once: permission bits do not tell the whole truth.
+
+    Raises:
+        Refused: proofs could not be written there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise Refused(
+            f"cannot write proofs to {folder}: {error.strerror}; nothing was sent; choose another folder with --out",
+            code="unwritable",
+        ) from error
 
 
 def _parts(orders: Sequence[_Order], title_bytes: int) -> list[Sequence[_Order]]:
@@ -197,10 +216,16 @@ class _Work:
             return await self._collect(node, receipt, begun_ms)
         except Unavailable as error:
             raise Unavailable(
-                f"{error.message}; the documents are in block {result['height']}: do not send them again, "
-                "get their proofs with `chainnode lookup FILE --out DIR`",
+                _without_proofs(error, result["height"]),
                 code=error.error_code,
                 retry_after_ms=error.retry_after_ms,
+            ) from error
+        except ChainError as error:
+            # A disk that filled up meanwhile, say.
+            if error.error_code not in {"file_error", "exists"}:
+                raise
+            raise ChainError(
+                _without_proofs(error, result["height"]), code=error.error_code
             ) from error
 
     async def _collect(self, node: RpcClient, receipt: ReceiptResult, begun_ms: int) -> list[_Done]:
@@ -250,6 +275,13 @@ class _Work:
             ),
         )
         return complete_proof(answer, notarization), notarization
+
+
+def _without_proofs(error: ChainError, height: int | None) -> str:
+    return (
+        f"{error.message}; the documents are in block {height}: do not send them again, "
+        "get their proofs with `chainnode lookup FILE --out DIR`"
+    )
 
 
 def _report(session: Session, done: Sequence[_Done]) -> None:

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--height", type=click.IntRange(min=0), help="Block height.  [default: the newest]")
 @click.option(
-    "--out", type=click.Path(path_type=Path), metavar="FILE", help="Write it there, not to stdout."
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write it there, not to stdout; an existing file is replaced.",
 )
 @click.option(
     "--genesis",

@@ -105,6 +105,11 @@ class Session:
         `work` does nothing that this machine itself could refuse: then 4 would be the wrong exit status.
         """
         config = self.config()
+        named, url = ("client.rpc", config.rpc) if self.rpc is None else ("--rpc", self.rpc)
+        if not url.startswith(("http://", "https://")):
+            raise DecodeError(
+                f"{named}: found {url!r}; expected a URL, as in http://127.0.0.1:8545", field="rpc"
+            )
         context: ssl.SSLContext | None = None
         if config.rpc_certificate is not None:
             try:
@@ -116,7 +121,6 @@ class Session:
                 ) from error
 
         async def run() -> Result:
-            url = config.rpc if self.rpc is None else self.rpc
             async with RpcClient(url, ssl=context, member=member) as node:
                 return await work(node)
 

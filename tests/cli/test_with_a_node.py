@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from chainnode.model.errors import Unavailable
+from chainnode.model.errors import ChainError, Unavailable
 from chainnode.model.tlog_policy import parse_policy
 from chainnode.rpc.client import RpcClient
 from tests.support.alliance import Alliance
@@ -109,6 +109,32 @@ def test_two_files_of_one_name_cannot_share_a_folder_of_proofs(home, file, tmp_p
     ran = chainnode("--home", home, "notarize", file, other, "--out", tmp_path / "proofs")
     assert ran.status == 2
     assert "would have their proofs in one file" in ran.err
+
+
+def test_a_folder_that_takes_no_proofs_is_found_before_anything_is_sent(home, file, running):
+    before = running.node.ledger.tip.height
+    ran = chainnode("--home", home, "notarize", file, "--out", "/proc/proofs")
+    assert ran.status == 2
+    assert "cannot write proofs to /proc/proofs" in ran.err
+    assert "nothing was sent" in ran.err
+    assert running.node.ledger.tip.height == before
+
+
+def test_a_disk_that_fills_up_meanwhile_leaves_a_way_to_the_proofs(home, file, monkeypatch):
+    def full(path, content, *, mode):
+        raise ChainError(f"cannot write {path}: No space left on device", code="file_error")
+
+    monkeypatch.setattr("cli.notarize.write_new_file", full)
+    ran = chainnode("--home", home, "notarize", file)
+    assert ran.status == 2
+    assert "get their proofs with `chainnode lookup FILE --out DIR`" in ran.err
+
+
+@pytest.mark.parametrize("url", ["foo", "127.0.0.1:8545", "ftp://127.0.0.1"])
+def test_a_node_is_named_by_its_url(home, url):
+    ran = chainnode("--home", home, "--rpc", url, "status")
+    assert ran.status == 2
+    assert f"--rpc: found '{url}'; expected a URL" in ran.err
 
 
 def test_a_file_that_cannot_be_read_is_named(home, tmp_path):
