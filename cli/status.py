@@ -94,12 +94,13 @@ def waiting(found: StatusResult) -> str:
 def _peer(peer: PeerResult, now_ms: int) -> tuple[str, ...]:
     heard = peer["last_heard_ms"]
     offset, round_trip = peer["clock_offset_ms"], peer["round_trip_ms"]
+    is_up = peer["connected"]
     return (
         peer["name"],
-        "up" if peer["connected"] else "down",
+        "up" if is_up else "down",
         f"{max(0, now_ms - heard) // 1_000} s ago" if heard else "never",
-        str(peer["tip_height"]),
-        str(peer["view"]),
+        str(peer["tip_height"]) if is_up else "-",
+        str(peer["view"]) if is_up else "-",
         "-" if offset is None else f"{offset:+d} ms",
         "-" if round_trip is None else f"{round_trip} ms",
     )
