@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from chainnode.model.errors import Refused
 from chainnode.model.record import decode_record
@@ -13,13 +13,16 @@ from chainnode.rpc.json_text import encode_json
 from chainnode.services.outcome import outcome_in_block
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from chainnode.ledger.ledger import Ledger
     from chainnode.services.outcome import CommittedBlock
 
 RECORDS_PER_NOTIFICATION: Final = 256
 """Records in one notification; a block may add 50,000."""
+
+_Item = TypeVar("_Item")
+_Groups: TypeAlias = "dict[tuple[object, object], list[_Item]]"
 
 _FILTERS: Final = {
     "blocks": frozenset[str](),
@@ -67,6 +70,10 @@ class BlockNews:
     def __init__(self, block: CommittedBlock, ledger: Ledger) -> None:
         self._block = block
         self._ledger = ledger
+        self._records: _Groups[dict[str, object]] | None = None
+        """Rendered records by (account, kind)."""
+        self._positions: _Groups[int] | None = None
+        """Positions of transactions by (account, tx_id)."""
         self._texts: dict[tuple[str, tuple[tuple[str, object], ...]], tuple[str, ...]] = {}
 
     def texts(self, subscription: Subscription) -> tuple[str, ...]:
@@ -106,37 +113,45 @@ class BlockNews:
         )
 
     def _record_texts(self, filters: Mapping[str, object]) -> Iterator[str]:
-        block = self._block
-        end = block.header.log_size
-        for first in range(block.first_record, end, RECORDS_PER_NOTIFICATION):
+        if self._records is None:
+            self._records = _grouped(self._read_records())
+        wanted = self._records.get((filters.get("account"), filters.get("kind")), [])
+        for at in range(0, len(wanted), RECORDS_PER_NOTIFICATION):
+            records = wanted[at : at + RECORDS_PER_NOTIFICATION]
+            yield encode_json({"height": self._block.header.height, "records": records})
+
+    def _read_records(self) -> Iterator[tuple[object, object, dict[str, object]]]:
+        end = self._block.header.log_size
+        for first in range(self._block.first_record, end, RECORDS_PER_NOTIFICATION):
             leaves = self._ledger.leaves(first, min(RECORDS_PER_NOTIFICATION, end - first))
-            records = [
-                {"index": first + i, "leaf": to_base64(leaf)}
-                for i, leaf in enumerate(leaves)
-                if _is_wanted_record(leaf, filters)
-            ]
-            if records:
-                yield encode_json({"height": block.header.height, "records": records})
+            for index, leaf in enumerate(leaves, first):
+                record = decode_record(leaf)
+                yield record.account, record.kind, {"index": index, "leaf": to_base64(leaf)}
 
     def _transaction_texts(self, filters: Mapping[str, object]) -> Iterator[str]:
+        if self._positions is None:
+            self._positions = _grouped(
+                (transaction.body.sender, transaction.id, position)
+                for position, transaction in enumerate(self._block.transactions)
+            )
         header = self._block.header
-        transactions = zip(self._block.transactions, self._block.receipts, strict=True)
-        for position, (transaction, receipt) in enumerate(transactions):
-            if filters.get("account", transaction.body.sender) != transaction.body.sender:
-                continue
-            if filters.get("tx_id", transaction.id) != transaction.id:
-                continue
+        for position in self._positions.get((filters.get("account"), filters.get("tx_id")), []):
             outcome = outcome_in_block(
-                receipt, height=header.height, position=position, time_ms=header.time_ms
+                self._block.receipts[position],
+                height=header.height,
+                position=position,
+                time_ms=header.time_ms,
             )
             yield encode_json(render.outcome(outcome))
 
 
-def _is_wanted_record(leaf: bytes, filters: Mapping[str, object]) -> bool:
-    if not filters:
-        return True
-    record = decode_record(leaf)
-    return (
-        filters.get("kind", record.kind) == record.kind
-        and filters.get("account", record.account) == record.account
-    )
+def _grouped(items: Iterable[tuple[object, object, _Item]]) -> _Groups[_Item]:
+    """Return items under every pair of filters that lets them pass; None in a pair lets everything pass.
+
+    A block is gone through once for all of its subscribers, who may be thousands and each want something else.
+    """
+    groups: _Groups[_Item] = {}
+    for first, second, item in items:
+        for wanted in ((None, None), (first, None), (None, second), (first, second)):
+            groups.setdefault(wanted, []).append(item)
+    return groups
