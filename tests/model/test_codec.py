@@ -175,3 +175,17 @@ def test_elements_are_bounded_over_all_arrays_together():
     assert refused.value.error_code == "too_large"
     with pytest.raises(DecodeError, match="exceeds max_array_len"):
         codec.decode(codec.encode((None,) * (codec.MAX_ELEMENTS + 1)), max_bytes=MAX_BYTES)
+
+
+def test_arrays_that_claim_more_than_they_hold_get_little_memory_for_it():
+    size = 256 * 1024
+    data = (b"\xdd" + (size - 2_500).to_bytes(4, "big")) * 500
+    data += b"\xc0" * (size - len(data))
+    tracemalloc.start()
+    try:
+        with pytest.raises(DecodeError, match="incomplete"):
+            codec.decode(data, max_bytes=MAX_BYTES)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 64 * 1024 * 1024
