@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import resource
 import signal
 import sys
 import traceback
@@ -26,6 +27,10 @@ FAULT_STATUS: Final = 70
 """Exit status of a node that stopped by a fault of its own (sysexits.h EX_SOFTWARE)."""
 
 
+MAX_DESCRIPTORS: Final = 65_536
+"""Files and connections that a node asks the system for; its doors bound what they let in by what it gets."""
+
+
 def run(home: Path, passphrase: bytes) -> int:
     """Run the validator of a home until SIGTERM or SIGINT; return the exit status.
 
@@ -33,6 +38,7 @@ def run(home: Path, passphrase: bytes) -> int:
         ChainError: the home does not allow a start; nothing was started.
     """
     config = load_config(home)
+    _raise_descriptor_limit()
     with _opened(config) as stream:
 
         def write(line: str) -> None:
@@ -51,7 +57,7 @@ def run(home: Path, passphrase: bytes) -> int:
 def _run(config: NodeConfig, passphrase: bytes, log: Log) -> int:
     try:
         asyncio.run(_until_signal(config, passphrase, log))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # whatever it is, the operator gets one line
         first = _first(error)
         if isinstance(first, ChainError):
             raise first from None
@@ -85,6 +91,14 @@ async def _until_signal(config: NodeConfig, passphrase: bytes, log: Log) -> None
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await run_node(config, passphrase, log, stop)
+
+
+def _raise_descriptor_limit() -> None:
+    """Let this process open as many files as its hard limit allows: LevelDB and clients share them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MAX_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _opened(config: NodeConfig) -> contextlib.AbstractContextManager[TextIO]:

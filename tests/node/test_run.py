@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -191,13 +192,18 @@ def test_a_stop_is_no_fault_and_a_home_that_does_not_fit_is_the_callers_to_tell(
         run_main(config, monkeypatch, Refused("in use"))
 
 
-def test_sigterm_stops_a_running_validator_in_order(config: NodeConfig) -> None:
+def test_a_validator_takes_the_descriptors_it_may_have_and_stops_in_order_at_sigterm(
+    config: NodeConfig,
+) -> None:
     program = (
         "import sys; from pathlib import Path; from chainnode.main import run;"
         "sys.exit(run(Path(sys.argv[1]), sys.argv[2].encode()))"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", program, str(config.home), PASSPHRASE.decode()],
+        [
+            *("sh", "-c", 'ulimit -Sn 256; exec "$@"', "sh"),
+            *(sys.executable, "-c", program, str(config.home), PASSPHRASE.decode()),
+        ],
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -206,6 +212,8 @@ def test_sigterm_stops_a_running_validator_in_order(config: NodeConfig) -> None:
         for line in process.stderr:
             if "node_started" in line:
                 break
+        files, most = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+        assert files == min(most, main.MAX_DESCRIPTORS)
         process.send_signal(signal.SIGTERM)
         last = process.stderr.read().splitlines()[-1]
     assert process.returncode == 0
