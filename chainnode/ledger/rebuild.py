@@ -90,7 +90,7 @@ def rebuild(
     A `target` that was interrupted earlier is carried on with.
 
     Args:
-        source: Only its headers, certificates and transactions are read, and whether the node has voted.
+        source: Only its headers, certificates and transactions are read.
         target: Empty, or the result of an earlier call.
         genesis: The chain's.
         progress: Told (height, last height) after every block.
@@ -111,9 +111,6 @@ def rebuild(
         executed, certificate = execute_certified(ledger, block, verify)
         ledger.commit(executed, certificate)
         progress(height, last)
-    if source.get(keys.VOTED) is not None:
-        # Else a vote log that is lost as well would pass for that of a node which never voted.
-        ledger.note_vote()
     return ledger
 
 

@@ -73,15 +73,6 @@ def test_only_blocks_are_read_from_the_source():
     assert everything(target) == expected
 
 
-@pytest.mark.parametrize("has_voted", [True, False])
-def test_rebuilt_store_knows_whether_its_node_has_voted(has_voted):
-    source = grown()
-    if has_voted:
-        Ledger.open(source, CHAIN.genesis).note_vote()
-    rebuilt = rebuild(source, MemoryStore(), CHAIN.genesis, progress=lambda *_: None)
-    assert rebuilt.has_voted() == has_voted
-
-
 def test_interrupted_rebuild_is_carried_on_with():
     source, target = grown(), MemoryStore()
 
