@@ -12,7 +12,7 @@ randomness, no input beyond state, block and call. So every validator computes t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from chainnode.model.errors import InvariantViolation, Refused
 from chainnode.model.limits import MAX_RECORD_BYTES, MAX_RECORDS_PER_TRANSACTION
@@ -34,13 +34,6 @@ IDENTITY: Final = "identity"
 
 class ContractError(Refused):
     """A contract refuses a call; the receipt carries this code and message."""
-
-
-class StateReader(Protocol):
-    """The state at some point, by full key: `<contract>/<rest>`."""
-
-    def get(self, key: bytes) -> bytes | None:
-        """Return the value under `key`, or None if there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

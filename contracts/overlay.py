@@ -6,10 +6,14 @@ transaction's layer is forgotten; so failure leaves nothing, by construction.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from contracts.api import StateReader
+
+class StateReader(Protocol):
+    """The state at some point, by full key: `<contract>/<rest>`."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value under `key`, or None if there is none."""
 
 
 class Overlay:

@@ -25,7 +25,7 @@ from contracts.identity.records import (
 if TYPE_CHECKING:
     from chainnode.model.domain import Domain
     from chainnode.model.transaction import Transaction
-    from contracts.api import StateReader
+    from contracts.overlay import StateReader
 
 __all__ = [
     "AccountRecord",

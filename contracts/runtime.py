@@ -13,10 +13,10 @@ from chainnode.model.errors import DecodeError, InvariantViolation, NodeFault, R
 from chainnode.model.limits import MAX_RECEIPT_MESSAGE_BYTES
 from chainnode.model.receipt import Receipt
 from chainnode.model.record import parent_record
-from contracts.api import BlockContext, Context, ContractError, Emitted, StateReader
+from contracts.api import BlockContext, Context, ContractError, Emitted
 from contracts.identity.genesis import identity_state
 from contracts.identity.sender import check_sender
-from contracts.overlay import Overlay
+from contracts.overlay import Overlay, StateReader
 from contracts.registry import registry_of
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from contracts.identity.records import PREFIX, account_key, decode_account, deco
 
 if TYPE_CHECKING:
     from chainnode.model.transaction import Transaction
-    from contracts.api import StateReader
+    from contracts.overlay import StateReader
 
 
 def check_sender(state: StateReader, transaction: Transaction, *, time_ms: int) -> None:
