@@ -38,3 +38,20 @@ class Allowance:
         if now_ms >= began_ms + PERIOD_MS:
             began_ms, served = now_ms, 0
         self._served[peer] = (began_ms, served + size_bytes)
+
+
+class Turns:
+    """Something that is done for one peer at most once in `every_ms`."""
+
+    def __init__(self, clock: Clock, every_ms: int) -> None:
+        self._clock = clock
+        self._every_ms = every_ms
+        self._taken_ms: dict[str, int] = {}
+
+    def take(self, peer: str) -> bool:
+        """Take a peer's turn if it is due; return whether it was."""
+        now_ms = self._clock.monotonic_ms()
+        if self._taken_ms.get(peer, -self._every_ms) > now_ms - self._every_ms:
+            return False
+        self._taken_ms[peer] = now_ms
+        return True

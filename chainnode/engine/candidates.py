@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from chainnode.ledger.ledger import Ledger
     from chainnode.model.block import Outline
     from chainnode.model.ids import TransactionHash
+    from consensus.messages import CommitCertificate
 
 MAX_OUTLINES: Final = 32
 """Outlines kept for one height; a correct leader makes one. The oldest unneeded one goes first."""
@@ -78,12 +79,15 @@ class Candidates:
         self._outlines: dict[bytes, Outline] = {}
         self._executed: dict[bytes, Executed] = {}
         self._wishes: dict[bytes, _Wish] = {}
+        self.awaited: CommitCertificate | None = None
+        """The decision of the open height, while the decided block is not here."""
 
     def reset(self) -> None:
         """Forget everything: another height is open."""
         self._outlines.clear()
         self._executed.clear()
         self._wishes.clear()
+        self.awaited = None
 
     def outline(self, digest: bytes) -> Outline | None:
         """Return the outline of a block, or None."""

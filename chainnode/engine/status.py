@@ -8,10 +8,7 @@ from chainnode.services.ports import EngineStatus, PeerStatus
 from consensus.state import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from chainnode.engine.clock_offsets import ClockOffsets
-    from chainnode.engine.messages import StatusMessage
+    from chainnode.engine.neighbours import Neighbours
     from chainnode.ledger.ledger import Ledger
     from chainnode.mempool.pool import Pool
     from chainnode.model.cosigned import CosignedCheckpoint
@@ -26,9 +23,7 @@ def describe(
     snapshot: Snapshot | None,
     validators: ValidatorSet,
     is_voting: bool,
-    peers: Mapping[str, StatusMessage | None],
-    heard_ms: Mapping[str, int],
-    offsets: ClockOffsets,
+    neighbours: Neighbours,
     is_syncing: bool,
     cosigned: CosignedCheckpoint | None,
     view_changes: int,
@@ -59,7 +54,7 @@ def describe(
         pool_bytes=stats.size_bytes,
         unverified=unverified,
         peers=tuple(
-            _peer(validator.name, peers, heard_ms, offsets)
+            _peer(validator.name, neighbours)
             for validator in validators.members
             if validator.name != name
         ),
@@ -78,20 +73,14 @@ def _waiting(
     return snapshot.step.value, awaited, snapshot.since_ms
 
 
-def _peer(
-    name: str,
-    peers: Mapping[str, StatusMessage | None],
-    heard_ms: Mapping[str, int],
-    offsets: ClockOffsets,
-) -> PeerStatus:
-    status = peers.get(name)
-    sample = offsets.of(name)
+def _peer(name: str, neighbours: Neighbours) -> PeerStatus:
+    sample = neighbours.offsets.of(name)
     return PeerStatus(
         name=name,
-        connected=name in peers,
-        last_heard_ms=heard_ms.get(name, 0),
-        tip_height=0 if status is None else status.tip_height,
-        view=0 if status is None else status.view,
+        connected=neighbours.is_linked(name),
+        last_heard_ms=neighbours.heard_ms(name),
+        tip_height=neighbours.tip_height(name),
+        view=neighbours.view(name),
         clock_offset_ms=None if sample is None else sample[0],
         round_trip_ms=None if sample is None else sample[1],
     )

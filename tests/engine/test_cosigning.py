@@ -7,8 +7,8 @@ import dataclasses
 import pytest
 
 from chainnode.engine import cosigning as cosigning_module
-from chainnode.engine import engine as engine_module
 from chainnode.engine.cosigning import MAX_SKEW_S
+from chainnode.engine.inbox import STATUS_ANSWER_MS
 from chainnode.engine.messages import CosignatureMessage
 from chainnode.model.cosignature import verify_cosignature
 from chainnode.model.errors import PeerFault
@@ -172,10 +172,10 @@ def test_a_status_is_answered_with_the_cosignatures_that_its_sender_lacks_and_no
     assert [(to, m.sender) for to, m in bench.sent(CosignatureMessage)] == [(B, 1)]
     bench.receive(B, status(2, tip=1, tip_cosigners=(0, 2)))
     assert bench.sent(CosignatureMessage) == []
-    bench.clock.advance(engine_module.STATUS_ANSWER_MS)
+    bench.clock.advance(STATUS_ANSWER_MS)
     bench.receive(B, status(2, tip=1, tip_cosigners=(0, 2)))
     assert len(bench.sent(CosignatureMessage)) == 1
-    bench.clock.advance(engine_module.STATUS_ANSWER_MS)
+    bench.clock.advance(STATUS_ANSWER_MS)
     bench.receive(B, status(9, tip=8))
     assert bench.sent(CosignatureMessage) == []
 

@@ -7,7 +7,8 @@ import dataclasses
 import pytest
 
 from chainnode.engine import book as book_module
-from chainnode.engine import engine as engine_module
+from chainnode.engine import inbox as inbox_module
+from chainnode.engine.faults import MAX_NOTES_PER_S
 from chainnode.engine.message_codec import encode_message
 from chainnode.engine.messages import (
     BlocksMessage,
@@ -25,6 +26,7 @@ from chainnode.engine.messages import (
     ViewChangeMessage,
     Vote,
 )
+from chainnode.engine.outbox import DECISION_INTERVAL_MS, STATUS_EVERY_MS
 from chainnode.engine.ports import Urgency
 from chainnode.model.block import make_outline
 from chainnode.model.certificate import verify_certificate
@@ -141,7 +143,7 @@ def test_a_decision_is_verified_once_while_its_block_is_on_its_way(
     def unexpected(*_: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(engine_module, "verify_certificate", unexpected)
+    monkeypatch.setattr(inbox_module, "verify_certificate", unexpected)
     bench.receive(B, decided(CHAIN.certify(executed)))
     bench.receive(A, bench.proposal(executed))
     assert bench.ledger.tip.height == 1
@@ -237,10 +239,10 @@ def test_a_peer_that_works_on_a_decided_height_is_told_at_most_once_in_a_while()
         bench.receive(B, bench.prepare(2, executed))
     assert [to for to, _ in bench.sent(DecidedMessage)] == [B]
     assert [to for to, _ in bench.sent(StatusMessage)] == [B]
-    bench.clock.advance(engine_module.DECISION_INTERVAL_MS)
+    bench.clock.advance(DECISION_INTERVAL_MS)
     bench.receive(B, status(1))
     assert len(bench.sent(DecidedMessage)) == 1
-    bench.clock.advance(engine_module.DECISION_INTERVAL_MS)
+    bench.clock.advance(DECISION_INTERVAL_MS)
     bench.receive(B, status(0, tip=0))
     assert bench.sent(DecidedMessage) == []
 
@@ -336,12 +338,12 @@ def test_a_message_that_the_core_refuses_is_an_event_and_proof_of_a_lie_as_well(
 def test_a_peer_cannot_fill_the_log() -> None:
     bench = EngineBench()
     refused = bench.proposal(bench.block(), sender=2)
-    for _ in range(3 * engine_module.MAX_NOTES_PER_S):
+    for _ in range(3 * MAX_NOTES_PER_S):
         bench.receive(B, refused)
-    assert len(bench.witness.names()) == engine_module.MAX_NOTES_PER_S
+    assert len(bench.witness.names()) == MAX_NOTES_PER_S
     bench.clock.advance(1_000)
     bench.receive(B, refused)
-    assert len(bench.witness.names()) == engine_module.MAX_NOTES_PER_S + 1
+    assert len(bench.witness.names()) == MAX_NOTES_PER_S + 1
 
 
 def test_a_view_changes_when_nothing_comes_and_the_next_leader_proposes() -> None:
@@ -373,7 +375,7 @@ def test_statuses_and_clock_samples_go_out_on_an_idle_chain_and_little_else() ->
 
 def test_an_observer_tells_its_heights_too() -> None:
     bench = EngineBench(me=None)
-    bench.pass_ms(2 * engine_module.STATUS_EVERY_MS)
+    bench.pass_ms(2 * STATUS_EVERY_MS)
     assert len(bench.sent(StatusMessage)) >= 2
 
 
@@ -416,7 +418,7 @@ def test_an_answer_of_the_core_for_a_height_that_has_passed_is_dropped() -> None
     )
     assert bench.network.said == []
     with pytest.raises(InvariantViolation):
-        bench.engine._persist((Proposed(proposal=proposal),))
+        bench.engine._keeper.persist((Proposed(proposal=proposal),))
 
 
 def test_sync_cosigns_and_commits_as_consensus_does() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chainnode.engine.engine import MAX_JITTER_PERMILLE
+from chainnode.engine.open_height import MAX_JITTER_PERMILLE
 from chainnode.engine.sync import ANSWER_MS
 from tests.support.faulty_disk import Fate, FaultPlan
 from tests.support.simulated_chain import SimulatedChain

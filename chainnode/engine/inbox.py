@@ -1,0 +1,254 @@
+"""What comes in: from the bytes of a peer to verified events for the core, and to whichever part else they concern.
+
+The core hears only of claims whose signatures hold (`SignatureBook`), of the open height and the one after it. What
+a peer says of other heights is a hint: it is behind and is told the decision, or it is ahead and sync may ask it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from chainnode.engine.allowance import Turns
+from chainnode.engine.message_codec import decode_message
+from chainnode.engine.messages import (
+    BlocksMessage,
+    ClockMessage,
+    CosignatureMessage,
+    DecidedMessage,
+    FetchBlocksMessage,
+    FetchMessage,
+    FetchOutlineMessage,
+    OutlineMessage,
+    ProposeMessage,
+    StatusMessage,
+    TransactionsMessage,
+    ViewChangeMessage,
+    Vote,
+)
+from chainnode.model.block import decode_outline
+from chainnode.model.certificate import decode_certificate, verify_certificate
+from chainnode.model.errors import ChainError, PeerFault
+from consensus.events import (
+    CommitReceived,
+    DecidedReceived,
+    PrepareReceived,
+    ProposalReceived,
+    StatusReceived,
+    ViewChangeReceived,
+)
+from consensus.messages import Digest, Height, Peer, Prepare, Status, ValidatorIndex, View
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chainnode.engine.book import SignatureBook
+    from chainnode.engine.candidates import Candidates
+    from chainnode.engine.cosigning import Cosigner
+    from chainnode.engine.faults import Faults
+    from chainnode.engine.neighbours import Neighbours
+    from chainnode.engine.outbox import Outbox
+    from chainnode.engine.ports import Clock
+    from chainnode.engine.relay import TransactionRelay
+    from chainnode.engine.sync import Sync
+    from chainnode.ledger.ledger import Ledger
+    from chainnode.model.block import Outline
+    from chainnode.model.genesis import Genesis
+    from chainnode.model.validators import ValidatorSet
+    from consensus.events import Event
+
+STATUS_ANSWER_MS: Final = 100
+"""A STATUS is answered with what its sender lacks at most this often: it is short, and what it asks for may not be."""
+
+
+class Inbox:
+    """Reads what peers send, and passes it on."""
+
+    def __init__(
+        self,
+        *,
+        genesis: Genesis,
+        ledger: Ledger,
+        book: SignatureBook,
+        relay: TransactionRelay,
+        candidates: Candidates,
+        sync: Sync,
+        cosigner: Cosigner,
+        neighbours: Neighbours,
+        faults: Faults,
+        outbox: Outbox,
+        clock: Clock,
+        emit: Callable[[Event], None],
+        catch_up: Callable[[], None],
+    ) -> None:
+        """`emit` queues an event for the core; `catch_up` is called when there may be more for sync to do."""
+        self._genesis = genesis
+        self._ledger = ledger
+        self._book = book
+        self._relay = relay
+        self._candidates = candidates
+        self._sync = sync
+        self._cosigner = cosigner
+        self._neighbours = neighbours
+        self._faults = faults
+        self._outbox = outbox
+        self._emit = emit
+        self._catch_up = catch_up
+        self._status_turns = Turns(clock, STATUS_ANSWER_MS)
+        self._early: dict[str, tuple[ProposeMessage, int]] = {}
+
+    def receive(self, peer: str, data: bytes, received_ms: int) -> None:
+        """Take a message that left the socket when the wall clock read `received_ms`.
+
+        Raises:
+            PeerFault: the peer broke the protocol; nothing was changed by it.
+            NodeFault: this node must stop.
+        """
+        self._neighbours.heard(peer, received_ms)
+        self._faults.check_not_accused(peer)
+        try:
+            message = decode_message(data)
+        except ChainError as error:
+            raise PeerFault(f"{peer} sent bytes that are no message: {error}") from error
+        match message:
+            case ProposeMessage():
+                self._receive_proposal(peer, message, received_ms)
+            case Vote():
+                self._receive_vote(peer, message)
+            case ViewChangeMessage():
+                self._receive_view_change(peer, message)
+            case StatusMessage():
+                self._receive_status(peer, message)
+            case DecidedMessage():
+                self._receive_decision(peer, message)
+            case TransactionsMessage():
+                self._relay.receive(peer, message.envelopes)
+            case FetchMessage():
+                self._relay.answer_fetch(peer, message.tx_hashes)
+            case FetchOutlineMessage():
+                self._outbox.answer_fetch_outline(peer, message)
+            case OutlineMessage():
+                self._receive_outline(peer, message)
+            case FetchBlocksMessage():
+                self._sync.answer(peer, message.from_height, message.count)
+            case BlocksMessage():
+                self._sync.receive(peer, message.blocks)
+                self._catch_up()
+            case CosignatureMessage():
+                self._cosigner.receive(peer, message)
+            case ClockMessage():
+                self._neighbours.offsets.receive(peer, message, received_ms)
+
+    def forget(self, peer: str) -> None:
+        """Drop what a peer that went has said ahead of time."""
+        self._early.pop(peer, None)
+
+    def take_early(self) -> None:
+        """Take up the proposals for the open height that came before it was open."""
+        height = self._ledger.tip.height + 1
+        early, self._early = self._early, {}
+        for peer, (message, received_ms) in early.items():
+            if message.height >= height:
+                try:
+                    self._receive_proposal(peer, message, received_ms)
+                except PeerFault as fault:
+                    self._faults.report(peer, fault.message)
+
+    def _validators_for(self, peer: str, height: int) -> ValidatorSet | None:
+        """Return the set of a height whose messages matter now, or None after the due hint was taken."""
+        open_height = self._ledger.tip.height + 1
+        if height < open_height:
+            self._outbox.tell_decision(peer, height)
+            return None
+        if height > open_height:
+            self._sync.hint(peer, max(height - 1, self._neighbours.tip_height(peer)))
+            if height > open_height + 1:
+                return None
+        return self._ledger.validators(height)
+
+    def _receive_proposal(self, peer: str, message: ProposeMessage, received_ms: int) -> None:
+        validators = self._validators_for(peer, message.height)
+        if validators is None:
+            return
+        if message.height > self._ledger.tip.height + 1:
+            # Its parent is not decided here yet, so it cannot be judged; it is when that height opens.
+            self._early[peer] = (message, received_ms)
+            return
+        outline = self._decode_outline(peer, message.outline)
+        header = outline.header
+        if header.height != message.height:
+            raise PeerFault(
+                f"a proposal for height {message.height} holds a block of {header.height}"
+            )
+        proposal = self._book.open_proposal(message, outline, validators)
+        self._candidates.add_outline(outline)
+        timely = self._genesis.parameters.is_timely(header.time_ms, header.first_view, received_ms)
+        self._emit(ProposalReceived(peer=Peer(peer), proposal=proposal, timely=timely))
+
+    def _decode_outline(self, peer: str, data: bytes) -> Outline:
+        try:
+            return decode_outline(self._genesis.domain, data)
+        except ChainError as error:
+            raise PeerFault(f"{peer} sent an outline that is none: {error}") from error
+
+    def _receive_outline(self, peer: str, message: OutlineMessage) -> None:
+        outline = self._decode_outline(peer, message.outline)
+        if outline.header.height == self._ledger.tip.height + 1:
+            self._candidates.add_outline(outline)
+
+    def _receive_vote(self, peer: str, message: Vote) -> None:
+        validators = self._validators_for(peer, message.height)
+        if validators is None:
+            return
+        claim = self._book.open_vote(message, validators)
+        if isinstance(claim, Prepare):
+            self._emit(PrepareReceived(peer=Peer(peer), vote=claim))
+        else:
+            self._emit(CommitReceived(peer=Peer(peer), vote=claim))
+
+    def _receive_view_change(self, peer: str, message: ViewChangeMessage) -> None:
+        validators = self._validators_for(peer, message.change.height)
+        if validators is None:
+            return
+        proven = self._book.open_view_change(message, validators)
+        self._emit(ViewChangeReceived(peer=Peer(peer), message=proven))
+
+    def _receive_status(self, peer: str, message: StatusMessage) -> None:
+        self._neighbours.stands_at(peer, message)
+        self._sync.hint(peer, message.tip_height)
+        open_height = self._ledger.tip.height + 1
+        is_due = self._status_turns.take(peer)
+        if is_due:
+            self._cosigner.resend(peer, message)
+        if message.height < open_height:
+            self._outbox.tell_decision(peer, message.height)
+        elif message.height == open_height and is_due:
+            status = Status(
+                height=Height(message.height),
+                view=View(message.view),
+                digest=None if message.digest is None else Digest(message.digest),
+                has_proposal=message.has_proposal,
+                prepares=tuple(ValidatorIndex(i) for i in message.prepares),
+                commits=tuple(ValidatorIndex(i) for i in message.commits),
+                view_changes=message.view_changes,
+            )
+            self._emit(StatusReceived(peer=Peer(peer), status=status))
+        self._catch_up()
+
+    def _receive_decision(self, peer: str, message: DecidedMessage) -> None:
+        try:
+            certificate = decode_certificate(message.certificate)
+        except ChainError as error:
+            raise PeerFault(f"{peer} sent a certificate that is none: {error}") from error
+        if certificate.height != self._ledger.tip.height + 1:
+            self._sync.hint(peer, max(certificate.height, self._neighbours.tip_height(peer)))
+            return
+        if self._candidates.awaited is not None:
+            # Known already; only the block is missing.
+            return
+        try:
+            validators = self._ledger.validators(certificate.height)
+            verify_certificate(certificate, self._genesis.domain, validators)
+        except ChainError as error:
+            raise PeerFault(f"{peer} sent a certificate that does not hold: {error}") from error
+        opened = self._book.open_certificate(certificate)
+        self._emit(DecidedReceived(peer=Peer(peer), certificate=opened))

@@ -1,0 +1,103 @@
+"""The height above the tip: who may vote on it, how long it may take, what was voted before a restart, what waits.
+
+All that the core is told of a height besides what peers say. Each height is opened once in a life of the node.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Final
+
+from consensus.events import Recovered, StartHeight, WorkDone, WorkPending
+from consensus.messages import Height, ValidatorIndex
+from consensus.parameters import Parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chainnode.engine.book import SignatureBook
+    from chainnode.engine.ports import Clock
+    from chainnode.engine.recovery import VotingLicence
+    from chainnode.ledger.ledger import Ledger
+    from chainnode.mempool.pool import Pool
+    from chainnode.model.genesis import Genesis
+    from consensus.events import Event
+
+MAX_JITTER_PERMILLE: Final = 100
+"""View timers of different validators differ by up to a tenth, so that they do not all fire at once."""
+
+
+class OpenHeight:
+    """The height on which the core works."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        pool: Pool,
+        licence: VotingLicence,
+        book: SignatureBook,
+        clock: Clock,
+        emit: Callable[[Event], None],
+    ) -> None:
+        """`emit` queues an event for the core."""
+        self._ledger = ledger
+        self._pool = pool
+        self._licence = licence
+        self._book = book
+        self._clock = clock
+        self._emit = emit
+        self._height = 0
+        self._has_work = False
+        self.is_voting = False
+        """Whether this validator votes on it, or only observes."""
+
+    def begin(self) -> bool:
+        """Have the core work on the height above the tip; return False if it does already."""
+        tip = self._ledger.tip
+        height = tip.height + 1
+        if self._height == height:
+            return False
+        self._height = height
+        validators = self._ledger.validators(height)
+        now_ms = self._clock.monotonic_ms()
+        age_ms = max(0, self._clock.now_ms() - tip.time_ms)
+        me = self._licence.index_at(height, validators)
+        self.is_voting = me is not None
+        start = StartHeight(
+            height=Height(height),
+            n=validators.size,
+            quorum=validators.quorum,
+            me=None if me is None else ValidatorIndex(me),
+            parent_ms=now_ms - age_ms,
+        )
+        self._has_work = self._pool.oldest_since_ms is not None
+        if self._pool.oldest_since_ms is None:
+            self._emit(WorkDone())
+        else:
+            self._emit(WorkPending(since_ms=self._pool.oldest_since_ms))
+        records = () if me is None else self._licence.take_records(height, self._book, validators)
+        if records:
+            self._emit(Recovered(start=start, records=records))
+        else:
+            self._emit(start)
+        return True
+
+    def note_work(self) -> None:
+        """Tell the core, once in a height, that transactions wait."""
+        since_ms = self._pool.oldest_since_ms
+        if since_ms is not None and not self._has_work:
+            self._has_work = True
+            self._emit(WorkPending(since_ms=since_ms))
+
+
+def waiting_times(genesis: Genesis, name: str) -> Parameters:
+    """Return the core's waiting times: those of the chain, a little longer for some validators than for others."""
+    parameters = genesis.parameters
+    return Parameters(
+        timeout_ms=parameters.timeout_ms,
+        timeout_cap_ms=parameters.timeout_cap_ms,
+        min_interval_ms=parameters.min_interval_ms,
+        heartbeat_ms=parameters.heartbeat_ms,
+        jitter_permille=zlib.crc32(name.encode()) % MAX_JITTER_PERMILLE,
+    )
