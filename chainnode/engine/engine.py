@@ -28,7 +28,7 @@ from chainnode.engine.vote_keeping import VoteKeeper
 from chainnode.model.errors import ChainError, InvariantViolation
 from chainnode.model.ids import TransactionId
 from consensus.errors import InvariantViolation as CoreViolation
-from consensus.events import Built, Tick, Verdict
+from consensus.events import Tick, Verdict
 from consensus.messages import Digest, Height, View
 from consensus.replica import Replica
 
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from chainnode.model.transaction import Transaction
     from chainnode.services.ports import EngineStatus, Witness
     from chainnode.storage.vote_log import VoteLog, VoteRecord
-    from consensus.effects import Build, Effects, Validate
+    from consensus.effects import Effects
     from consensus.events import Event
     from consensus.messages import CommitCertificate
 
@@ -75,7 +75,6 @@ class Engine:
         witness: Witness,
     ) -> None:
         """`vote_records` are what `vote_log` held when it was opened."""
-        self._genesis = genesis
         self._name = name
         self._ledger = ledger
         self._pool = pool
@@ -149,8 +148,11 @@ class Engine:
         self._replica = Replica(waiting_times(genesis, name))
         self._events: deque[Event] = deque()
         self._open_height = OpenHeight(
+            genesis=genesis,
+            name=name,
             ledger=ledger,
             pool=pool,
+            candidates=self._candidates,
             licence=self._licence,
             book=self._book,
             clock=clock,
@@ -299,9 +301,9 @@ class Engine:
         for certificate in effects.decided:
             self._decided(certificate)
         for build in effects.build:
-            self._build_block(build)
+            self._open_height.build(build)
         for validate in effects.validate:
-            self._validate(validate)
+            self._open_height.validate(validate)
         for fault in effects.faults:
             self._faults.note("misbehaviour_proven", evidence=str(fault))
         for behind in effects.behind:
@@ -314,32 +316,7 @@ class Engine:
                 "message_refused", peer=refusal.peer, code=refusal.code, reason=refusal.sentence
             )
 
-    # -- building and judging --------------------------------------------------------------------------------
-
-    def _build_block(self, build: Build) -> None:
-        tip = self._ledger.tip
-        if build.height != tip.height + 1:
-            return
-        parameters = self._genesis.parameters
-        executed = self._ledger.build(
-            transactions=self._pool.select(
-                parameters.max_block_transactions, parameters.max_block_bytes
-            ),
-            # A clock behind the parent's time costs the block at most one view: peers judge the stamp.
-            time_ms=max(self._clock.now_ms(), tip.time_ms + 1),
-            first_view=build.view,
-            proposer=self._name,
-        )
-        self._candidates.add_executed(executed)
-        digest = Digest(executed.outline.block_hash)
-        self._events.append(Built(height=build.height, view=build.view, digest=digest))
-
-    def _validate(self, validate: Validate) -> None:
-        if validate.height != self._ledger.tip.height + 1:
-            return
-        members = self._ledger.validators(validate.height).members
-        holders = tuple(members[i].name for i in validate.holders if members[i].name != self._name)
-        self._candidates.want(validate.digest, holders)
+    # -- judging -------------------------------------------------------------------------------------------
 
     def _judged(self, digest: bytes, first_view: int, reason: InvalidBlock | None) -> None:
         height = Height(self._ledger.tip.height + 1)

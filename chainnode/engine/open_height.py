@@ -1,6 +1,7 @@
-"""The height above the tip: who may vote on it, how long it may take, what was voted before a restart, what waits.
+"""The height above the tip: who may vote on it, what was voted before a restart, what waits, what is built of it.
 
-All that the core is told of a height besides what peers say. Each height is opened once in a life of the node.
+All that this node itself puts to the core; what peers say comes through the inbox. Each height is opened once in a
+life of the node.
 """
 
 from __future__ import annotations
@@ -8,19 +9,21 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING, Final
 
-from consensus.events import Recovered, StartHeight, WorkDone, WorkPending
-from consensus.messages import Height, ValidatorIndex
+from consensus.events import Built, Recovered, StartHeight, WorkDone, WorkPending
+from consensus.messages import Digest, Height, ValidatorIndex
 from consensus.parameters import Parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chainnode.engine.book import SignatureBook
+    from chainnode.engine.candidates import Candidates
     from chainnode.engine.ports import Clock
     from chainnode.engine.recovery import VotingLicence
     from chainnode.ledger.ledger import Ledger
     from chainnode.mempool.pool import Pool
     from chainnode.model.genesis import Genesis
+    from consensus.effects import Build, Validate
     from consensus.events import Event
 
 MAX_JITTER_PERMILLE: Final = 100
@@ -33,16 +36,22 @@ class OpenHeight:
     def __init__(
         self,
         *,
+        genesis: Genesis,
+        name: str,
         ledger: Ledger,
         pool: Pool,
+        candidates: Candidates,
         licence: VotingLicence,
         book: SignatureBook,
         clock: Clock,
         emit: Callable[[Event], None],
     ) -> None:
         """`emit` queues an event for the core."""
+        self._genesis = genesis
+        self._name = name
         self._ledger = ledger
         self._pool = pool
+        self._candidates = candidates
         self._licence = licence
         self._book = book
         self._clock = clock
@@ -89,6 +98,33 @@ class OpenHeight:
         if since_ms is not None and not self._has_work:
             self._has_work = True
             self._emit(WorkPending(since_ms=since_ms))
+
+    def build(self, build: Build) -> None:
+        """Make a block of what waits, for the core to propose."""
+        tip = self._ledger.tip
+        if build.height != tip.height + 1:
+            return
+        parameters = self._genesis.parameters
+        executed = self._ledger.build(
+            transactions=self._pool.select(
+                parameters.max_block_transactions, parameters.max_block_bytes
+            ),
+            # A clock behind the parent's time costs the block at most one view: peers judge the stamp.
+            time_ms=max(self._clock.now_ms(), tip.time_ms + 1),
+            first_view=build.view,
+            proposer=self._name,
+        )
+        self._candidates.add_executed(executed)
+        digest = Digest(executed.outline.block_hash)
+        self._emit(Built(height=build.height, view=build.view, digest=digest))
+
+    def validate(self, validate: Validate) -> None:
+        """Have a proposed block judged."""
+        if validate.height != self._ledger.tip.height + 1:
+            return
+        members = self._ledger.validators(validate.height).members
+        holders = tuple(members[i].name for i in validate.holders if members[i].name != self._name)
+        self._candidates.want(validate.digest, holders)
 
 
 def waiting_times(genesis: Genesis, name: str) -> Parameters:
