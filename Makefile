@@ -33,7 +33,7 @@ test: lint
 
 coverage: install
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest tests/consensus tests/contracts tests/model tests/ledger
+	$(BIN)/coverage run -m pytest tests/consensus tests/contracts tests/model tests/ledger tests/engine tests/rpc tests/cli
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --include='consensus/*,contracts/*,chainnode/model/*,chainnode/ledger/*'
 

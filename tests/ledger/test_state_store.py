@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chainnode.ledger import state_store
 from chainnode.ledger.state_store import PRUNE_HEIGHTS, StateStore
 from chainnode.model.errors import InvariantViolation, StorageFault, Unavailable
 from chainnode.model.state_tree import (
@@ -309,3 +310,18 @@ def test_an_unreadable_list_of_obsolete_records_is_a_fault(data):
     chain.disk.write(batch, sync=True)
     with pytest.raises(StorageFault, match="obsolete"):
         chain.prune(1)
+
+
+def test_what_is_kept_in_memory_is_bounded_and_never_older_than_the_tip(monkeypatch):
+    monkeypatch.setattr(state_store, "MAX_CACHED", 4)
+    chain = Chain({b"@%02x" % i: b"1" for i in range(1, 9)})
+    keys = [b"@%02x" % i for i in range(1, 9)]
+    for _ in range(2):
+        assert [chain.state.get(key) for key in keys] == [b"1"] * 8
+        assert len(chain.state._cache) <= 4
+    chain.commit({b"@08": b"2", b"@07": None})
+    assert chain.state.get(b"@08") == b"2"
+    assert chain.state.get(b"@07") is None
+    chain.commit({b"@06": b"x" * (state_store.MAX_CACHED_VALUE_BYTES + 1)})
+    assert chain.state.get(b"@06") is not None
+    assert b"@06" not in chain.state._cache
