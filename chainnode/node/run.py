@@ -26,6 +26,7 @@ from chainnode.mempool.pool import Pool, PoolLimits
 from chainnode.model.errors import ChainError
 from chainnode.node.driver import EngineDriver
 from chainnode.node.home import open_signers, own_validator, read_genesis
+from chainnode.node.library_logs import gather_library_logs
 from chainnode.node.network import PeerNetwork
 from chainnode.node.observers import Observers
 from chainnode.p2p.listener import listen_on
@@ -53,8 +54,6 @@ if TYPE_CHECKING:
 GC_OBJECTS: Final = 50_000
 """New objects between two collections; what the node makes in bulk dies by reference count anyway."""
 
-P2P_LOGGER: Final = "chainnode.p2p"
-
 
 async def run_node(config: NodeConfig, passphrase: bytes, log: Log, stop: asyncio.Event) -> None:
     """Run a validator until `stop` is set, then close everything in order.
@@ -63,6 +62,7 @@ async def run_node(config: NodeConfig, passphrase: bytes, log: Log, stop: asynci
         ChainError: the home, its keys or its configuration do not fit together; nothing was started.
         NodeFault: the node had to stop.
     """
+    gather_library_logs(log)
     home = config.home
     genesis = read_genesis(home)
     own = own_validator(genesis, config.validator)
@@ -146,7 +146,7 @@ async def run_node(config: NodeConfig, passphrase: bytes, log: Log, stop: asynci
                 on_frame=driver.receive,
                 on_link=driver.link,
                 clock=clock,
-                logger=_p2p_logger(log),
+                logger=logging.getLogger("chainnode.p2p"),
             )
             network.use(peers)
             driver.drive(engine)
@@ -232,30 +232,3 @@ def _addresses(config: NodeConfig, others: tuple[GenesisValidator, ...]) -> tupl
         )
         for v in others
     )
-
-
-class _LineToLog:
-    """A stream for a logging handler: passes p2p's lines, which are `level event key=value ...`, to the log."""
-
-    def __init__(self, log: Log) -> None:
-        self._log = log
-
-    def write(self, line: str) -> None:
-        """Take one line."""
-        level, _, rest = line.strip().partition(" ")
-        name, _, about = rest.partition(" ")
-        say = self._log.event if level == "INFO" else self._log.warning
-        say(name, about=about)
-
-    def flush(self) -> None:
-        """Do nothing: `Log` does not buffer."""
-
-
-def _p2p_logger(log: Log) -> logging.Logger:
-    logger = logging.getLogger(P2P_LOGGER)
-    handler: logging.StreamHandler[_LineToLog] = logging.StreamHandler(_LineToLog(log))
-    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
-    logger.handlers[:] = [handler]
-    logger.propagate = False
-    logger.setLevel(logging.INFO)
-    return logger
