@@ -30,14 +30,22 @@ def check_sender(state: StateReader, transaction: Transaction, *, time_ms: int) 
     sender = transaction.body.sender
     data = state.get(PREFIX + account_key(sender))
     if data is None:
-        raise Refused(f"there is no account {sender}", code="unknown_account", field="sender")
+        raise Refused(
+            f"there is no account {sender}; correct the name, or have it registered",
+            code="unknown_account",
+            field="sender",
+        )
     if decode_account(data).suspended:
-        raise Refused(f"{sender} is suspended", code="account_suspended", field="sender")
+        raise Refused(
+            f"{sender} is suspended; who manages it can resume it",
+            code="account_suspended",
+            field="sender",
+        )
     data = state.get(PREFIX + key_key(transaction.public_key))
     key = None if data is None else decode_key(data)
     if key is None or key.owner != sender or key.purpose is not KeyPurpose.ACCOUNT:
         raise Refused(
-            f"the key is not registered to sign transactions of {sender}",
+            f"the key is not registered to sign transactions of {sender}; sign with one that is",
             code="unknown_key",
             field="public_key",
         )
@@ -50,5 +58,7 @@ def check_sender(state: StateReader, transaction: Transaction, *, time_ms: int) 
     else:
         code, what = "key_expired", f"was valid until {key.not_after_ms}"
     raise Refused(
-        f"the key of {sender} {what}; the block's time is {time_ms}", code=code, field="public_key"
+        f"the key of {sender} {what}; the block's time is {time_ms}; sign with another of its keys",
+        code=code,
+        field="public_key",
     )

@@ -230,23 +230,23 @@ NOT_ACCEPTED = {
     ),
     "signed-by-another": (
         lambda c: c.signed(c.guest),
-        (REFUSED, "unknown_key", (homes.NOTARY_ACCOUNT,)),
+        (REFUSED, "unknown_key", (homes.NOTARY_ACCOUNT, "sign with one that is")),
     ),
     "signed-by-a-validators-key": (
         lambda c: c.signed(c.validator),
-        (REFUSED, "unknown_key", (homes.NOTARY_ACCOUNT,)),
+        (REFUSED, "unknown_key", (homes.NOTARY_ACCOUNT, "sign with one that is")),
     ),
     "unknown-account": (
         lambda c: c.signed(sender="agency-1/nobody"),
-        (REFUSED, "unknown_account", ("agency-1/nobody",)),
+        (REFUSED, "unknown_account", ("agency-1/nobody", "correct the name")),
     ),
     "revoked-key": (
         lambda c: c.signed(c.leaver, sender=LEAVER),
-        (REFUSED, "key_revoked", (LEAVER, "was revoked at")),
+        (REFUSED, "key_revoked", (LEAVER, "was revoked at", "another of its keys")),
     ),
     "suspended-account": (
         lambda c: c.signed(c.idler, sender=IDLER),
-        (REFUSED, "account_suspended", (IDLER,)),
+        (REFUSED, "account_suspended", (IDLER, "can resume it")),
     ),
     "oversized": (
         lambda c: bytes(MAX_TRANSACTION_BYTES + 3),
