@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -72,9 +73,11 @@ def up(session: Session, *, directory: Path, validators: int, suite: str, detach
         raise
     if detach:
         return
-    note("Ctrl-C ends the network")
     try:
-        signal.pause()
+        note("Ctrl-C ends the network")
+        while True:
+            # Not `pause`: a signal that comes just before it would be waited for in vain.
+            time.sleep(1)
     except KeyboardInterrupt:
         note("stopping")
     finally:
