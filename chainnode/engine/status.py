@@ -35,8 +35,14 @@ def describe(
     tip = ledger.tip
     stats = pool.stats()
     step, awaited, since_ms = _waiting(snapshot, validators, has_work=stats.transactions > 0)
+    absent = tuple(
+        v.name for v in validators.members if v.name != name and not neighbours.is_linked(v.name)
+    )
     if is_syncing:
         step, awaited = "blocks", ()
+    elif step == "idle" and validators.size - len(absent) < validators.quorum:
+        # Nothing is due, but if it were, it could not be decided: an operator wants to know before that.
+        step, awaited = "link", absent
     return EngineStatus(
         validator=name,
         tip_height=tip.height,

@@ -48,7 +48,8 @@ class EngineStatus:
     open_height: int
     view: int
     step: str
-    """What is being waited for: `idle` (nothing is due), `propose`, `validate`, `prepare`, `commit`, `view_change`,
+    """What is being waited for: `idle` (nothing is due), `link` (fewer validators are linked
+    than make a quorum), `propose`, `validate`, `prepare`, `commit`, `view_change`,
     `decided` (the decided block is being fetched), `blocks` (catching up), `starting`."""
 
     awaited: tuple[str, ...]

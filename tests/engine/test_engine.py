@@ -373,6 +373,19 @@ def test_statuses_and_clock_samples_go_out_on_an_idle_chain_and_little_else() ->
     assert bench.engine.status().step == "idle"
 
 
+def test_an_idle_status_names_whom_a_quorum_would_lack() -> None:
+    bench = EngineBench()
+    assert (bench.engine.status().step, bench.engine.status().awaited) == (
+        "link",
+        tuple(name for name in NAMES if name != bench.name),
+    )
+    for peer in (A, B):
+        bench.engine.link(peer, is_up=True)
+    assert (bench.engine.status().step, bench.engine.status().awaited) == ("idle", ())
+    bench.engine.link(B, is_up=False)
+    assert set(bench.engine.status().awaited) == {B, C}
+
+
 def test_an_observer_tells_its_heights_too() -> None:
     bench = EngineBench(me=None)
     bench.pass_ms(2 * STATUS_EVERY_MS)
