@@ -18,6 +18,7 @@ from devnet.bench.plan import MAX_BATCH, MAX_DURATION_S, WORKLOADS, Plan
 from devnet.bench.report import as_json, rows
 from devnet.bench.run import run as run_bench
 from devnet.demo import run as run_demo
+from devnet.fault_proxy import MAX_SLOW_MS
 from devnet.network import MAX_LOCAL_VALIDATORS, Devnet, has_network
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ _VALIDATORS: Final = click.option(
 _SUITE: Final = click.option(
     "--suite", type=click.Choice(SUITE_NAMES), default=ED25519_SHA256, show_default=True
 )
+
+_FAULTS: Final = ("kill", "stop", "cont", "start", "cut", "mute", "deafen", "slow", "heal")
 
 
 @click.group("devnet")
@@ -109,10 +112,17 @@ def status(session: Session, *, directory: Path) -> None:
 
 @devnet_group.command()
 @_DIRECTORY
-@click.argument("action", type=click.Choice(("kill", "stop", "cont", "start", "cut", "heal")))
+@click.option(
+    "--delay-ms",
+    type=click.IntRange(0, MAX_SLOW_MS),
+    default=200,
+    show_default=True,
+    help="By how much `slow` slows.",
+)
+@click.argument("action", type=click.Choice(_FAULTS))
 @click.argument("name")
-def fault(*, directory: Path, action: str, name: str) -> None:
-    """Do to validator NAME: kill (SIGKILL), stop (SIGSTOP), cont (SIGCONT), start again, cut from or heal to the network."""
+def fault(*, directory: Path, delay_ms: int, action: str, name: str) -> None:
+    """Do to validator NAME: kill (SIGKILL), stop (SIGSTOP), cont (SIGCONT), start again, cut from, mute or deafen to, slow or heal to the network."""
     network = Devnet.open(directory)
     actions: dict[str, Callable[[str], None]] = {
         "kill": network.kill,
@@ -120,6 +130,9 @@ def fault(*, directory: Path, action: str, name: str) -> None:
         "cont": network.cont,
         "start": network.start,
         "cut": network.cut,
+        "mute": network.mute,
+        "deafen": network.deafen,
+        "slow": lambda slowed: network.slow(slowed, delay_ms),
         "heal": network.heal,
     }
     actions[action](name)

@@ -2,9 +2,16 @@
 
     python -m devnet.fault_proxy WIRES CONTROL_PORT      WIRES is a JSON file: [[end, end, listen_port, to_port], ...]
 
-A cut wire swallows: nothing arrives, nothing is refused, nobody is told, as when a cable is pulled. What was under way
-arrives after healing, as TCP would send it again. The control port on loopback takes a line `cut NAME` or `heal NAME`
-per connection and answers `ok`, after which it is so.
+A cut wire swallows: nothing arrives, nothing is refused, nobody is told, as when a cable is pulled; not even that the
+other side has hung up. What was under way arrives after healing, as TCP would send it again. The control port on
+loopback takes one line per connection and answers `ok`, after which it is so:
+
+    cut NAME        nothing passes between it and anybody
+    mute NAME       nobody hears it; it hears everybody, until links that carry nothing one way are given up
+    deafen NAME     it hears nobody
+    part NAME NAME  nothing passes between these two
+    slow NAME MS    whatever it says or hears is held back by so long, piece after piece of at most 256 KiB
+    heal NAME       undoes all of these for NAME, `part` with others too
 """
 
 from __future__ import annotations
@@ -29,6 +36,22 @@ _CHUNK_BYTES: Final = 256 * 1024
 _MAX_LINE_BYTES: Final = 256
 _CONTROL_TIMEOUT_S: Final = 5
 
+MAX_SLOW_MS: Final = 60_000
+"""Longer than that a link is not slow but cut."""
+
+_VERBS: Final = "cut NAME, mute NAME, deafen NAME, part NAME NAME, slow NAME MS or heal NAME"
+
+
+@dataclass(slots=True)
+class Way:
+    """One direction of a wire."""
+
+    is_open: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set while anything passes."""
+
+    delay_s: float = 0
+    """How long each piece is held back."""
+
 
 @dataclass(slots=True)
 class Wire:
@@ -37,41 +60,57 @@ class Wire:
     ends: tuple[str, str]
     listen_port: int
     to_port: int
-    whole: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set while neither end is cut off."""
+    forth: Way = field(default_factory=Way)
+    """From the first end to the second."""
+
+    back: Way = field(default_factory=Way)
 
     async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Relay one connection until either side ends it."""
         try:
-            await self.whole.wait()
+            # A connection begins, and ends, by words in both directions.
+            await self._whole()
             onward_reader, onward_writer = await asyncio.open_connection(LOOPBACK, self.to_port)
         except OSError:
             writer.close()
             return
-        ways = ((reader, onward_writer), (onward_reader, writer))
+        ways = ((reader, onward_writer, self.forth), (onward_reader, writer, self.back))
         pumps = [asyncio.ensure_future(self._pump(*way)) for way in ways]
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+            await self._whole()
         finally:
             for pump in pumps:
                 pump.cancel()
             onward_writer.close()
             writer.close()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: Way
+    ) -> None:
         with suppress(OSError):
             while data := await reader.read(_CHUNK_BYTES):
-                await self.whole.wait()
+                if way.delay_s:
+                    await asyncio.sleep(way.delay_s)
+                await way.is_open.wait()
                 writer.write(data)
                 await writer.drain()
 
+    async def _whole(self) -> None:
+        while not (self.forth.is_open.is_set() and self.back.is_open.is_set()):
+            await self.forth.is_open.wait()
+            await self.back.is_open.wait()
+
 
 class FaultProxy:
-    """All wires of a network, and who is cut off."""
+    """All wires of a network, and what was done to them."""
 
     def __init__(self, wires: Sequence[Wire]) -> None:
         self._wires = wires
-        self._cut: set[str] = set()
+        self._mute: set[str] = set()
+        self._deaf: set[str] = set()
+        self._parted: set[frozenset[str]] = set()
+        self._slow_ms: dict[str, int] = {}
         self._apply()
 
     async def serve(self, control_port: int) -> None:
@@ -91,20 +130,36 @@ class FaultProxy:
         """Carry out one line of the control port; return the answer."""
         match line.split():
             case ["cut", name]:
-                self._cut.add(name)
+                self._mute.add(name)
+                self._deaf.add(name)
+            case ["mute", name]:
+                self._mute.add(name)
+            case ["deafen", name]:
+                self._deaf.add(name)
+            case ["part", name, other]:
+                self._parted.add(frozenset((name, other)))
+            case ["slow", name, text] if text.isascii() and text.isdigit() and len(text) < 10:
+                self._slow_ms[name] = min(int(text), MAX_SLOW_MS)
             case ["heal", name]:
-                self._cut.discard(name)
+                self._mute.discard(name)
+                self._deaf.discard(name)
+                self._parted = {pair for pair in self._parted if name not in pair}
+                self._slow_ms.pop(name, None)
             case _:
-                return "expected: cut NAME or heal NAME"
+                return f"expected: {_VERBS}"
         self._apply()
         return "ok"
 
     def _apply(self) -> None:
         for wire in self._wires:
-            if self._cut.isdisjoint(wire.ends):
-                wire.whole.set()
-            else:
-                wire.whole.clear()
+            first, second = wire.ends
+            for speaker, hearer, way in ((first, second, wire.forth), (second, first, wire.back)):
+                way.delay_s = sum(self._slow_ms.get(name, 0) for name in wire.ends) / 1000
+                is_parted = frozenset(wire.ends) in self._parted
+                if is_parted or speaker in self._mute or hearer in self._deaf:
+                    way.is_open.clear()
+                else:
+                    way.is_open.set()
 
     async def _obey(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError, ValueError, EOFError):
@@ -115,7 +170,7 @@ class FaultProxy:
 
 
 def tell(control_port: int, line: str) -> None:
-    """Have the running proxy carry out `cut NAME` or `heal NAME`.
+    """Have the running proxy carry out a line.
 
     Raises:
         Unavailable: it does not answer, or does not obey.

@@ -27,7 +27,7 @@ from devnet.ports import free_ports
 from devnet.record import FILE_NAME, Node, Proxy, Record, load, locked
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -258,8 +258,19 @@ class Devnet:
         process = self._running(name)
         processes.stop(process, STOP_TIMEOUT_MS)
 
-    def start(self, name: str) -> None:
+    def start(
+        self,
+        name: str,
+        *,
+        environment: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
+    ) -> None:
         """Start a validator that does not run; returns before it is ready.
+
+        Args:
+            name: of the validator.
+            environment: variables that this one process gets beside ours.
+            prefix: a command that becomes the validator by `exec`, with its own arguments, such as `ip netns exec`.
 
         Raises:
             Refused: it runs.
@@ -268,14 +279,31 @@ class Devnet:
             self._reload()
             if self.is_running(name):
                 raise Refused(f"{name} is running", code="running", field="name")
-            self._start(self.node(name))
+            self._start_proxy()
+            self._start(self.node(name), environment=environment, prefix=prefix)
 
     def cut(self, name: str) -> None:
         """Cut a validator off from all others, silently; its RPC listener stays within reach."""
         self._tell_proxy("cut", name)
 
+    def mute(self, name: str) -> None:
+        """Let nobody hear a validator; it hears everybody, until links that carry nothing one way are given up."""
+        self._tell_proxy("mute", name)
+
+    def deafen(self, name: str) -> None:
+        """Let a validator hear nobody."""
+        self._tell_proxy("deafen", name)
+
+    def part(self, name: str, other: str) -> None:
+        """Let nothing pass between two validators."""
+        self._tell_proxy("part", name, self.node(other).name)
+
+    def slow(self, name: str, delay_ms: int) -> None:
+        """Hold back whatever a validator says or hears."""
+        self._tell_proxy("slow", name, str(delay_ms))
+
     def heal(self, name: str) -> None:
-        """Undo `cut`."""
+        """Undo all that was done to a validator's wires."""
         self._tell_proxy("heal", name)
 
     # -- questions -----------------------------------------------------------------------------------------
@@ -326,13 +354,19 @@ class Devnet:
 
     # -- inside --------------------------------------------------------------------------------------------
 
-    def _start(self, node: Node) -> None:
+    def _start(
+        self,
+        node: Node,
+        *,
+        environment: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
+    ) -> None:
         if self.is_running(node.name):
             return
         process = processes.spawn(
-            homes.command(node.home, "start"),
+            (*prefix, *homes.command(node.home, "start")),
             log=self.log(node.name),
-            environment=homes.environment(),
+            environment={**homes.environment(), **(environment or {})},
         )
         nodes = tuple(
             replace(other, process=process) if other.name == node.name else other
@@ -354,11 +388,11 @@ class Devnet:
         )
         self._change(replace(self._record, proxy=replace(proxy, process=process)))
 
-    def _tell_proxy(self, verb: str, name: str) -> None:
+    def _tell_proxy(self, verb: str, name: str, *details: str) -> None:
         node, proxy = self.node(name), self._record.proxy
         if proxy is None:
             raise Refused("this network was made without wires that can be cut", code="no_proxy")
-        fault_proxy.tell(proxy.control_port, f"{verb} {node.name}")
+        fault_proxy.tell(proxy.control_port, " ".join((verb, node.name, *details)))
 
     def _signal(self, name: str, number: signal.Signals) -> None:
         processes.send(self._running(name), number)

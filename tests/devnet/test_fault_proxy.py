@@ -16,11 +16,13 @@ DEADLINE_S = 10
 
 
 @contextlib.asynccontextmanager
-async def echo_behind_wire(ends=("a", "b")):
+async def echo_behind_wire(ends=("a", "b"), heard=None):
     """Yield a proxy with one wire that ends at a server which answers what it hears, and the ports."""
 
     async def echo(reader, writer):
         while data := await reader.read(1024):
+            if heard is not None:
+                heard.append(data)
             writer.write(data)
             await writer.drain()
         writer.close()
@@ -55,10 +57,10 @@ async def listening(port):
     await writer.wait_closed()
 
 
-async def no_other_task():
+async def no_other_task(but=1):
     """Return when every connection has ended, by whichever side."""
     async with asyncio.timeout(DEADLINE_S):
-        while len(asyncio.all_tasks()) > 1:
+        while len(asyncio.all_tasks()) > but:
             await asyncio.sleep(0.01)
     await asyncio.sleep(0.01)
 
@@ -110,6 +112,74 @@ async def test_wire_cut_at_both_ends_needs_both_healed():
         writer.close()
 
 
+async def carries(reader, writer, data):
+    """Whether the far end hears this and its answer comes back."""
+    writer.write(data)
+    try:
+        async with asyncio.timeout(0.2):
+            return await reader.readexactly(len(data)) == data
+    except TimeoutError:
+        return False
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("line", "is_heard"),
+    [("mute a", False), ("deafen b", False), ("deafen a", True), ("mute b", True)],
+)
+async def test_cut_in_one_direction_lets_the_other_pass(line, is_heard):
+    heard = []
+    async with echo_behind_wire(heard=heard) as (proxy, port, _):
+        reader, writer = await connected(port)
+        assert await carries(reader, writer, b"1")
+        assert proxy.obey(line) == "ok"
+        assert not await carries(reader, writer, b"2")
+        assert heard == ([b"1", b"2"] if is_heard else [b"1"])
+        assert proxy.obey(f"heal {line.split()[1]}") == "ok"
+        assert await answer(reader, 1) == b"2"
+        writer.close()
+
+
+@pytest.mark.asyncio
+async def test_parted_two_hear_nothing_of_each_other_until_either_is_healed():
+    async with echo_behind_wire() as (proxy, port, _):
+        reader, writer = await connected(port)
+        proxy.obey("part b a")
+        proxy.obey("part a c")
+        assert not await carries(reader, writer, b"1")
+        proxy.obey("heal c")
+        assert not await carries(reader, writer, b"2")
+        proxy.obey("heal a")
+        assert await answer(reader, 2) == b"12"
+        writer.close()
+
+
+@pytest.mark.asyncio
+async def test_slow_wire_delivers_later():
+    async with echo_behind_wire() as (proxy, port, _):
+        reader, writer = await connected(port)
+        proxy.obey("slow a 300")
+        assert not await carries(reader, writer, b"1")
+        assert await answer(reader, 1) == b"1"
+        proxy.obey("slow a 0")
+        assert await carries(reader, writer, b"2")
+        writer.close()
+
+
+@pytest.mark.asyncio
+async def test_cut_wire_does_not_even_tell_that_the_other_side_hung_up():
+    async with echo_behind_wire() as (proxy, port, _):
+        reader, writer = await connected(port)
+        assert await carries(reader, writer, b"1")
+        proxy.obey("mute b")
+        writer.close()
+        await writer.wait_closed()
+        await asyncio.sleep(0.2)
+        assert len(asyncio.all_tasks()) > 2
+        proxy.obey("heal b")
+        await no_other_task(but=2)
+
+
 @pytest.mark.asyncio
 async def test_cut_elsewhere_changes_nothing():
     async with echo_behind_wire() as (proxy, port, _):
@@ -150,10 +220,12 @@ async def test_control_port_obeys_and_says_so():
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("line", ["", "cut", "cut a b", "burn a", "\xff"])
+@pytest.mark.parametrize(
+    "line", ["", "cut", "cut a b", "burn a", "\xff", "part a", "slow a", "slow a -1", "slow a 1e9"]
+)
 async def test_control_port_refuses_what_it_does_not_know(line):
     async with echo_behind_wire() as (_, _port, control_port):
-        with pytest.raises(Unavailable, match="expected: cut NAME or heal NAME"):
+        with pytest.raises(Unavailable, match="expected: cut NAME, mute NAME"):
             await asyncio.to_thread(fault_proxy.tell, control_port, line)
 
 
