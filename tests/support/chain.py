@@ -30,12 +30,14 @@ from chainnode.model.genesis import (
     GenesisValidator,
     Organisation,
     make_genesis,
+    tls_key_of,
 )
 from chainnode.model.ids import BlockHash, Height, View
 from chainnode.model.parameters import Parameters
 from chainnode.model.roles import Role
 from chainnode.model.suites import ED25519_SHA256, Suite, suite_named
 from chainnode.model.transaction import NONCE_BYTES, Body, Call, Transaction, sign_transaction
+from chainnode.model.validators import Validator
 from chainnode.model.votes import COMMIT, vote_message
 
 if TYPE_CHECKING:
@@ -130,6 +132,9 @@ class ValidatorKeys:
     cosigner: KeyPair
     log: KeyPair
 
+    public: Validator
+    """As the others know it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chain:
@@ -137,7 +142,7 @@ class Chain:
 
     genesis: Genesis
     validators: tuple[ValidatorKeys, ...]
-    """In the order of the set, so that their indices are those of votes."""
+    """In the order of the set, so that their indices are those of votes; spares, if any, after them."""
 
     accounts: Mapping[str, KeyPair]
 
@@ -237,18 +242,15 @@ def make_chain(
     suite: str = ED25519_SHA256,
     parameters: Parameters | None = None,
     chain_id: str = CHAIN_ID,
+    spares: int = 0,
 ) -> Chain:
-    """Return a chain of 1 to 10 validators and the accounts named above."""
+    """Return a chain of 1 to 10 validators and the accounts named above.
+
+    `spares` more have keys and are not in genesis; the contract `validators` of simulations is active then.
+    """
     crypto = suite_named(suite)
-    keys = [
-        ValidatorKeys(
-            name=name,
-            consensus=key_pair(crypto, f"{name} consensus"),
-            cosigner=key_pair(crypto, f"{name} cosigner"),
-            log=key_pair(crypto, f"{name} log"),
-        )
-        for name in VALIDATOR_NAMES[:validators]
-    ]
+    everybody = [_validator_keys(crypto, name) for name in VALIDATOR_NAMES[: validators + spares]]
+    keys = everybody[:validators]
     accounts = {name: key_pair(crypto, name) for name in _ROLES}
     genesis = make_genesis(
         chain_id=chain_id,
@@ -278,11 +280,33 @@ def make_chain(
         ],
         contracts=[
             ContractActivation(name=name, version=1, from_height=Height(1))
-            for name in ("identity", "notary")
+            for name in ("identity", "notary", *(("validators",) if spares else ()))
         ],
     )
     return Chain(
         genesis=genesis,
-        validators=tuple(sorted(keys, key=lambda k: k.consensus.public)),
+        validators=(
+            *sorted(keys, key=lambda k: k.consensus.public),
+            *sorted(everybody[validators:], key=lambda k: k.consensus.public),
+        ),
         accounts=accounts,
+    )
+
+
+def _validator_keys(suite: Suite, name: str) -> ValidatorKeys:
+    consensus, cosigner, log = (
+        key_pair(suite, f"{name} {purpose}") for purpose in ("consensus", "cosigner", "log")
+    )
+    return ValidatorKeys(
+        name=name,
+        consensus=consensus,
+        cosigner=cosigner,
+        log=log,
+        public=Validator(
+            name=name,
+            consensus_key=consensus.public,
+            cosigner_key=cosigner.public,
+            log_key=log.public,
+            tls_key=tls_key_of(tls_certificate(name)),
+        ),
     )

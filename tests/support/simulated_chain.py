@@ -18,17 +18,37 @@ from typing import TYPE_CHECKING
 from chainnode.model.parameters import Parameters
 from tests.support.chain import ARCHIVE, CLERK
 from tests.support.simulated_checks import Observer, Violation
-from tests.support.simulated_clock import VirtualTime
+from tests.support.simulated_clock import EPOCH_MS, VirtualTime
 from tests.support.simulated_network import SimulatedNetwork
 from tests.support.simulated_node import SimulatedNode, State
-from tests.support.simulated_suite import simulated_genesis
+from tests.support.simulated_suite import replace_validators, simulated_genesis
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import Protocol
 
+    from chainnode.ledger.execution import Executed
+    from chainnode.model.certificate import Certificate
+    from chainnode.model.cosigned import CosignedCheckpoint
     from chainnode.model.domain import Domain
     from chainnode.model.transaction import Transaction
     from tests.support.chain import Chain
+
+    class Monitor(Protocol):
+        """Judges what each correct host says by what it has heard."""
+
+        def heard(self, host: str, data: bytes) -> None:
+            """The host's engine takes this message."""
+
+        def said(self, host: str, data: bytes) -> None:
+            """The host says this."""
+
+        def booted(self, host: str) -> None:
+            """A new life of the host begins, from what its disk holds."""
+
+        def opened(self, host: str, height: int) -> None:
+            """The host works on this height now."""
+
 
 PARAMETERS = Parameters(
     min_interval_ms=100,
@@ -50,15 +70,26 @@ class SimulatedChain:
         validators: int = 4,
         parameters: Parameters = PARAMETERS,
         real_crypto: bool = False,
+        spares: int = 0,
     ) -> None:
+        """`spares` more machines are there whose validators are not in genesis' set; see `change_validators`."""
         self.seed = seed
         self.random = random.Random(seed)
-        self.chain = simulated_genesis(validators, parameters, real_crypto=real_crypto)
+        self.chain = simulated_genesis(
+            validators, parameters, real_crypto=real_crypto, spares=spares
+        )
         self.parameters = parameters
         self.time = VirtualTime()
+        self.faulty: frozenset[str] = frozenset()
+        """Validators that an adversary owns; nothing is promised of them, and they may be accused."""
+
         self.observer = Observer(self.chain.genesis)
-        self.network = SimulatedNetwork(self.time, self.random, self.observer)
-        self.nodes = {keys.name: SimulatedNode(self, keys) for keys in self.chain.validators}
+        self.monitors: list[Monitor] = []
+        self.network = SimulatedNetwork(self.time, self.random)
+        self.network.watchers.append(self.observer)
+        self.nodes: dict[str, SimulatedNode] = {}
+        """By machine: the validator's name, unless it is a twin."""
+
         self.submitted: list[Transaction] = []
         self.accepted: dict[bytes, tuple[SimulatedNode, int, Transaction]] = {}
         """What a node took from a client: by id, the node, its life and the transaction."""
@@ -68,8 +99,29 @@ class SimulatedChain:
         self._linked: set[tuple[str, str]] = set()
         self._lives: dict[tuple[str, str], tuple[int, int]] = {}
         self._cut: set[tuple[str, str]] = set()
-        for node in self.nodes.values():
-            self.network.attach(node.name, functools.partial(self._arrived, node))
+        for keys in self.chain.validators:
+            self._add(SimulatedNode(self, keys))
+
+    def _add(self, node: SimulatedNode) -> None:
+        self.nodes[node.host] = node
+        self.network.attach(node.host, node.name, functools.partial(self._arrived, node))
+
+    def corrupt(self, names: Iterable[str]) -> None:
+        """Give these validators to an adversary, before anything has happened."""
+        self.faulty = frozenset(names)
+        self.observer.faulty = self.faulty
+
+    def add_twin(self, name: str) -> SimulatedNode:
+        """Return a second machine with the keys of a validator, which is faulty by that."""
+        assert name in self.faulty
+        node = SimulatedNode(self, self.nodes[name]._keys, host=f"{name}'")
+        self._add(node)
+        return node
+
+    def watch(self, monitor: Monitor) -> None:
+        """Have one more pair of eyes judge every message."""
+        self.monitors.append(monitor)
+        self.network.watchers.append(monitor)
 
     # -- the course of things --------------------------------------------------------------------------------
 
@@ -112,7 +164,7 @@ class SimulatedChain:
 
     def submit(self, count: int = 1, *, to: str | None = None, lasts: int = 1_000) -> None:
         """Send new notarizations to a running node; they expire `lasts` blocks above its tip."""
-        running = [n for n in self.nodes.values() if n.state is State.RUNNING]
+        running = self.running()
         if to is None and not running:
             return
         for _ in range(count):
@@ -121,6 +173,18 @@ class SimulatedChain:
             transaction = _notarization(self.chain, len(self.submitted), last)
             self.submitted.append(transaction)
             node.submit(transaction)
+
+    def change_validators(self, names: Iterable[str]) -> None:
+        """Have the chain replace its validator set, if somebody is there to take the transaction."""
+        running = self.running()
+        if running:
+            self.submitted.append(
+                self.chain.transaction(
+                    [replace_validators(self.chain, names)],
+                    nonce=f"set {len(self.submitted)} of {self.seed}",
+                )
+            )
+            self.random.choice(running).submit(self.submitted[-1])
 
     # -- failures ------------------------------------------------------------------------------------------
 
@@ -139,57 +203,100 @@ class SimulatedChain:
 
     def booted(self, node: SimulatedNode) -> None:
         """A node has come up: its connections follow."""
-        self.trace("boot", node.name, b"")
+        self.trace("boot", node.host, b"")
         self._update_links()
 
     def crashed(self, node: SimulatedNode) -> None:
         """A node is gone, and its connections with it."""
-        self.trace("down", node.name, b"")
+        self.trace("down", node.host, b"")
         self._update_links()
 
     def stopped(self, node: SimulatedNode) -> None:
         """A NodeFault has stopped a node."""
-        self.trace("stopped", node.name, b"")
-        if not self.tolerates_faults:
-            raise Violation(f"{node.name} stops: {node.fault!r}") from node.fault
+        self.trace("stopped", node.host, b"")
+        if not self.tolerates_faults and node.name not in self.faulty:
+            raise Violation(f"{node.host} stops: {node.fault!r}") from node.fault
 
     def _update_links(self) -> None:
         """Tell the nodes which connections there are now.
 
         A cut in one direction breaks a connection only now and then: keep-alives may take the whole cut to notice.
         """
-        names = list(self.nodes)
-        for i, a in enumerate(names):
-            for b in names[i + 1 :]:
-                cuts = ((a, b) in self._cut) + ((b, a) in self._cut)
-                should = self.nodes[a].is_up and self.nodes[b].is_up
-                if should and cuts and (a, b) in self._linked:
-                    should = self.random.randrange(3) < 3 - cuts
-                elif cuts:
-                    should = False
-                lives = (self.nodes[a].life, self.nodes[b].life)
-                is_fresh = self._lives.get((a, b)) != lives
-                if (a, b) in self._linked and (not should or is_fresh):
-                    self._linked.discard((a, b))
-                    self.nodes[a].link(b, is_up=False)
-                    self.nodes[b].link(a, is_up=False)
-                if should and (a, b) not in self._linked:
-                    self._linked.add((a, b))
-                    self._lives[a, b] = lives
-                    self.nodes[a].link(b, is_up=True)
-                    self.nodes[b].link(a, is_up=True)
+        hosts = list(self.nodes)
+        for i, a in enumerate(hosts):
+            for b in hosts[i + 1 :]:
+                if self.nodes[a].name != self.nodes[b].name:
+                    self._update_link(a, b)
+
+    def _update_link(self, a: str, b: str) -> None:
+        one, other = self.nodes[a], self.nodes[b]
+        cuts = ((a, b) in self._cut) + ((b, a) in self._cut)
+        should = one.is_up and other.is_up
+        if should and cuts and (a, b) in self._linked:
+            should = self.random.randrange(3) < 3 - cuts
+        elif cuts:
+            should = False
+        lives = (one.life, other.life)
+        is_fresh = self._lives.get((a, b)) != lives
+        if (a, b) in self._linked and (not should or is_fresh):
+            self._linked.discard((a, b))
+            one.link(other.name, is_up=False)
+            other.link(one.name, is_up=False)
+        if should and (a, b) not in self._linked:
+            self._linked.add((a, b))
+            self._lives[a, b] = lives
+            one.link(other.name, is_up=True)
+            other.link(one.name, is_up=True)
 
     def _arrived(self, node: SimulatedNode, sender: str, data: bytes) -> None:
-        pair = (sender, node.name) if (sender, node.name) in self._linked else (node.name, sender)
-        if pair in self._linked:
-            self.trace(sender, node.name, data)
-            node.receive(sender, data)
+        if (sender, node.host) in self._linked or (node.host, sender) in self._linked:
+            self.trace(sender, node.host, data)
+            node.receive(self.network.name_of(sender), data)
+
+    # -- what nodes report ---------------------------------------------------------------------------------
+
+    def observed_boot(self, node: SimulatedNode) -> None:
+        """A node has opened its disk."""
+        if node.name not in self.faulty:
+            self.observer.booted(node.host, node.ledger)
+            for monitor in self.monitors:
+                monitor.booted(node.host)
+                monitor.opened(node.host, node.ledger.tip.height + 1)
+
+    def committed(self, node: SimulatedNode, executed: Executed, certificate: Certificate) -> None:
+        """A node says that a block is committed."""
+        header = executed.outline.header
+        if node.name in self.faulty:
+            return
+        ahead_ms = header.time_ms - (EPOCH_MS + self.time.now_ms)
+        if ahead_ms > 2 * self.parameters.precision_ms:
+            raise Violation(f"block {header.height} is {ahead_ms} ms ahead of time")
+        self.observer.committed(node.host, executed, certificate)
+        for monitor in self.monitors:
+            monitor.opened(node.host, header.height + 1)
+        self.trace("commit", node.host, executed.outline.block_hash)
+
+    def cosigned(self, node: SimulatedNode, newest: CosignedCheckpoint) -> None:
+        """A node says that a quorum has cosigned."""
+        if node.name not in self.faulty:
+            self.observer.cosigned(node.host, newest)
+
+    def happened(self, node: SimulatedNode, event: str, fields: dict[str, int | str]) -> None:
+        """A node logs something."""
+        if node.name not in self.faulty:
+            self.observer.happened(node.host, event, fields)
 
     # -- looking -------------------------------------------------------------------------------------------
 
     def running(self) -> list[SimulatedNode]:
-        """Return the nodes that run."""
-        return [n for n in self.nodes.values() if n.state is State.RUNNING]
+        """Return the correct nodes that run."""
+        return [
+            n for n in self.nodes.values() if n.state is State.RUNNING and n.name not in self.faulty
+        ]
+
+    def correct(self) -> list[SimulatedNode]:
+        """Return the correct nodes, whether or not they run."""
+        return [n for n in self.nodes.values() if n.name not in self.faulty]
 
     def height(self) -> int:
         """Return the lowest tip of the running nodes."""
@@ -210,11 +317,11 @@ class SimulatedChain:
         parts = []
         for node in self.nodes.values():
             if node.state is not State.RUNNING:
-                parts.append(f"{node.name} {node.state.name.lower()}")
+                parts.append(f"{node.host} {node.state.name.lower()}")
                 continue
             status = node.engine.status()
             parts.append(
-                f"{node.name} tip {status.tip_height} view {status.view} {status.step} "
+                f"{node.host} tip {status.tip_height} view {status.view} {status.step} "
                 f"awaits {','.join(status.awaited) or 'nobody'} pool {status.pool_count}"
             )
         return f"at {self.time.now_ms} ms: " + "; ".join(parts)

@@ -7,6 +7,7 @@ twice, nothing that was announced as committed is lost by a crash.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from chainnode.model.cosigned import CosignedCheckpoint
     from chainnode.model.genesis import Genesis
     from chainnode.model.header import Header
+    from chainnode.model.validators import Validator, ValidatorSet
 
 
 class Violation(AssertionError):
@@ -57,12 +59,16 @@ class Observer:
 
     def __init__(self, genesis: Genesis) -> None:
         self._genesis = genesis
-        self._members = genesis.validator_set.members
+        self._sets: list[tuple[int, ValidatorSet]] = [(1, genesis.validator_set)]
+        self.faulty: frozenset[str] = frozenset()
+        """Validators of which nothing is promised; they may be accused, and nobody else."""
+
         self.decisions: dict[int, Decision] = {}
         self.acknowledged: dict[bytes, int] = {}
         self.tips: dict[str, int] = {}
         self.events: Counter[str] = Counter()
         self.refusals: Counter[str] = Counter()
+        self.accusations: Counter[str] = Counter()
         self.expected_faults = False
         self.voted: dict[str, list[tuple[int, int, int]]] = {}
         """(kind, height, view) of each vote, proposal included, by validator, in the order in which they were heard."""
@@ -85,6 +91,7 @@ class Observer:
             )
         for height in range(announced + 1, ledger.tip.height + 1):
             block = ledger.certified_block(height)
+            self._governs(height + 2, ledger.validators(height + 2))
             _, certificate = ledger.header(height)
             ids = tuple(ledger.receipts(height))
             self._decide(
@@ -97,6 +104,8 @@ class Observer:
         """A node says that a block is decided and on its disk."""
         outline = executed.outline
         ids = tuple(t.id for t in executed.transactions)
+        if executed.results.new_validators is not None:
+            self._governs(outline.header.height + 2, executed.results.new_validators)
         self._decide(name, Decision(outline.header, outline.block_hash, ids), certificate)
 
     def _decide(self, name: str, decision: Decision, certificate: Certificate) -> None:
@@ -108,7 +117,7 @@ class Observer:
             raise Violation(f"{name} commits {height} with a certificate of another block")
         encoded = certificate.encode()
         if encoded not in self._certificates:
-            verify_certificate(certificate, self._genesis.domain, self._genesis.validator_set)
+            verify_certificate(certificate, self._genesis.domain, self.validators(height))
             self._certificates.add(encoded)
         known = self.decisions.get(height)
         if known is not None:
@@ -126,8 +135,25 @@ class Observer:
             self.acknowledged[tx_id] = height
         self.decisions[height] = decision
 
+    def validators(self, height: int) -> ValidatorSet:
+        """Return the set that governs a height, as the decided blocks say."""
+        return next(members for first, members in reversed(self._sets) if first <= height)
+
+    def _governs(self, from_height: int, members: ValidatorSet) -> None:
+        if from_height > self._sets[-1][0] and members != self._sets[-1][1]:
+            self._sets.append((from_height, members))
+
+    def _member(self, height: int, index: int) -> Validator:
+        return self.validators(height).members[index]
+
     def _check_parent(self, decision: Decision) -> None:
         header = decision.header
+        for found, height in (
+            (header.validators_hash, header.height),
+            (header.next_validators_hash, header.height + 1),
+        ):
+            if found != self.validators(height).hash(self._genesis.domain):
+                raise Violation(f"block {header.height} names another set for {height}")
         parent = self.decisions.get(header.height - 1)
         if parent is None:
             if header.height != 1:
@@ -168,12 +194,13 @@ class Observer:
     def _vote(self, kind: int, height: int, view: int, sender: int, digest: bytes) -> None:
         # A proposal counts as its leader's PREPARE, so the two must agree as well.
         slot = (PREPARE if kind == PROPOSE else kind, height, view, sender)
+        name = self._member(height, sender).name
+        if name in self.faulty:
+            return
         if slot not in self._votes:
-            self.voted.setdefault(self._members[sender].name, []).append((kind, height, view))
+            self.voted.setdefault(name, []).append((kind, height, view))
         if self._votes.setdefault(slot, digest) != digest:
-            raise Violation(
-                f"{self._members[sender].name} votes twice: kind {kind}, height {height}, view {view}"
-            )
+            raise Violation(f"{name} votes twice: kind {kind}, height {height}, view {view}")
         if kind == COMMIT:
             key = (height, sender)
             self._commits[key] = max(self._commits.get(key, -1), view)
@@ -182,10 +209,11 @@ class Observer:
                     self._check_memory(sender, height, view, to_view, locked)
 
     def _change(self, height: int, view: int, sender: int, locked: int | None) -> None:
+        name = self._member(height, sender).name
+        if name in self.faulty:
+            return
         if self._changes.setdefault((height, view, sender), locked) != locked:
-            raise Violation(
-                f"{self._members[sender].name} asks twice for height {height}, view {view}"
-            )
+            raise Violation(f"{name} asks twice for height {height}, view {view}")
         committed = self._commits.get((height, sender))
         if committed is not None and committed < view:
             self._check_memory(sender, height, committed, view, locked)
@@ -195,19 +223,22 @@ class Observer:
     ) -> None:
         if to_view > committed and (locked is None or locked < committed):
             raise Violation(
-                f"{self._members[sender].name} forgot: COMMIT in view {committed} of height {height}, "
+                f"{self._member(height, sender).name} forgot: COMMIT in view {committed} of height {height}, "
                 f"and a view change to {to_view} that states a lock of {locked}"
             )
 
     def _cosignature(self, name: str, message: CosignatureMessage) -> None:
+        member = self._member(message.height, message.sender)
+        if member.name in self.faulty:
+            return
         if message.height not in self.decisions:
             raise Violation(
                 f"{name} sends a cosignature of {message.height}, which nobody has decided"
             )
+        if member.name == name and self.tips.get(name, 0) < message.height:
+            raise Violation(f"{name} cosigns {message.height} before it is on its disk")
         key = cosigner_key(
-            self._genesis.suite,
-            f"{self._genesis.chain_id}/{self._members[message.sender].name}",
-            self._members[message.sender].cosigner_key,
+            self._genesis.suite, f"{self._genesis.chain_id}/{member.name}", member.cosigner_key
         )
         value = message.timestamp.to_bytes(8, "big") + message.signature
         signature = Signature(name=key.name, key_id=key.key_id, value=value)
@@ -218,7 +249,7 @@ class Observer:
         if cosigned.checkpoint != self._checkpoint(cosigned.height):
             raise Violation(f"{name}: a quorum cosigned another log than that of {cosigned.height}")
         names = {s.name for s in cosigned.signatures}
-        if len(names) < self._genesis.validator_set.quorum:
+        if len(names) < self.validators(cosigned.height).quorum:
             raise Violation(f"{name}: {cosigned.height} is cosigned by {sorted(names)} only")
 
     def _checkpoint(self, height: int) -> Checkpoint:
@@ -230,11 +261,26 @@ class Observer:
         self.events[event] += 1
         if event == "message_refused":
             self.refusals[str(fields["code"])] += 1
-        if (
-            event in {"misbehaviour_proven", "peer_fault", "block_refused"}
-            and not self.expected_faults
-        ):
-            raise Violation(f"{name} accuses a correct node: {event} {fields}")
+        if event in {"misbehaviour_proven", "peer_fault", "block_refused"}:
+            self.accusations[event] += 1
+            if not self.expected_faults and not self._is_rightly_accused(event, fields):
+                raise Violation(f"{name} accuses a correct node: {event} {fields}")
+
+    def _is_rightly_accused(self, event: str, fields: dict[str, int | str]) -> bool:
+        if event == "block_refused":
+            # Who proposed it is not told: that some proposer is faulty must do.
+            return bool(self.faulty)
+        if event == "peer_fault":
+            return fields["peer"] in self.faulty
+        return self._culprit(fields) in self.faulty
+
+    def _culprit(self, fields: dict[str, int | str]) -> str:
+        """Return whom a proven misbehaviour names."""
+        if "validator" in fields:
+            return str(fields["validator"])
+        found = re.search(r"height=(\d+).*?sender=(\d+)", str(fields["evidence"]))
+        assert found is not None
+        return self._member(int(found[1]), int(found[2])).name
 
     # -- in the end ----------------------------------------------------------------------------------------
 

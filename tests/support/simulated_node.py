@@ -15,7 +15,7 @@ from chainnode.model.keys import KeyPurpose
 from chainnode.storage.vote_log import VoteLog
 from tests.support.faulty_disk import FaultPlan, SimulatedCrash
 from tests.support.simulated_checks import Violation
-from tests.support.simulated_clock import EPOCH_MS, SimulatedClock
+from tests.support.simulated_clock import SimulatedClock
 from tests.support.simulated_disk import SimulatedDisk
 
 if TYPE_CHECKING:
@@ -44,10 +44,13 @@ class State(Enum):
 
 
 class SimulatedNode:
-    """A validator's process and disk."""
+    """A machine with a validator's keys: its process and its disk."""
 
-    def __init__(self, world: SimulatedChain, keys: ValidatorKeys) -> None:
+    def __init__(self, world: SimulatedChain, keys: ValidatorKeys, host: str | None = None) -> None:
         self.name = keys.name
+        self.host = keys.name if host is None else host
+        """The name of the machine; differs from the validator's for a twin only."""
+
         self.disk = SimulatedDisk()
         self.clock = SimulatedClock(world.time)
         self.state = State.DOWN
@@ -91,7 +94,7 @@ class SimulatedNode:
         store, file = self.disk.attach(plan)
         self.ledger = Ledger.open(store, genesis)
         vote_log, records = VoteLog.open(file, genesis.domain.genesis_hash)
-        world.observer.booted(self.name, self.ledger)
+        world.observed_boot(self)
         self.pool = Pool(PoolLimits())
         self.engine = Engine(
             genesis=genesis,
@@ -113,7 +116,7 @@ class SimulatedNode:
                 private_key=self._keys.cosigner.private,
             ),
             network=world.network.port(
-                self.name, lambda: self.life == life and self.state is State.RUNNING
+                self.host, lambda: self.life == life and self.state is State.RUNNING
             ),
             clock=self.clock,
             verifier=_Verifier(self),
@@ -148,10 +151,12 @@ class SimulatedNode:
         """A message reaches the socket."""
 
         def take() -> None:
+            for monitor in self._world.monitors:
+                monitor.heard(self.host, data)
             try:
                 self.engine.receive(peer, data, self.clock.now_ms())
             except PeerFault as fault:
-                self._world.observer.happened(self.name, "peer_fault", {"reason": fault.message})
+                self.heard("peer_fault", {"peer": peer, "reason": fault.message})
 
         if self.is_up:
             self._do(take)
@@ -239,25 +244,18 @@ class SimulatedNode:
         """The engine logs an event."""
         if event == "view_change":
             self.view_changes += 1
-        self._world.observer.happened(self.name, event, fields)
+        self._world.happened(self, event, fields)
 
     def heard_commit(self, executed: Executed, certificate: Certificate) -> None:
         """The engine says that a block is committed."""
-        world = self._world
-        ahead_ms = executed.outline.header.time_ms - (EPOCH_MS + world.time.now_ms)
-        if ahead_ms > 2 * world.parameters.precision_ms:
-            raise Violation(
-                f"block {executed.outline.header.height} is {ahead_ms} ms ahead of time"
-            )
-        self._world.observer.committed(self.name, executed, certificate)
-        self._world.trace("commit", self.name, executed.outline.block_hash)
+        self._world.committed(self, executed, certificate)
 
     def heard_cosigned(self, height: int) -> None:
         """The engine says that a checkpoint is cosigned."""
         newest = self.engine.newest_checkpoint()
         assert newest is not None
         assert newest.height == height
-        self._world.observer.cosigned(self.name, newest)
+        self._world.cosigned(self, newest)
 
     def verdict_delay_ms(self) -> int:
         """How long the verifier takes this time."""

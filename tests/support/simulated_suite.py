@@ -1,8 +1,8 @@
 """A suite for simulations: signatures are hashes that anybody can make, forty times faster than real ones.
 
-Good enough where nobody forges: a simulated validator signs with its own keys only. Keys, hashes and lengths are
-those of Ed25519, so the same genesis serves both. Notes (cosignatures) name their algorithm in the key and are
-therefore real in every mode.
+Whoever simulates an adversary makes signatures with the keys that it owns only; nothing stops it from making others,
+so that is checked where they are made (`adversaries`). Keys, hashes and lengths are those of Ed25519, so the same
+genesis serves both. Notes (cosignatures) name their algorithm in the key and are therefore real in every mode.
 """
 
 from __future__ import annotations
@@ -12,13 +12,24 @@ import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import contracts.registry
+from chainnode.model import codec
 from chainnode.model.domain import Domain
 from chainnode.model.suites.ed25519_sha256 import Ed25519Sha256
+from chainnode.model.transaction import Call
+from chainnode.model.validators import ordered_set
+from contracts.runtime import VALIDATORS_NEXT_KEY
 from tests.support.chain import KeyPair, make_chain
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from chainnode.model.parameters import Parameters
+    from contracts.api import Context
     from tests.support.chain import Chain
+
+GOVERNANCE = "validators"
+"""A contract of simulations only: whoever calls it replaces the validator set."""
 
 
 class IdentitySuite(Ed25519Sha256):
@@ -50,9 +61,16 @@ def _public_key_of(private_key: bytes) -> bytes:
 
 
 @functools.cache
-def simulated_genesis(validators: int, parameters: Parameters, *, real_crypto: bool) -> Chain:
-    """Return a chain whose genesis carries the suite to simulate with."""
-    chain = make_chain(validators=validators, parameters=parameters)
+def simulated_genesis(
+    validators: int, parameters: Parameters, *, real_crypto: bool, spares: int = 0
+) -> Chain:
+    """Return a chain whose genesis carries the suite to simulate with.
+
+    With `spares` there are keys for so many more validators, and a contract by which the set may be changed.
+    """
+    chain = make_chain(validators=validators, parameters=parameters, spares=spares)
+    if spares:
+        _enable_governance()
     if real_crypto:
         return chain
     suite = IdentitySuite()
@@ -68,3 +86,22 @@ def simulated_genesis(validators: int, parameters: Parameters, *, real_crypto: b
         validators=tuple(replace(v, consensus=fast(v.consensus)) for v in chain.validators),
         accounts={name: fast(pair) for name, pair in chain.accounts.items()},
     )
+
+
+def replace_validators(chain: Chain, names: Iterable[str]) -> Call:
+    """Return the call that makes these the validators, two heights after its block."""
+    wanted = set(names)
+    members = ordered_set(tuple(v.public for v in chain.validators if v.name in wanted))
+    return Call(contract=GOVERNANCE, method="replace", args=(members.encode(),))
+
+
+def _replace(context: Context, args: tuple[codec.Value, ...]) -> None:
+    (members,) = codec.array(args, "args", arity=1)
+    key = VALIDATORS_NEXT_KEY.removeprefix(GOVERNANCE.encode() + b"/")
+    context.state.put(key, codec.binary(members, "members"))
+
+
+@functools.cache
+def _enable_governance() -> None:
+    known = contracts.registry._IMPLEMENTATIONS
+    contracts.registry._IMPLEMENTATIONS = {**known, (GOVERNANCE, 1): {"replace": _replace}}
