@@ -20,7 +20,7 @@ from chainnode.engine.ports import Urgency
 from chainnode.model.checkpoint import Checkpoint
 from chainnode.model.cosignature import TIME_BYTES, cosign, verify_cosignature
 from chainnode.model.cosigned import CosignedCheckpoint, decode_cosigned, encode_cosigned
-from chainnode.model.errors import PeerFault, ProofInvalid
+from chainnode.model.errors import DecodeError, PeerFault, ProofInvalid
 from chainnode.model.note import MAX_NOTE_SIGNATURES, Signature, cosigner_key
 
 if TYPE_CHECKING:
@@ -181,7 +181,8 @@ class Cosigner:
         signature = Signature(name=key.name, key_id=key.key_id, value=value)
         try:
             verify_cosignature(key, gathering.checkpoint.text(), signature)
-        except ProofInvalid:
+        except (DecodeError, ProofInvalid):
+            # One without a single byte has no time in it, as a note would have it, and is none.
             return False
         self._take(message.height, sender, signature)
         return True

@@ -102,7 +102,7 @@ def test_a_saved_checkpoint_above_the_ledger_is_not_believed() -> None:
     assert EngineBench(store=fresh.store).engine.newest_checkpoint() is None
 
 
-@pytest.mark.parametrize("change", ["signature", "timestamp", "sender"])
+@pytest.mark.parametrize("change", ["signature", "no signature", "timestamp", "sender"])
 def test_a_cosignature_that_does_not_hold_is_a_fault(change: str) -> None:
     bench = EngineBench()
     executed = bench.block()
@@ -110,6 +110,7 @@ def test_a_cosignature_that_does_not_hold_is_a_fault(change: str) -> None:
     good = bench.cosignature(1, executed)
     bad = {
         "signature": dataclasses.replace(good, signature=bytes(64)),
+        "no signature": dataclasses.replace(good, signature=b""),
         "timestamp": dataclasses.replace(good, timestamp=good.timestamp + 1),
         "sender": dataclasses.replace(good, sender=99),
     }[change]
@@ -146,6 +147,16 @@ def test_an_early_cosignature_counts_when_its_block_comes_and_only_from_its_sign
     newest = bench.engine.newest_checkpoint()
     assert newest is not None
     assert len(newest.signatures) == 3
+
+
+def test_an_early_cosignature_without_a_byte_does_not_stop_who_commits_its_block() -> None:
+    bench = EngineBench()
+    executed = bench.block()
+    bench.receive(A, dataclasses.replace(bench.cosignature(1, executed), signature=b""))
+    bench.commit_here(executed)
+    bench.receive(A, bench.cosignature(1, executed))
+    bench.receive(B, bench.cosignature(2, executed))
+    assert bench.engine.newest_checkpoint() is not None
 
 
 def test_early_cosignatures_of_heights_that_were_passed_over_are_forgotten() -> None:
