@@ -222,6 +222,13 @@ class SignatureBook:
             digest=Digest(outline.block_hash),
             sender=ValidatorIndex(message.sender),
         )
+        for change in message.changes:
+            # Before any is remembered: what is kept of other heights would never be forgotten.
+            if change.height != message.height:
+                raise PeerFault(
+                    f"a proposal for height {message.height} shows a view change of {change.height}",
+                    code="bad_justification",
+                )
         self.verify(claim, message.signature, validators)
         justification = None
         if message.changes or message.proof is not None:

@@ -176,6 +176,29 @@ def test_a_later_proposal_shows_what_justifies_it(prepared: int | None) -> None:
         book_of(CHAIN, 3).open_proposal(forged, with_outline(), SET)
 
 
+def test_a_proposal_that_shows_view_changes_of_other_heights_is_refused_and_they_are_not_kept() -> (
+    None
+):
+    made = proposal(
+        view=1, justification=Justification(view_changes=(view_change(0),), prepared=None)
+    )
+    leader = book_of_sender(made.claim)
+    know_all(CHAIN, leader, view_change(0))
+    sent = leader.seal_proposal(made, with_outline(), 4)
+    for height in (HEIGHT - 1, HEIGHT + 1, 2**63 - 1):
+        elsewhere = replace(view_change(1), height=height)
+        know_all(CHAIN, leader, elsewhere)
+        book = book_of(CHAIN, 3)
+        with refuses("bad_justification", PeerFault):
+            book.open_proposal(
+                replace(sent, changes=(*sent.changes, leader.seal_change(elsewhere))),
+                with_outline(),
+                SET,
+            )
+        assert book.find(elsewhere) is None
+    assert book.open_proposal(sent, with_outline(), SET) == made
+
+
 def test_a_proposal_is_refused_if_it_names_a_stranger_or_is_not_signed() -> None:
     made = proposal(view=0)
     sent = book_of_sender(made.claim).seal_proposal(made, with_outline(), 4)
