@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
@@ -27,6 +26,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from chainnode.keystore.files import PUBLIC, read_secret_file, write_new_file
 from chainnode.keystore.passphrase import check_passphrase
 from chainnode.model.errors import DecodeError, PeerFault, Refused
+from chainnode.model.tls_certificate import read_tls_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -144,10 +144,7 @@ def public_key_of_certificate(certificate: bytes) -> bytes:
     Raises:
         DecodeError: if the bytes are no certificate, or its key is not on P-256.
     """
-    try:
-        public_key = x509.load_der_x509_certificate(certificate).public_key()
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise DecodeError(f"not an X.509 certificate: {error}", field="certificate") from error
+    public_key = read_tls_certificate(certificate).public_key()
     if not isinstance(public_key, ec.EllipticCurvePublicKey) or not isinstance(
         public_key.curve, ec.SECP256R1
     ):

@@ -18,7 +18,6 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from chainnode.model import codec
@@ -41,6 +40,7 @@ from chainnode.model.limits import (
 )
 from chainnode.model.parameters import Parameters, parse_parameters
 from chainnode.model.suites import suite_named
+from chainnode.model.tls_certificate import read_tls_certificate
 from chainnode.model.validators import Validator, ValidatorSet, ordered_set, parse_validator_set
 
 if TYPE_CHECKING:
@@ -155,15 +155,8 @@ def tls_key_of(certificate: bytes) -> bytes:
     Raises:
         DecodeError: not a certificate.
     """
-    try:
-        public_key = x509.load_der_x509_certificate(certificate).public_key()
-        return public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    except Exception as error:
-        # The parser's exceptions are many (ValueError, UnsupportedAlgorithm, TypeError ...), and all of
-        # them say the same about bytes from outside.
-        raise DecodeError(
-            f"tls_certificate: not an X.509 certificate in DER ({error})", field="tls_certificate"
-        ) from error
+    public_key = read_tls_certificate(certificate).public_key()
+    return public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def make_genesis(

@@ -29,8 +29,6 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from cryptography import x509
-
 from chainnode.model import codec
 from chainnode.model.errors import DecodeError, ProofInvalid, Refused
 from chainnode.model.genesis import GenesisAccount, GenesisValidator, Organisation, check_address
@@ -38,6 +36,7 @@ from chainnode.model.ids import check_account_name, check_name, organisation_of
 from chainnode.model.limits import MAX_TITLE_BYTES
 from chainnode.model.note import decode_base64, encode_base64
 from chainnode.model.suites import suite_named
+from chainnode.model.tls_certificate import read_tls_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -172,7 +171,7 @@ def verify_member(member: Member) -> None:
 
 def _verify_self_signed(validator: GenesisValidator) -> None:
     try:
-        certificate = x509.load_der_x509_certificate(validator.tls_certificate)
+        certificate = read_tls_certificate(validator.tls_certificate)
         certificate.verify_directly_issued_by(certificate)
     except Exception as error:
         # Parser and verifier raise half a dozen kinds, and each means that this is not what it should be.
