@@ -102,6 +102,7 @@ GOOD = (
     read(NoHeader(4), 21, 22, node="v2"),
     read(header(3, is_tip=True), 23, 24),
     read(Value(KEY, True, 3), 25, 26),
+    read(Value(KEY, False, 0, is_tip=False), 25, 26),
     read(NotInBlock(), 25, 26, tx_id="revoke"),
     write("unanswered", NoAnswer(), 25, 30),
     write("lost", NoAnswer(), 25, 30),
@@ -260,6 +261,7 @@ def test_receipt_that_does_not_follow_from_the_writes_before_is_found(second):
     [
         Value(KEY, False, 1),
         Value(KEY, True, 4),
+        Value(KEY, False, 1, is_tip=False),
         header(3, block_hash="another"),
         header(3, state_root="another"),
         header(3, log_size=31),
@@ -317,6 +319,13 @@ def test_value_without_height_is_bound_by_what_comes_after():
     judge(*gone, read(header(4, is_tip=True), 4, 5))
     with pytest.raises(Inconsistent, match="v1 fell back"):
         judge(*gone, read(header(3, is_tip=True), 4, 5))
+
+
+def test_past_value_says_that_the_node_has_its_height():
+    past = read(Value(KEY, False, 4, is_tip=False), 0, 1)
+    judge(past, read(header(5, is_tip=True), 2, 3))
+    with pytest.raises(Inconsistent, match="v1 fell back"):
+        judge(past, read(header(3, is_tip=True), 2, 3))
 
 
 def test_long_operation_does_not_hide_what_ended_within_it():

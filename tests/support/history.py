@@ -118,6 +118,8 @@ class Value:
     key: str
     value: bool
     height: int | None = None
+    is_tip: bool = True
+    """False if the client named the height."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,18 +393,14 @@ def _explains(operation: Operation, truth: _Truth) -> Callable[[int], bool]:
     """Return which tips of a node explain its answer."""
     answer = operation.answer
     match answer:
-        case InBlock() | Checkpoint():
-            return lambda tip: tip >= answer.height
-        case Header():
-            if answer.is_tip:
-                return lambda tip: tip == answer.height
-            return lambda tip: tip >= answer.height
+        case Header() | Value() if answer.height is not None and answer.is_tip:
+            return lambda tip: tip == answer.height
+        case Value(height=None):
+            return lambda tip: truth.value(answer.key, tip) == answer.value
+        case InBlock() | Checkpoint() | Header() | Value():
+            return lambda tip: answer.height is not None and tip >= answer.height
         case NoHeader():
             return lambda tip: tip < answer.height
-        case Value():
-            if answer.height is not None:
-                return lambda tip: tip == answer.height
-            return lambda tip: truth.value(answer.key, tip) == answer.value
         case Refused("replayed"):
             place = truth.places.get(operation.tx_id or "")
             return lambda tip: place is not None and tip >= place.height
