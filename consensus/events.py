@@ -9,6 +9,7 @@ from consensus.messages import (
     CommitCertificate,
     Digest,
     Height,
+    Leaders,
     Peer,
     Prepare,
     Proposal,
@@ -36,6 +37,9 @@ class StartHeight:
 
     A node whose vote log is damaged must observe until a height that it cannot have voted in.
     """
+
+    leaders: Leaders
+    """R2: who leads which view; each of the n validators once."""
 
     parent_ms: int
     """When the parent was proposed, on the scale of `now_ms`; the core treats later than now as now."""

@@ -12,6 +12,7 @@ from consensus.messages import (
     CommitCertificate,
     Height,
     Justification,
+    Leaders,
     PreparedCertificate,
     Proposal,
     ProvenViewChange,
@@ -80,14 +81,14 @@ def check_proven_view_change(message: ProvenViewChange, n: int, quorum: int) -> 
     check_certificate(prepared, claim.height, n, quorum)
 
 
-def check_proposal(proposal: Proposal, n: int, quorum: int, *, timely: bool) -> None:
+def check_proposal(proposal: Proposal, leaders: Leaders, quorum: int, *, timely: bool) -> None:
     """Check all of R3 but the header's content and the receiver's own view.
 
     A fresh block must be timely; a block proposed again keeps its header, its time included,
     because a quorum found it timely before it prepared it.
     """
     check_view(proposal.view)
-    leader = leader_of(proposal.height, proposal.view, n)
+    leader = leader_of(leaders, proposal.view)
     if proposal.sender != leader:
         raise Refused("not_leader", f"proposal is from {proposal.sender}; the leader is {leader}")
     if proposal.view == 0:
@@ -95,7 +96,7 @@ def check_proposal(proposal: Proposal, n: int, quorum: int, *, timely: bool) -> 
             raise Refused("justification_needless", "proposal in view 0 carries a justification")
         prepared = None
     else:
-        prepared = _check_justification(proposal, n, quorum)
+        prepared = _check_justification(proposal, len(leaders), quorum)
     if prepared is None:
         _check_fresh(proposal, timely=timely)
         return
@@ -106,7 +107,7 @@ def check_proposal(proposal: Proposal, n: int, quorum: int, *, timely: bool) -> 
             "first_view",
             f"first view is {proposal.first_view}, but the block was prepared in {prepared.view}",
         )
-    if proposal.proposer != leader_of(proposal.height, proposal.first_view, n):
+    if proposal.proposer != leader_of(leaders, proposal.first_view):
         raise Refused("proposer", "proposer is not the leader of the block's first view")
 
 

@@ -21,14 +21,17 @@ Digest = NewType("Digest", bytes)
 Peer = NewType("Peer", str)
 """The host's name for a connection; the core only echoes it."""
 
+Leaders: TypeAlias = tuple[ValidatorIndex, ...]
+"""R2: the order in which the validators of a height lead its views, over and over; each of them once."""
+
 FIRST_VIEW: Final = View(0)
 MAX_VIEW: Final = View(2**31)
 """Views are below this: at one view a millisecond it takes 24 days of failure to get there."""
 
 
-def leader_of(height: Height, view: View, n: int) -> ValidatorIndex:
-    """R2. Stateless on purpose: nobody can disagree about whose turn it is."""
-    return ValidatorIndex((height + view) % n)
+def leader_of(leaders: Leaders, view: View) -> ValidatorIndex:
+    """R2. Whoever has the chain up to the parent's parent has the order, so nobody can disagree about whose turn it is."""
+    return leaders[view % len(leaders)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,9 +102,9 @@ class PreparedCertificate:
     signers: tuple[ValidatorIndex, ...]
     """Rising. The leader of `view` signed `Propose`, all others `Prepare`."""
 
-    def claims(self, n: int) -> tuple[Propose | Prepare, ...]:
-        """Return the signed claims behind this certificate, for a set of `n` validators."""
-        leader = leader_of(self.height, self.view, n)
+    def claims(self, leaders: Leaders) -> tuple[Propose | Prepare, ...]:
+        """Return the signed claims behind this certificate; `leaders` is the order of its height."""
+        leader = leader_of(leaders, self.view)
         return tuple(
             (Propose if signer == leader else Prepare)(
                 height=self.height, view=self.view, digest=self.digest, sender=signer

@@ -57,7 +57,7 @@ def propose_again(state: HeightState, now_ms: int, out: Outbox) -> bool:
             digest=prepared.digest,
             sender=state.voter,
             first_view=verdict.first_view,
-            proposer=leader_of(state.height, verdict.first_view, state.n),
+            proposer=leader_of(state.leaders, verdict.first_view),
             justification=plan.justification,
         ),
         now_ms,

@@ -137,6 +137,10 @@ class Replica:
             )
         if not (1 <= start.quorum <= start.n and 2 * start.quorum > start.n):
             raise InvariantViolation(f"quorum {start.quorum} of {start.n} validators")
+        if sorted(start.leaders) != list(range(start.n)):
+            raise InvariantViolation(
+                f"leaders are {start.leaders}; expected each of {start.n} validators once"
+            )
         parameters = self._parameters
         first_status_ms = now_ms + parameters.anti_entropy_ms * ANTI_ENTROPY_IDLE_FACTOR
         self._state = HeightState(

@@ -13,6 +13,7 @@ from consensus.messages import (
     Digest,
     Height,
     Justification,
+    Leaders,
     Prepare,
     PreparedCertificate,
     Proposal,
@@ -149,9 +150,14 @@ class HeightState:
         return self.start.n - self.start.quorum
 
     @property
+    def leaders(self) -> Leaders:
+        """R2: who leads which view of this height."""
+        return self.start.leaders
+
+    @property
     def leader(self) -> ValidatorIndex:
         """R2, for the current view."""
-        return leader_of(self.start.height, self.view, self.start.n)
+        return leader_of(self.start.leaders, self.view)
 
     @property
     def step(self) -> Step:

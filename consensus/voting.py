@@ -52,13 +52,13 @@ def on_proposal(
     """R3, R4: accept the first lawful proposal of a view that we have not left."""
     check_sender(proposal.sender, state.n)
     check_view(proposal.view)
-    if proposal.sender == leader_of(state.height, proposal.view, state.n):
+    if proposal.sender == leader_of(state.leaders, proposal.view):
         _count_prepare(state, proposal.claim, out)
     if proposal.view < state.view or state.decided is not None:
         return
     # What we voted for before a crash was timely when it first arrived.
     voted = proposal.view == state.view and proposal.digest == state.digest
-    check_proposal(proposal, state.n, state.quorum, timely=timely or voted)
+    check_proposal(proposal, state.leaders, state.quorum, timely=timely or voted)
     if state.me is None:
         return
     if proposal.view > state.view:
@@ -91,7 +91,7 @@ def on_prepare(state: HeightState, vote: Prepare, out: Outbox) -> None:
     """Count a PREPARE. A leader has none: its proposal counts."""
     check_sender(vote.sender, state.n)
     check_view(vote.view)
-    if vote.sender != leader_of(state.height, vote.view, state.n):
+    if vote.sender != leader_of(state.leaders, vote.view):
         _count_prepare(state, vote, out)
 
 

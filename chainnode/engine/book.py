@@ -30,6 +30,7 @@ from consensus.messages import (
     Digest,
     Height,
     Justification,
+    Leaders,
     Prepare,
     PreparedCertificate,
     Proposal,
@@ -178,7 +179,11 @@ class SignatureBook:
         return claim
 
     def open_proof(
-        self, proof: PreparedProof | None, height: int, validators: ValidatorSet
+        self,
+        proof: PreparedProof | None,
+        height: int,
+        validators: ValidatorSet,
+        leaders: Leaders,
     ) -> PreparedCertificate | None:
         """Return a prepared certificate whose every signature was verified. Raises PeerFault.
 
@@ -193,22 +198,26 @@ class SignatureBook:
             signers=tuple(ValidatorIndex(sender) for sender, _ in proof.signatures),
         )
         for claim, (_, signature) in zip(
-            certificate.claims(validators.size), proof.signatures, strict=True
+            certificate.claims(leaders), proof.signatures, strict=True
         ):
             self.verify(claim, signature, validators)
         return certificate
 
     def open_view_change(
-        self, message: ViewChangeMessage, validators: ValidatorSet
+        self, message: ViewChangeMessage, validators: ValidatorSet, leaders: Leaders
     ) -> ProvenViewChange:
         """Return a verified VIEW-CHANGE with its proof. Raises PeerFault."""
         return ProvenViewChange(
             claim=self.open_change(message.change, validators),
-            prepared=self.open_proof(message.proof, message.change.height, validators),
+            prepared=self.open_proof(message.proof, message.change.height, validators, leaders),
         )
 
     def open_proposal(
-        self, message: ProposeMessage, outline: Outline, validators: ValidatorSet
+        self,
+        message: ProposeMessage,
+        outline: Outline,
+        validators: ValidatorSet,
+        leaders: Leaders,
     ) -> Proposal:
         """Return a verified proposal for the block of `outline`. Raises PeerFault."""
         proposer = validators.index_of(outline.header.proposer)
@@ -234,7 +243,7 @@ class SignatureBook:
         if message.changes or message.proof is not None:
             justification = Justification(
                 view_changes=tuple(self.open_change(c, validators) for c in message.changes),
-                prepared=self.open_proof(message.proof, message.height, validators),
+                prepared=self.open_proof(message.proof, message.height, validators, leaders),
             )
         return Proposal(
             height=claim.height,
@@ -284,7 +293,9 @@ class SignatureBook:
             signature=self._signature_of(claim),
         )
 
-    def seal_proof(self, certificate: PreparedCertificate | None, n: int) -> PreparedProof | None:
+    def seal_proof(
+        self, certificate: PreparedCertificate | None, leaders: Leaders
+    ) -> PreparedProof | None:
         """Return a prepared certificate with the signatures behind it."""
         if certificate is None:
             return None
@@ -292,17 +303,20 @@ class SignatureBook:
             view=certificate.view,
             digest=certificate.digest,
             signatures=tuple(
-                (int(claim.sender), self._signature_of(claim)) for claim in certificate.claims(n)
+                (int(claim.sender), self._signature_of(claim))
+                for claim in certificate.claims(leaders)
             ),
         )
 
-    def seal_view_change(self, message: ProvenViewChange, n: int) -> ViewChangeMessage:
+    def seal_view_change(self, message: ProvenViewChange, leaders: Leaders) -> ViewChangeMessage:
         """Return a VIEW-CHANGE message."""
         return ViewChangeMessage(
-            change=self.seal_change(message.claim), proof=self.seal_proof(message.prepared, n)
+            change=self.seal_change(message.claim), proof=self.seal_proof(message.prepared, leaders)
         )
 
-    def seal_proposal(self, proposal: Proposal, outline: Outline, n: int) -> ProposeMessage:
+    def seal_proposal(
+        self, proposal: Proposal, outline: Outline, leaders: Leaders
+    ) -> ProposeMessage:
         """Return a PROPOSE message for the block of `outline`."""
         justification = proposal.justification
         return ProposeMessage(
@@ -314,7 +328,9 @@ class SignatureBook:
             changes=()
             if justification is None
             else tuple(self.seal_change(c) for c in justification.view_changes),
-            proof=None if justification is None else self.seal_proof(justification.prepared, n),
+            proof=None
+            if justification is None
+            else self.seal_proof(justification.prepared, leaders),
         )
 
     def seal_certificate(self, certificate: CommitCertificate) -> Certificate:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from chainnode.engine.allowance import Turns
+from chainnode.engine.leaders import leaders_at
 from chainnode.engine.message_codec import decode_message
 from chainnode.engine.messages import (
     BlocksMessage,
@@ -179,7 +180,9 @@ class Inbox:
             raise PeerFault(
                 f"a proposal for height {message.height} holds a block of {header.height}"
             )
-        proposal = self._book.open_proposal(message, outline, validators)
+        proposal = self._book.open_proposal(
+            message, outline, validators, leaders_at(self._ledger, message.height)
+        )
         self._candidates.add_outline(outline)
         timely = self._genesis.parameters.is_timely(header.time_ms, header.first_view, received_ms)
         self._emit(ProposalReceived(peer=Peer(peer), proposal=proposal, timely=timely))
@@ -209,7 +212,9 @@ class Inbox:
         validators = self._validators_for(peer, message.change.height)
         if validators is None:
             return
-        proven = self._book.open_view_change(message, validators)
+        proven = self._book.open_view_change(
+            message, validators, leaders_at(self._ledger, message.change.height)
+        )
         self._emit(ViewChangeReceived(peer=Peer(peer), message=proven))
 
     def _receive_status(self, peer: str, message: StatusMessage) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING, Final
 
+from chainnode.engine.leaders import leaders_at
 from consensus.events import Built, Recovered, StartHeight, WorkDone, WorkPending
 from consensus.messages import Digest, Height, ValidatorIndex
 from consensus.parameters import Parameters
@@ -78,6 +79,7 @@ class OpenHeight:
             n=validators.size,
             quorum=validators.quorum,
             me=None if me is None else ValidatorIndex(me),
+            leaders=leaders_at(self._ledger, height),
             parent_ms=now_ms - age_ms,
         )
         self._has_work = self._pool.oldest_since_ms is not None

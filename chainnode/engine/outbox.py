@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from chainnode.engine.allowance import Turns
 from chainnode.engine.clock_offsets import INTERVAL_MS
+from chainnode.engine.leaders import leaders_at
 from chainnode.engine.message_codec import encode_message
 from chainnode.engine.messages import DecidedMessage, OutlineMessage, StatusMessage
 from chainnode.engine.ports import Urgency
@@ -94,17 +95,17 @@ class Outbox:
             self._network.send(send.to, data, Urgency.VOTE)
 
     def _encode(self, message: CoreMessage) -> bytes | None:
-        n = self._ledger.validators(self._ledger.tip.height + 1).size
+        leaders = leaders_at(self._ledger, self._ledger.tip.height + 1)
         match message:
             case Proposal():
                 outline = self._candidates.outline(message.digest)
                 if outline is None:
                     return None
-                return encode_message(self._book.seal_proposal(message, outline, n))
+                return encode_message(self._book.seal_proposal(message, outline, leaders))
             case Prepare() | Commit():
                 return encode_message(self._book.seal_vote(message))
             case ProvenViewChange():
-                return encode_message(self._book.seal_view_change(message, n))
+                return encode_message(self._book.seal_view_change(message, leaders))
             case Status():
                 return self._status_message(message)
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from chainnode.engine.leaders import leaders_at
 from chainnode.engine.vote_records import decode_records
 
 if TYPE_CHECKING:
@@ -115,4 +116,6 @@ class VotingLicence:
         if height >= max((r.height for r in self._records), default=0):
             self._records = ()
         me = self.index_at(height, validators)
-        return () if me is None else decode_records(records, book, validators, me)
+        if me is None:
+            return ()
+        return decode_records(records, book, validators, leaders_at(self._ledger, height), me)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from chainnode.engine.leaders import leaders_at
 from chainnode.engine.vote_records import encode_records
 from chainnode.model.errors import InvariantViolation
 from consensus.effects import Proposed, Voted
@@ -47,7 +48,7 @@ class VoteKeeper:
 
     def persist(self, records: tuple[Record, ...]) -> None:
         """Have on disk, when this returns, whatever a message of this step may rest on."""
-        validators = self._ledger.validators(self._ledger.tip.height + 1)
+        leaders = leaders_at(self._ledger, self._ledger.tip.height + 1)
         for record in records:
             # The block of an own PREPARE or proposal is on disk before the vote: after a crash of everybody,
             # a block that may be locked somewhere can still be had from those that voted for it.
@@ -58,7 +59,7 @@ class VoteKeeper:
             if isinstance(record, Voted) and not isinstance(record.vote, Prepare | Commit):
                 self.view_changes += 1
                 self._witness.event("view_change", height=record.vote.height, view=record.vote.view)
-        encoded = encode_records(records, self._book, validators.size)
+        encoded = encode_records(records, self._book, leaders)
         if encoded:
             self._vote_log.append(encoded)
             self._licence.voted()

@@ -28,6 +28,7 @@ from consensus.messages import (
     Digest,
     Height,
     Justification,
+    Leaders,
     Prepare,
     Proposal,
     ValidatorIndex,
@@ -51,7 +52,7 @@ _MAX_SIGNATURE_BYTES: Final = 128
 
 
 def encode_records(
-    records: tuple[Record, ...], book: SignatureBook, n: int
+    records: tuple[Record, ...], book: SignatureBook, leaders: Leaders
 ) -> tuple[VoteRecord, ...]:
     """Return the records to append, signing what is our own on the way."""
     encoded: list[VoteRecord] = []
@@ -61,12 +62,12 @@ def encode_records(
                 encoded.append(_record(VIEW_ENTERED, record.height, (record.view,)))
             case Proposed():
                 proposal = record.proposal
-                value = _proposal_value(proposal, book, n)
+                value = _proposal_value(proposal, book, leaders)
                 encoded.append(_record(PROPOSED, proposal.height, value))
             case Voted():
                 encoded.append(_voted(record.vote, book))
             case Locked():
-                proof = proof_value(book.seal_proof(record.certificate, n))
+                proof = proof_value(book.seal_proof(record.certificate, leaders))
                 encoded.append(_record(LOCKED, record.certificate.height, (proof,)))
             case Decided():
                 continue
@@ -74,7 +75,11 @@ def encode_records(
 
 
 def decode_records(
-    records: tuple[VoteRecord, ...], book: SignatureBook, validators: ValidatorSet, me: int
+    records: tuple[VoteRecord, ...],
+    book: SignatureBook,
+    validators: ValidatorSet,
+    leaders: Leaders,
+    me: int,
 ) -> tuple[Record, ...]:
     """Return the core's records of one height, and enter their signatures into the book.
 
@@ -82,7 +87,9 @@ def decode_records(
         StorageFault: a record is not one that this software writes.
     """
     try:
-        return tuple(_decode(record, book, validators, ValidatorIndex(me)) for record in records)
+        return tuple(
+            _decode(record, book, validators, leaders, ValidatorIndex(me)) for record in records
+        )
     except (DecodeError, PeerFault) as error:
         raise StorageFault(
             f"the vote log holds a record that cannot be read ({error}); it is damaged or of a newer "
@@ -102,13 +109,13 @@ def _voted(vote: Prepare | Commit | ViewChange, book: SignatureBook) -> VoteReco
     return _record(VOTED, vote.height, (kind, vote.view, vote.digest, signature))
 
 
-def _proposal_value(proposal: Proposal, book: SignatureBook, n: int) -> Value:
+def _proposal_value(proposal: Proposal, book: SignatureBook, leaders: Leaders) -> Value:
     justification = proposal.justification
     changes: tuple[Value, ...] = ()
     proof: Value = None
     if justification is not None:
         changes = tuple(change_value(book.seal_change(c)) for c in justification.view_changes)
-        proof = proof_value(book.seal_proof(justification.prepared, n))
+        proof = proof_value(book.seal_proof(justification.prepared, leaders))
     return (
         proposal.view,
         proposal.digest,
@@ -122,7 +129,11 @@ def _proposal_value(proposal: Proposal, book: SignatureBook, n: int) -> Value:
 
 
 def _decode(
-    record: VoteRecord, book: SignatureBook, validators: ValidatorSet, me: ValidatorIndex
+    record: VoteRecord,
+    book: SignatureBook,
+    validators: ValidatorSet,
+    leaders: Leaders,
+    me: ValidatorIndex,
 ) -> Record:
     height = Height(record.height)
     value = codec.decode(record.payload, max_bytes=_MAX_RECORD_BYTES)
@@ -130,7 +141,7 @@ def _decode(
         (view,) = codec.array(value, "view entered", arity=1)
         return ViewEntered(height=height, view=_view(view))
     if record.kind == PROPOSED:
-        return Proposed(proposal=_decode_proposal(value, height, book, validators, me))
+        return Proposed(proposal=_decode_proposal(value, height, book, validators, leaders, me))
     if record.kind == VOTED:
         kind, view, digest, signature = codec.array(value, "vote", arity=4)
         made = codec.integer(kind, "kind", least=votes.PREPARE, most=votes.COMMIT)
@@ -150,7 +161,7 @@ def _decode(
         return Voted(vote=book.open_change(signed, validators))
     if record.kind == LOCKED:
         (proof,) = codec.array(value, "locked", arity=1)
-        certificate = book.open_proof(parse_proof(proof), height, validators)
+        certificate = book.open_proof(parse_proof(proof), height, validators, leaders)
         if certificate is None:
             raise DecodeError("locked: without a certificate")
         return Locked(certificate=certificate)
@@ -162,6 +173,7 @@ def _decode_proposal(
     height: Height,
     book: SignatureBook,
     validators: ValidatorSet,
+    leaders: Leaders,
     me: ValidatorIndex,
 ) -> Proposal:
     fields = codec.array(value, "proposed", arity=8)
@@ -173,7 +185,7 @@ def _decode_proposal(
                 book.open_change(parse_change(c), validators)
                 for c in codec.array_up_to(changes, "changes", most=MAX_VALIDATORS)
             ),
-            prepared=book.open_proof(parse_proof(proof), height, validators),
+            prepared=book.open_proof(parse_proof(proof), height, validators, leaders),
         )
     proposal = Proposal(
         height=height,

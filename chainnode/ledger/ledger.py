@@ -22,6 +22,7 @@ from chainnode.ledger.reader import ChainReader
 from chainnode.ledger.tip import Tip, TipRecord
 from chainnode.ledger.validator_history import DELAY, put_validators
 from chainnode.model.block import make_outline
+from chainnode.model.certificate import decode_certificate
 from chainnode.model.errors import InvariantViolation
 from chainnode.model.ids import Height
 from chainnode.model.limits import STATE_PROOF_HEIGHTS, STATE_PROOF_MS
@@ -177,6 +178,7 @@ class Ledger(ChainReader):
         self.state.prune(batch, height=header.height, below_height=state_from)
         if results.new_validators is not None:
             put_validators(batch, header.height + DELAY, results.new_validators)
+        failed = self._leaders.stage(batch, _parent_view(outline))
         tip = Tip(
             height=header.height,
             block_hash=outline.block_hash,
@@ -203,6 +205,7 @@ class Ledger(ChainReader):
         # tip record either way. After it the block is there for good: what follows is memory alone.
         if results.new_validators is not None:
             self._validators.add(header.height + DELAY, results.new_validators)
+        self._leaders.committed(failed)
         self.state.committed(results.state)
         self._candidates.forgotten()
         self._tip = tip
@@ -306,3 +309,9 @@ class Ledger(ChainReader):
     def approximate_size_bytes(self) -> int:
         """Return how much disk the chain takes, give or take."""
         return self._store.approximate_size_bytes()
+
+
+def _parent_view(outline: Outline) -> int:
+    """Return the view of the parent's canonical certificate; 0 for the first block, whose parent has none."""
+    data = outline.parent_certificate
+    return decode_certificate(data).view if data else 0

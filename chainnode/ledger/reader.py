@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from chainnode.ledger.block_store import BlockStore
+from chainnode.ledger.leader_history import AHEAD, LeaderHistory
 from chainnode.ledger.log_store import LogStore
 from chainnode.ledger.opening import open_chain
 from chainnode.ledger.state_store import StateStore
@@ -47,6 +48,12 @@ class ChainReader:
         self._validators = ValidatorHistory(store, genesis.suite)
         opened = open_chain(store, genesis, blocks=self._blocks, log=self._log, state=self.state)
         self._validators.load()
+        self._leaders = LeaderHistory(
+            store,
+            skip_heights=genesis.parameters.skip_heights,
+            validators_at=self._validators.at,
+        )
+        self._leaders.load(opened.tip.height)
         self._tip = opened.tip
         self._frontier: Frontier = opened.frontier
         self._state_from = opened.state_from
@@ -75,6 +82,33 @@ class ChainReader:
                 field="height",
             )
         return self._validators.at(height)
+
+    def leaders(self, height: int) -> tuple[int, ...]:
+        """Return who leads view 0, 1, ... of `height`, one or two above the tip: each validator's index once.
+
+        Raises:
+            NotFound: with code `unknown_height` for any other height.
+        """
+        self._check_is_ahead(height)
+        return self._leaders.order(height)
+
+    def skipped(self, height: int) -> tuple[int, ...]:
+        """Return who is skipped at `height`, one or two above the tip, since a turn failed; rising indices.
+
+        Raises:
+            NotFound: with code `unknown_height` for any other height.
+        """
+        self._check_is_ahead(height)
+        return tuple(sorted(self._leaders.skipped(height)))
+
+    def _check_is_ahead(self, height: int) -> None:
+        first = self._tip.height + 1
+        if not first <= height < first + AHEAD:
+            raise NotFound(
+                f"the leaders of height {height} are not kept; those of {first} and {first + 1} are",
+                code="unknown_height",
+                field="height",
+            )
 
     # -- blocks --------------------------------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
 """Chain parameters: what validators must agree on, fixed in genesis and named by every header's params_hash.
 
-    parameters = [1, precision_ms, message_delay_ms, message_delay_cap_ms, min_interval_ms, heartbeat_ms,
-                  timeout_ms, timeout_cap_ms, max_block_transactions, max_block_bytes, max_block_records]
+    parameters = [2, precision_ms, message_delay_ms, message_delay_cap_ms, min_interval_ms, heartbeat_ms,
+                  timeout_ms, timeout_cap_ms, max_block_transactions, max_block_bytes, max_block_records,
+                  skip_heights]
 
 The certified interval of a block's time follows from them offline: at least f+1 correct validators saw the
 proposal when their clocks, right to within `precision_ms`, read within [time - precision, time + delay(first
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
     from chainnode.model.codec import Value
     from chainnode.model.domain import Domain
 
-VERSION: Final = 1
+VERSION: Final = 2
 MAX_PARAMETERS_BYTES: Final = 256
+MAX_SKIP_HEIGHTS: Final = 10_000
+"""A quarter of an hour of blocks at full speed; each failed turn in so many heights is kept in memory."""
+
 _DAY_MS: Final = 86_400_000
 
 
@@ -60,6 +64,9 @@ class Parameters:
     max_block_records: int = 50_000
     """Log leaves of a block; a transaction that would go beyond waits for the next one."""
 
+    skip_heights: int = 1_000
+    """For how many heights a validator whose turn to lead failed leads only after all others; 0 for never."""
+
     def as_value(self) -> Value:
         """Return the array form."""
         return (
@@ -74,6 +81,7 @@ class Parameters:
             self.max_block_transactions,
             self.max_block_bytes,
             self.max_block_records,
+            self.skip_heights,
         )
 
     def hash(self, domain: Domain) -> bytes:
@@ -109,7 +117,7 @@ def parse_parameters(value: Value) -> Parameters:
     Raises:
         DecodeError: of another shape, or with values that cannot work together.
     """
-    fields = codec.array(value, "parameters", arity=11)
+    fields = codec.array(value, "parameters", arity=12)
     codec.integer(fields[0], "version", least=VERSION, most=VERSION)
     parameters = Parameters(
         precision_ms=codec.integer(fields[1], "precision_ms", least=1, most=60_000),
@@ -130,6 +138,7 @@ def parse_parameters(value: Value) -> Parameters:
         max_block_records=codec.integer(
             fields[10], "max_block_records", least=20_000, most=1_000_000
         ),
+        skip_heights=codec.integer(fields[11], "skip_heights", most=MAX_SKIP_HEIGHTS),
     )
     for small, large in (
         ("message_delay_ms", "message_delay_cap_ms"),

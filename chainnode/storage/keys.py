@@ -17,6 +17,7 @@
     T level index                              hash tile, up to 256 hashes; the widest version
     I length key index                         empty; `key` (of `length` bytes) finds the record `index`
     V height                                   the validator set that governs from `height` on
+    F height                                   who led a view of `height` in vain; no entry if nobody did
     S state key                                its value at the tip
     N height depth bits                        a node of the state tree, as `height` wrote it
     A height                                   the state root since `height`: 32 bytes
@@ -118,6 +119,11 @@ def lookup_prefix(key: bytes) -> bytes:
 def validators(height: int) -> bytes:
     """Return the key of the validator set that governs from `height` on."""
     return b"V" + _NUMBER.pack(height)
+
+
+def failed_turns(height: int) -> bytes:
+    """Return the key of the entry that says who led a view of a height in vain."""
+    return b"F" + _NUMBER.pack(height)
 
 
 def parse_number(key: bytes) -> int:

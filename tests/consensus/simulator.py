@@ -26,6 +26,7 @@ from consensus.events import (
 from consensus.messages import Commit, Prepare, Proposal, ProvenViewChange, Status, ViewChange
 from consensus.parameters import Parameters
 from consensus.replica import Replica
+from tests.support.leaders import rotation
 
 PARAMETERS = Parameters(
     timeout_ms=300, timeout_cap_ms=2_000, min_interval_ms=50, heartbeat_ms=1_000
@@ -156,7 +157,12 @@ class Simulation:
 
     def open(self, node, records=None):
         start = StartHeight(
-            height=node.height, n=self.n, quorum=self.quorum, me=node.index, parent_ms=self.now
+            height=node.height,
+            n=self.n,
+            quorum=self.quorum,
+            me=node.index,
+            leaders=rotation(node.height, self.n),
+            parent_ms=self.now,
         )
         if not self.idle:
             self.step(node, WorkPending(since_ms=self.now))

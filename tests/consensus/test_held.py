@@ -29,6 +29,7 @@ from consensus.messages import (
 from consensus.parameters import Parameters
 from consensus.replica import Replica
 from tests.support.claims import DIGEST, HEIGHT, certificate, view_change, vote
+from tests.support.leaders import rotation
 
 LEADER = HEIGHT % 4
 ME = (HEIGHT + 3) % 4
@@ -38,7 +39,10 @@ OTHERS = tuple(i for i in range(4) if i not in {LEADER, ME})
 def replica(height: int = HEIGHT) -> Replica:
     made = Replica(Parameters())
     assert made.held_claims() == frozenset()
-    made.step(StartHeight(height=height, n=4, quorum=3, me=ME, parent_ms=0), 0)
+    made.step(
+        StartHeight(height=height, n=4, quorum=3, me=ME, leaders=rotation(height, 4), parent_ms=0),
+        0,
+    )
     return made
 
 
@@ -71,7 +75,12 @@ def test_votes_and_the_lock_that_they_make_are_held_until_the_next_height() -> N
     for sender in (LEADER, OTHERS[0]):
         core.step(CommitReceived(peer="p", vote=vote(Commit, sender)), 3)
     assert {vote(Commit, i) for i in (LEADER, ME, OTHERS[0])} <= core.held_claims()
-    core.step(StartHeight(height=HEIGHT + 1, n=4, quorum=3, me=ME, parent_ms=0), 4)
+    core.step(
+        StartHeight(
+            height=HEIGHT + 1, n=4, quorum=3, me=ME, leaders=rotation(HEIGHT + 1, 4), parent_ms=0
+        ),
+        4,
+    )
     assert core.held_claims() == frozenset()
 
 
@@ -124,8 +133,8 @@ def test_every_kind_of_message_names_its_claims() -> None:
     found = of(ProposalReceived(peer="p", proposal=proposal(1, justification), timely=True))
     assert {vote(Propose, (HEIGHT + 1) % 4, view=1), view_change(0)} <= found
     # Whoever led the proof's view: both claims of each signer, so the right one among them.
-    assert set(proof.claims(4)) <= found
-    assert set(proof.claims(7)) <= found
+    assert set(proof.claims(rotation(HEIGHT, 4))) <= found
+    assert set(proof.claims((2, 1, 0, 3))) <= found
     assert of(PrepareReceived(peer="p", vote=vote(Prepare, 1))) == {vote(Prepare, 1)}
     assert of(ViewChangeReceived(peer="p", message=_proven(view_change(2)))) == {view_change(2)}
     assert of(StatusReceived(peer="p", status=status)) == set()

@@ -20,6 +20,7 @@ from consensus.messages import (
     ProvenViewChange,
     ViewChange,
 )
+from tests.support.leaders import rotation
 
 N, QUORUM, HEIGHT = 4, 3, 8
 A, B = b"A" * 32, b"B" * 32
@@ -49,7 +50,7 @@ AGAIN = Proposal(
 
 
 def check(proposal, *, timely=True):
-    check_proposal(proposal, N, QUORUM, timely=timely)
+    check_proposal(proposal, rotation(HEIGHT, N), QUORUM, timely=timely)
 
 
 def because(base, **changes):

@@ -52,13 +52,21 @@ from consensus.messages import (
 from consensus.parameters import Parameters
 from consensus.replica import Replica
 from consensus.state import MAX_VERDICTS, Step
+from tests.support.leaders import rotation
 
 A, B, C = b"A" * 32, b"B" * 32, b"C" * 32
 T0, CAP, HEARTBEAT = 1_000, 20_000, 60_000
 
 
 def start(height=2, me=1, n=4, parent_ms=0):
-    return StartHeight(height=height, n=n, quorum=2 * n // 3 + 1, me=me, parent_ms=parent_ms)
+    return StartHeight(
+        height=height,
+        n=n,
+        quorum=2 * n // 3 + 1,
+        me=me,
+        leaders=rotation(height, n),
+        parent_ms=parent_ms,
+    )
 
 
 def opened(height=2, me=1, n=4):
@@ -73,9 +81,9 @@ def proposal(view=0, digest=A, height=2, first_view=None, justification=None, n=
         height=height,
         view=view,
         digest=digest,
-        sender=leader_of(height, view, n),
+        sender=leader_of(rotation(height, n), view),
         first_view=first_view,
-        proposer=leader_of(height, first_view, n),
+        proposer=leader_of(rotation(height, n), first_view),
         justification=justification,
     )
 
@@ -137,7 +145,7 @@ def prepared(replica, digest=A, view=0):
     """Bring a follower to its COMMIT."""
     replica.step(got(proposal(view, digest)), 0)
     replica.step(verdict(digest), 0)
-    others = [i for i in (0, 2, 3) if i != leader_of(2, view, 4)]
+    others = [i for i in (0, 2, 3) if i != leader_of(rotation(2, 4), view)]
     replica.step(got(prepare(others[0], view, digest)), 0)
     return replica
 
@@ -163,6 +171,32 @@ def test_r1_leader_builds_once_work_is_pending_and_the_interval_is_over():
     assert replica.deadline_ms == 100
     assert replica.step(Tick(), 99).build == ()
     assert replica.step(Tick(), 100).build == (Build(height=1, view=0),)
+
+
+def test_r2_whoever_is_named_for_a_view_leads_it():
+    replica = Replica(Parameters())
+    replica.step(replace(start(), leaders=(3, 1, 0, 2)), 0)
+    assert replica.snapshot().leader == 3
+    by_rotation = replica.step(got(proposal()), 0)
+    assert [r.code for r in by_rotation.refused] == ["not_leader"]
+    first = replace(proposal(), sender=3, proposer=3)
+    assert replica.step(got(first), 0).validate == (Validate(height=2, digest=A, holders=(3,)),)
+    for sender in (0, 2, 3):
+        replica.step(got(ask(sender)), 0)
+    # We lead view 1, and say so by building for it; after view 3 everybody has had a turn and 3 leads again.
+    assert replica.snapshot().leader == 1
+    for view, leader in ((2, 0), (3, 2), (4, 3), (5, 1)):
+        effects = [replica.step(got(ask(sender, view)), 0) for sender in (0, 2, 3)]
+        assert effects
+        assert (replica.snapshot().view, replica.snapshot().leader) == (view, leader)
+
+
+@pytest.mark.parametrize(
+    "leaders", [(), (0, 1, 2), (0, 1, 2, 2), (0, 1, 2, 4), (-1, 0, 1, 2), (0, 1, 2, 3, 0)]
+)
+def test_r2_an_order_that_leaves_somebody_out_is_refused(leaders):
+    with pytest.raises(InvariantViolation, match="leaders"):
+        Replica(Parameters()).step(replace(start(), leaders=leaders), 0)
 
 
 def test_r1_followers_expect_a_block_only_when_one_is_due():
@@ -296,7 +330,7 @@ def test_r5_lock_and_commit_are_one_durable_group():
     lock = proof(signers=(1, 2, 3))
     assert effects.persist == (Locked(certificate=lock), Voted(vote=commit(1)))
     assert messages(effects) == [commit(1)]
-    assert lock.claims(4) == (prepare(1), proposal().claim, prepare(3))
+    assert lock.claims(rotation(2, 4)) == (prepare(1), proposal().claim, prepare(3))
 
 
 def test_r5_no_commit_without_an_own_prepare():

@@ -18,6 +18,7 @@ from tests.support.chain import random_bytes
 from tests.support.claims import (
     DIGEST,
     HEIGHT,
+    LEADERS,
     book_of,
     certificate,
     know_all,
@@ -120,21 +121,21 @@ def test_a_view_change_travels_with_its_proof(prepared: int | None) -> None:
     message = proven(2, prepared=prepared)
     sender = book_of(CHAIN, 2)
     if message.prepared is not None:
-        know_all(CHAIN, sender, *message.prepared.claims(4))
+        know_all(CHAIN, sender, *message.prepared.claims(LEADERS))
     sender.sign(message.claim)
-    sent = encode_message(sender.seal_view_change(message, 4))
-    assert book_of(CHAIN, 0).open_view_change(decode_message(sent), SET) == message
+    sent = encode_message(sender.seal_view_change(message, LEADERS))
+    assert book_of(CHAIN, 0).open_view_change(decode_message(sent), SET, LEADERS) == message
 
 
 def test_a_proof_with_one_bad_signature_is_refused() -> None:
     sender = book_of(CHAIN, 0)
-    know_all(CHAIN, sender, *certificate().claims(4))
-    proof = sender.seal_proof(certificate(), 4)
+    know_all(CHAIN, sender, *certificate().claims(LEADERS))
+    proof = sender.seal_proof(certificate(), LEADERS)
     assert isinstance(proof, PreparedProof)
-    assert book_of(CHAIN, 3).open_proof(proof, HEIGHT, SET) == certificate()
+    assert book_of(CHAIN, 3).open_proof(proof, HEIGHT, SET, LEADERS) == certificate()
     bad = replace(proof, signatures=(*proof.signatures[:2], (3, proof.signatures[2][1])))
     with refuses("bad_signature", PeerFault):
-        book_of(CHAIN, 3).open_proof(bad, HEIGHT, SET)
+        book_of(CHAIN, 3).open_proof(bad, HEIGHT, SET, LEADERS)
 
 
 def test_what_was_never_verified_cannot_be_sealed() -> None:
@@ -157,9 +158,9 @@ def proposal(*, view: int, justification: Justification | None = None) -> Propos
 
 def test_a_first_proposal_has_no_justification() -> None:
     made, outline = proposal(view=0), with_outline()
-    sent = book_of_sender(made.claim).seal_proposal(made, outline, 4)
+    sent = book_of_sender(made.claim).seal_proposal(made, outline, LEADERS)
     assert (sent.changes, sent.proof, sent.outline) == ((), None, outline.encode())
-    assert book_of(CHAIN, 3).open_proposal(sent, outline, SET) == made
+    assert book_of(CHAIN, 3).open_proposal(sent, outline, SET, LEADERS) == made
 
 
 @pytest.mark.parametrize("prepared", [None, 0])
@@ -168,12 +169,12 @@ def test_a_later_proposal_shows_what_justifies_it(prepared: int | None) -> None:
     proof = None if prepared is None else certificate(view=prepared)
     made = proposal(view=1, justification=Justification(view_changes=changes, prepared=proof))
     leader = book_of_sender(made.claim)
-    know_all(CHAIN, leader, *changes, *(() if proof is None else proof.claims(4)))
-    sent = leader.seal_proposal(made, with_outline(), 4)
-    assert book_of(CHAIN, 3).open_proposal(sent, with_outline(), SET) == made
+    know_all(CHAIN, leader, *changes, *(() if proof is None else proof.claims(LEADERS)))
+    sent = leader.seal_proposal(made, with_outline(), LEADERS)
+    assert book_of(CHAIN, 3).open_proposal(sent, with_outline(), SET, LEADERS) == made
     forged = replace(sent, changes=(replace(sent.changes[0], view=2), *sent.changes[1:]))
     with refuses("bad_signature", PeerFault):
-        book_of(CHAIN, 3).open_proposal(forged, with_outline(), SET)
+        book_of(CHAIN, 3).open_proposal(forged, with_outline(), SET, LEADERS)
 
 
 def test_a_proposal_that_shows_view_changes_of_other_heights_is_refused_and_they_are_not_kept() -> (
@@ -184,7 +185,7 @@ def test_a_proposal_that_shows_view_changes_of_other_heights_is_refused_and_they
     )
     leader = book_of_sender(made.claim)
     know_all(CHAIN, leader, view_change(0))
-    sent = leader.seal_proposal(made, with_outline(), 4)
+    sent = leader.seal_proposal(made, with_outline(), LEADERS)
     for height in (HEIGHT - 1, HEIGHT + 1, 2**63 - 1):
         elsewhere = replace(view_change(1), height=height)
         know_all(CHAIN, leader, elsewhere)
@@ -194,18 +195,21 @@ def test_a_proposal_that_shows_view_changes_of_other_heights_is_refused_and_they
                 replace(sent, changes=(*sent.changes, leader.seal_change(elsewhere))),
                 with_outline(),
                 SET,
+                LEADERS,
             )
         assert book.find(elsewhere) is None
-    assert book.open_proposal(sent, with_outline(), SET) == made
+    assert book.open_proposal(sent, with_outline(), SET, LEADERS) == made
 
 
 def test_a_proposal_is_refused_if_it_names_a_stranger_or_is_not_signed() -> None:
     made = proposal(view=0)
-    sent = book_of_sender(made.claim).seal_proposal(made, with_outline(), 4)
+    sent = book_of_sender(made.claim).seal_proposal(made, with_outline(), LEADERS)
     with refuses("bad_proposer", PeerFault):
-        book_of(CHAIN, 3).open_proposal(sent, with_outline("stranger"), SET)
+        book_of(CHAIN, 3).open_proposal(sent, with_outline("stranger"), SET, LEADERS)
     with refuses("bad_signature", PeerFault):
-        book_of(CHAIN, 3).open_proposal(replace(sent, signature=bytes(64)), with_outline(), SET)
+        book_of(CHAIN, 3).open_proposal(
+            replace(sent, signature=bytes(64)), with_outline(), SET, LEADERS
+        )
 
 
 def test_a_decision_becomes_a_certificate_that_anyone_can_verify_and_back() -> None:

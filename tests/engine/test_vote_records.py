@@ -23,6 +23,7 @@ from consensus.messages import Commit, CommitCertificate, Justification, Prepare
 from tests.support.claims import (
     DIGEST,
     HEIGHT,
+    LEADERS,
     book_of,
     certificate,
     know_all,
@@ -71,17 +72,17 @@ RECORDS = {
 
 def my_book():
     book = book_of(CHAIN, ME)
-    know_all(CHAIN, book, *BOUND.view_changes, *FREE.view_changes, *certificate().claims(4))
+    know_all(CHAIN, book, *BOUND.view_changes, *FREE.view_changes, *certificate().claims(LEADERS))
     return book
 
 
 def written(name: str) -> VoteRecord:
-    (record,) = encode_records((RECORDS[name],), my_book(), 4)
+    (record,) = encode_records((RECORDS[name],), my_book(), LEADERS)
     return record
 
 
 def read(record: VoteRecord, me: int = ME):
-    return decode_records((record,), book_of(CHAIN, ME), SET, me)
+    return decode_records((record,), book_of(CHAIN, ME), SET, LEADERS, me)
 
 
 @pytest.mark.parametrize("name", RECORDS)
@@ -101,15 +102,17 @@ def test_the_kinds_are_those_of_the_format() -> None:
 
 def test_a_restarted_validator_repeats_itself_with_the_same_signatures() -> None:
     before, after = my_book(), book_of(CHAIN, ME)
-    decode_records(encode_records(tuple(RECORDS.values()), before, 4), after, SET, ME)
+    decode_records(
+        encode_records(tuple(RECORDS.values()), before, LEADERS), after, SET, LEADERS, ME
+    )
     own = [vote(Prepare, ME), vote(Commit, ME), vote(Propose, ME, view=1), view_change(ME)]
-    for claim in (*own, *BOUND.view_changes, *certificate().claims(4)):
+    for claim in (*own, *BOUND.view_changes, *certificate().claims(LEADERS)):
         assert after.find(claim) == before.find(claim) is not None
 
 
 def test_a_decision_needs_no_record() -> None:
     decision = CommitCertificate(height=HEIGHT, view=0, digest=DIGEST, signers=(0, 1, 2))
-    assert encode_records((Decided(certificate=decision),), my_book(), 4) == ()
+    assert encode_records((Decided(certificate=decision),), my_book(), LEADERS) == ()
 
 
 def record(kind: int, value: codec.Value, height: int = HEIGHT) -> VoteRecord:

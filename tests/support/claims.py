@@ -18,10 +18,12 @@ from consensus.messages import (
     ViewChange,
 )
 from tests.support.chain import Chain, random_bytes
+from tests.support.leaders import rotation
 
 DIGEST = Digest(random_bytes("a block"))
 HEIGHT = Height(4)
-"""With four validators, validator 0 leads its view 0 and validator 1 its view 1."""
+LEADERS = rotation(HEIGHT, 4)
+"""Of the height above: validator 0 leads its view 0 and validator 1 its view 1."""
 
 
 def book_of(chain: Chain, index: int) -> SignatureBook:
