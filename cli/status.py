@@ -61,6 +61,7 @@ def show(found: StatusResult) -> None:
             ("log", f"{found['log_size']} records, root {found['log_root']}"),
             ("view", f"{found['view']} of height {found['open_height']}"),
             ("waits for", waiting(found)),
+            ("skipped", ", ".join(found["skipped"]) or "nobody"),
             ("quorum", f"{found['quorum']} of {len(found['validators'])}"),
             (
                 "pool",

@@ -52,6 +52,7 @@ def describe(
         step=step,
         awaited=tuple(a for a in awaited if a != name),
         waiting_since_ms=since_ms + wall_minus_monotonic_ms,
+        skipped=tuple(validators.members[i].name for i in ledger.skipped(tip.height + 1)),
         is_voting=is_voting,
         view_changes=view_changes,
         cosigned_height=0 if cosigned is None else cosigned.height,

@@ -144,6 +144,7 @@ def _status(services: NodeServices) -> results.StatusResult:
         "view": engine.view,
         "step": engine.step,
         "awaited": list(engine.awaited),
+        "skipped": list(engine.skipped),
         "waiting_since_ms": engine.waiting_since_ms,
         "view_changes": engine.view_changes,
         "cosigned_height": engine.cosigned_height,

@@ -47,6 +47,8 @@ class StatusResult(TypedDict):
     view: int
     step: str
     awaited: list[str]
+    skipped: list[str]
+    """Validators that lead only after all others for a while, since a turn of theirs failed."""
     waiting_since_ms: int
     view_changes: int
     cosigned_height: int

@@ -55,6 +55,9 @@ class EngineStatus:
     awaited: tuple[str, ...]
     """Validators whose message would let it go on."""
 
+    skipped: tuple[str, ...]
+    """Validators that lead the open height only after all others, since a turn of theirs failed a short while ago."""
+
     waiting_since_ms: int
     """Wall clock, milliseconds UTC; when this step began."""
 

@@ -369,6 +369,7 @@ def test_status_says_where_the_chain_stands(home, running):
     ran = chainnode("--home", home, "status")
     assert ran.status == 0
     assert "waits for  nothing: no transaction is pending" in ran.out
+    assert "skipped    nobody" in ran.out
     assert chainnode("--home", home, "--json", "status").document["quorum"] == 3
     ran = chainnode("--home", home, "--json", "status", "--watch")
     assert ran.status == 2

@@ -31,11 +31,11 @@ from chainnode.engine.ports import Urgency
 from chainnode.model.block import make_outline
 from chainnode.model.certificate import verify_certificate
 from chainnode.model.errors import InvariantViolation, PeerFault, StorageFault
-from chainnode.model.votes import COMMIT, PREPARE, view_change_message
+from chainnode.model.votes import COMMIT, PREPARE, PROPOSE, view_change_message, vote_message
 from chainnode.storage.vote_log import VoteLog
 from consensus.effects import Build, Effects, Proposed, Send, Validate
 from consensus.messages import CommitCertificate, Proposal
-from tests.support.chain import make_chain
+from tests.support.chain import make_chain, random_bytes
 from tests.support.engine_bench import (
     CHAIN,
     NAMES,
@@ -359,6 +359,54 @@ def test_a_view_changes_when_nothing_comes_and_the_next_leader_proposes() -> Non
     assert (to, proposal.view, len(proposal.changes)) == (None, 1, 3)
     bench.receive(A, status(1, view=1))
     assert A in {to for to, _ in bench.sent(ProposeMessage)}
+
+
+def test_a_validator_whose_turn_failed_is_passed_over_by_all_that_the_engine_judges() -> None:
+    """At height 1 validator 1 led in vain, so of height 5 the order is 2, 3, 0, 1."""
+    bench = EngineBench(me=3)
+    first = bench.block()
+    bench.receive(A, bench.proposal(first))
+    bench.receive(A, decided(CHAIN.certify(first, view=1)))
+    for _ in (2, 3):
+        bench.commit_here(bench.block())
+    assert bench.engine.status().skipped == (A,)
+    # Height 5 is not open yet, and what is proven about it is judged by its own order.
+    with pytest.raises(PeerFault, match="signature"):
+        bench.receive(B, change_with_lock(sender=2, height=5, leader=1))
+    bench.receive(B, change_with_lock(sender=2, height=5, leader=2))
+    bench.commit_here(bench.block())
+    executed = bench.ledger.build(
+        transactions=(),
+        time_ms=max(bench.clock.now_ms(), bench.ledger.tip.time_ms + 1),
+        first_view=0,
+        proposer=B,
+    )
+    bench.sent(Vote)
+    bench.receive(A, bench.proposal(executed, sender=1))
+    assert bench.sent(Vote) == []
+    bench.receive(B, bench.proposal(executed, sender=2))
+    assert [vote.kind for _, vote in bench.sent(Vote)] == [PREPARE]
+
+
+def change_with_lock(*, sender: int, height: int, leader: int) -> ViewChangeMessage:
+    """Return a request for view 1 that states a lock of view 0, which `leader` proposed."""
+    digest = random_bytes("locked")
+    signatures = []
+    for signer in (1, 2, 3):
+        kind = PROPOSE if signer == leader else PREPARE
+        message = vote_message(DOMAIN, kind, height, 0, digest)
+        signatures.append((signer, CHAIN.validators[signer].consensus.sign(message)))
+    stated = view_change_message(DOMAIN, height, 1, (0, digest))
+    return ViewChangeMessage(
+        change=SignedChange(
+            height=height,
+            view=1,
+            sender=sender,
+            prepared=(0, digest),
+            signature=CHAIN.validators[sender].consensus.sign(stated),
+        ),
+        proof=PreparedProof(view=0, digest=digest, signatures=tuple(signatures)),
+    )
 
 
 def test_statuses_and_clock_samples_go_out_on_an_idle_chain_and_little_else() -> None:

@@ -60,6 +60,7 @@ def engine_status(names: Sequence[str]) -> EngineStatus:
         view=0,
         step="idle",
         awaited=(),
+        skipped=(),
         waiting_since_ms=NOW_MS,
         view_changes=0,
         cosigned_height=0,
