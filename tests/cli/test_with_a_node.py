@@ -349,10 +349,9 @@ def test_a_policy_needs_the_genesis_it_is_checked_from(tmp_path, running):
     assert "genesis: cannot read" in ran.err
 
 
-def test_a_policy_of_another_chain_is_not_believed(home, tmp_path, running):
+def test_a_policy_of_another_chain_is_not_believed(home, file):
+    notarized(home, file)
     (home / "genesis").write_bytes(make_chain(chain_id="other.example/x").genesis.encoded)
-    file = tmp_path / "x"
-    file.write_text("x")
     ran = chainnode("--home", home, "policy", "--height", "1")
     assert ran.status == 1
     assert "expected other.example/x" in ran.err
