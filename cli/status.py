@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, cast
 
 import click
@@ -12,12 +13,19 @@ from cli.output import print_fields, print_json, print_table, size_text, time_te
 
 if TYPE_CHECKING:
     from chainnode.rpc.client import RpcClient
-    from chainnode.rpc.results import PeerResult, StatusResult
+    from chainnode.rpc.results import PeerResult, StandingResult, StatusResult
     from cli.output import Json
     from cli.session import Session
 
 WATCH_S: Final = 1
 """Seconds between two looks of `--watch`."""
+
+SHORT_DIGEST: Final = 8
+"""Hex digits of a block's hash that tell the blocks of one height apart."""
+
+_SAID: Final = MappingProxyType(
+    {"propose": "proposed", "prepare": "prepared", "commit": "committed"}
+)
 
 
 @click.command()
@@ -46,7 +54,6 @@ def status(session: Session, *, watch: bool) -> None:
 
 def show(found: StatusResult) -> None:
     """Print a status for people."""
-    now_ms = found["now_ms"]
     ready = "yes" if found["is_ready"] else f"no: {found['not_ready_reason']}"
     votes = "yes" if found["is_voting"] else "no: observes until it cannot contradict itself"
     print_fields(
@@ -62,6 +69,7 @@ def show(found: StatusResult) -> None:
             ("view", f"{found['view']} of height {found['open_height']}"),
             ("waits for", waiting(found)),
             ("skipped", ", ".join(found["skipped"]) or "nobody"),
+            ("why", found["explanation"] or "-"),
             ("quorum", f"{found['quorum']} of {len(found['validators'])}"),
             (
                 "pool",
@@ -76,8 +84,13 @@ def show(found: StatusResult) -> None:
     )
     click.echo()
     print_table(
-        ("peer", "link", "heard", "height", "view", "clock", "round trip"),
-        [_peer(peer, now_ms) for peer in found["peers"]],
+        ("validator", "link", "heard", "height", "view", "asked for", "voted", "awaited for"),
+        [_standing(standing, found) for standing in found["standings"]],
+    )
+    click.echo()
+    print_table(
+        ("peer", "clock", "round trip"),
+        [_clock(peer) for peer in found["peers"]],
     )
 
 
@@ -92,16 +105,51 @@ def waiting(found: StatusResult) -> str:
     return f"{found['step']} of {awaited}, since {waited_ms / 1_000:.1f} s"
 
 
-def _peer(peer: PeerResult, now_ms: int) -> tuple[str, ...]:
-    heard = peer["last_heard_ms"]
+def _standing(standing: StandingResult, found: StatusResult) -> tuple[str, ...]:
+    is_own = standing["name"] == found["validator"]
+    heard, height = standing["last_heard_ms"], standing["tip_height"]
+    stated = found["view"] if is_own else standing["stated_view"]
+    link = "itself" if is_own else "up" if standing["is_linked"] else "down"
+    return (
+        standing["name"],
+        link,
+        "-"
+        if is_own
+        else f"{max(0, found['now_ms'] - heard) // 1_000} s ago"
+        if heard
+        else "never",
+        "-" if height is None else str(height),
+        "-" if stated is None or not standing["is_linked"] else str(stated),
+        _asked(standing),
+        _voted(standing, found["view"]),
+        standing["awaited_for"] or "-",
+    )
+
+
+def _asked(standing: StandingResult) -> str:
+    """Return for which view it asked with its signature, and with which lock."""
+    if standing["asked_view"] is None:
+        return "-"
+    if standing["locked_digest"] is None:
+        return f"view {standing['asked_view']}"
+    lock = f"{standing['locked_digest'][:SHORT_DIGEST]} of view {standing['locked_view']}"
+    return f"view {standing['asked_view']}, locked on {lock}"
+
+
+def _voted(standing: StandingResult, view: int) -> str:
+    """Return what it voted for in the current view, or in which lower or higher one it voted last."""
+    votes = [
+        f"{_SAID[vote['kind']]} {vote['digest'][:SHORT_DIGEST]}"
+        + ("" if vote["view"] == view else f" in view {vote['view']}")
+        for vote in standing["votes"]
+    ]
+    return ", ".join(votes) or "-"
+
+
+def _clock(peer: PeerResult) -> tuple[str, ...]:
     offset, round_trip = peer["clock_offset_ms"], peer["round_trip_ms"]
-    is_up = peer["connected"]
     return (
         peer["name"],
-        "up" if is_up else "down",
-        f"{max(0, now_ms - heard) // 1_000} s ago" if heard else "never",
-        str(peer["tip_height"]) if is_up else "-",
-        str(peer["view"]) if is_up else "-",
         "-" if offset is None else f"{offset:+d} ms",
         "-" if round_trip is None else f"{round_trip} ms",
     )

@@ -246,6 +246,8 @@ def _run_rules(state: HeightState, now_ms: int, out: Outbox) -> None:
         if state.me is not None and state.decided is None:
             for rule in _RULES:
                 busy = rule(state, now_ms, out) or busy
+    if state.busy_since_ms is None and (state.work_since_ms is not None or not state.is_idle()):
+        state.busy_since_ms = now_ms
     phase = (state.view, state.step)
     if phase != state.phase_seen:
         state.phase_seen = phase

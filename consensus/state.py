@@ -117,6 +117,9 @@ class HeightState:
     step_since_ms: int = 0
     """When the pair in `phase_seen` came about; for operators only."""
 
+    busy_since_ms: int | None = None
+    """When there first was something to decide; for operators only."""
+
     @property
     def height(self) -> Height:
         """The open height."""
@@ -157,7 +160,11 @@ class HeightState:
     @property
     def leader(self) -> ValidatorIndex:
         """R2, for the current view."""
-        return leader_of(self.start.leaders, self.view)
+        return self.leader_at(self.view)
+
+    def leader_at(self, view: View) -> ValidatorIndex:
+        """R2, for any view."""
+        return leader_of(self.start.leaders, view)
 
     @property
     def step(self) -> Step:

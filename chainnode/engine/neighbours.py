@@ -54,6 +54,11 @@ class Neighbours:
         status = self._statuses.get(peer)
         return 0 if status is None else status.tip_height
 
+    def view_at(self, peer: str, height: int) -> int | None:
+        """Return the view of a height in which a peer says it is; None if it says nothing of that height."""
+        status = self._statuses.get(peer)
+        return None if status is None or status.height != height else status.view
+
     def view(self, peer: str) -> int:
         """Return the view in which a peer says it is; 0 if it told none."""
         status = self._statuses.get(peer)

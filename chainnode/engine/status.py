@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, Literal
 
-from chainnode.services.ports import EngineStatus, PeerStatus
+from chainnode.services.ports import EngineStatus, HeldVote, PeerStatus, Standing
+from consensus.messages import Commit, Prepare, Propose
 from consensus.state import Step
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from chainnode.engine.neighbours import Neighbours
     from chainnode.ledger.ledger import Ledger
     from chainnode.mempool.pool import Pool
     from chainnode.model.cosigned import CosignedCheckpoint
     from chainnode.model.validators import ValidatorSet
+    from consensus.messages import Vote
     from consensus.snapshot import Snapshot
+    from consensus.snapshot import Standing as SignedStanding
+
+_KINDS: Final[Mapping[type[Vote], Literal["propose", "prepare", "commit"]]] = MappingProxyType(
+    {Propose: "propose", Prepare: "prepare", Commit: "commit"}
+)
 
 
 def describe(
@@ -43,6 +53,8 @@ def describe(
     elif step == "idle" and validators.size - len(absent) < validators.quorum:
         # Nothing is due, but if it were, it could not be decided: an operator wants to know before that.
         step, awaited = "link", absent
+    awaited = tuple(a for a in awaited if a != name)
+    undecided_since_ms = None if snapshot is None else snapshot.undecided_since_ms
     return EngineStatus(
         validator=name,
         tip_height=tip.height,
@@ -50,9 +62,12 @@ def describe(
         open_height=tip.height + 1,
         view=0 if snapshot is None else snapshot.view,
         step=step,
-        awaited=tuple(a for a in awaited if a != name),
+        awaited=awaited,
         waiting_since_ms=since_ms + wall_minus_monotonic_ms,
         skipped=tuple(validators.members[i].name for i in ledger.skipped(tip.height + 1)),
+        undecided_since_ms=None
+        if undecided_since_ms is None
+        else undecided_since_ms + wall_minus_monotonic_ms,
         is_voting=is_voting,
         view_changes=view_changes,
         cosigned_height=0 if cosigned is None else cosigned.height,
@@ -65,7 +80,49 @@ def describe(
             for validator in validators.members
             if validator.name != name
         ),
+        quorum=validators.quorum,
+        digest=None if snapshot is None else snapshot.digest,
+        standings=tuple(
+            _standing(
+                validator.name,
+                name=name,
+                tip_height=tip.height,
+                neighbours=neighbours,
+                signed=None if snapshot is None else snapshot.standings[index],
+                awaited_for=step if validator.name in awaited else None,
+            )
+            for index, validator in enumerate(validators.members)
+        ),
     )
+
+
+def _standing(
+    of: str,
+    *,
+    name: str,
+    tip_height: int,
+    neighbours: Neighbours,
+    signed: SignedStanding | None,
+    awaited_for: str | None,
+) -> Standing:
+    is_linked = of == name or neighbours.is_linked(of)
+    stated_tip = tip_height if of == name else neighbours.tip_height(of)
+    return Standing(
+        name=of,
+        is_linked=is_linked,
+        last_heard_ms=neighbours.heard_ms(of),
+        tip_height=stated_tip if is_linked else None,
+        stated_view=neighbours.view_at(of, tip_height + 1),
+        asked_view=None if signed is None else signed.asked_view,
+        locked_view=None if signed is None else signed.locked_view,
+        locked_digest=None if signed is None else signed.locked_digest,
+        votes=() if signed is None else _held(signed.votes),
+        awaited_for=awaited_for,
+    )
+
+
+def _held(votes: Sequence[Propose | Prepare | Commit]) -> tuple[HeldVote, ...]:
+    return tuple(HeldVote(kind=_KINDS[type(v)], view=v.view, digest=v.digest) for v in votes)
 
 
 def _waiting(

@@ -14,6 +14,7 @@ from chainnode.rpc.member_methods import member_methods
 from chainnode.rpc.shapes import AccountName, Base64, Choice, Flag, Hex, Integer, Name, Parameter
 from chainnode.rpc.table import Method, at_once
 from chainnode.services.health import reason_not_ready
+from chainnode.services.standstill import explain
 
 if TYPE_CHECKING:
     from chainnode.rpc.table import Done, Request, Stream
@@ -159,6 +160,10 @@ def _status(services: NodeServices) -> results.StatusResult:
         "now_ms": now_ms,
         "uptime_ms": services.clock.monotonic_ms() - services.started_ms,
         "peers": [render.peer(p) for p in engine.peers],
+        "undecided_since_ms": engine.undecided_since_ms,
+        "digest": None if engine.digest is None else engine.digest.hex(),
+        "standings": [render.standing(s) for s in engine.standings],
+        "explanation": explain(engine, now_ms),
     }
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from chainnode.services.log import RecordProof, SignedCheckpoint
     from chainnode.services.notary import Found, FoundPage
     from chainnode.services.outcome import Outcome
-    from chainnode.services.ports import PeerStatus
+    from chainnode.services.ports import PeerStatus, Standing
     from contracts.query import AccountView, KeyRecord
 
 
@@ -30,6 +30,26 @@ def peer(status: PeerStatus) -> results.PeerResult:
         "view": status.view,
         "clock_offset_ms": status.clock_offset_ms,
         "round_trip_ms": status.round_trip_ms,
+    }
+
+
+def standing(status: Standing) -> results.StandingResult:
+    """Render where a validator stands."""
+    locked = status.locked_digest
+    return {
+        "name": status.name,
+        "is_linked": status.is_linked,
+        "last_heard_ms": status.last_heard_ms,
+        "tip_height": status.tip_height,
+        "stated_view": status.stated_view,
+        "asked_view": status.asked_view,
+        "locked_view": status.locked_view,
+        "locked_digest": None if locked is None else locked.hex(),
+        "votes": [
+            {"kind": vote.kind, "view": vote.view, "digest": vote.digest.hex()}
+            for vote in status.votes
+        ],
+        "awaited_for": status.awaited_for,
     }
 
 

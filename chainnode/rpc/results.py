@@ -26,6 +26,34 @@ class PeerResult(TypedDict):
     round_trip_ms: int | None
 
 
+class VoteResult(TypedDict):
+    """A signed vote of the open height that the node holds."""
+
+    kind: Literal["propose", "prepare", "commit"]
+    view: int
+    digest: str
+
+
+class StandingResult(TypedDict):
+    """Where a validator stands at the open height, as far as the node knows; the node itself included."""
+
+    name: str
+    is_linked: bool
+    last_heard_ms: int
+    tip_height: int | None
+    stated_view: int | None
+    """What it says of itself, unsigned."""
+    asked_view: int | None
+    """The highest view that it asked for, signed."""
+    locked_view: int | None
+    """The lock that it stated then."""
+    locked_digest: str | None
+    votes: list[VoteResult]
+    """Of the current view, else of the highest in which it voted."""
+    awaited_for: str | None
+    """The step that waits for it."""
+
+
 class StatusResult(TypedDict):
     """`chain_status`: the chain, where consensus stands, and for whom it waits."""
 
@@ -64,6 +92,13 @@ class StatusResult(TypedDict):
     now_ms: int
     uptime_ms: int
     peers: list[PeerResult]
+    undecided_since_ms: int | None
+    """Since when the open height has had something to decide."""
+    digest: str | None
+    """The block on which the current view works."""
+    standings: list[StandingResult]
+    explanation: str | None
+    """Why the open height is not decided, in a sentence for people; null if nothing is due."""
 
 
 class HeaderResult(TypedDict):

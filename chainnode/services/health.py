@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from chainnode.model.quorum import quorum_of
+from chainnode.services.standstill import STALLED_MS, explain
 
 if TYPE_CHECKING:
     from chainnode.services.ports import EngineStatus
-
-STALLED_MS: Final = 10_000
-"""A height that was begun and not decided in this time is a standstill; view changes take some seconds at most."""
 
 
 def reason_not_ready(status: EngineStatus, now_ms: int) -> str | None:
@@ -28,7 +26,6 @@ def reason_not_ready(status: EngineStatus, now_ms: int) -> str | None:
     if connected < needed:
         missing = ", ".join(peer.name for peer in status.peers if not peer.connected)
         return f"no quorum: {connected} of {validators} validators are connected, {needed} are needed; missing: {missing}"
-    waited_ms = now_ms - status.waiting_since_ms
-    if status.step != "idle" and waited_ms > STALLED_MS:
-        return f"stalled: height {status.open_height} waits for {status.step} of {', '.join(status.awaited)} for {waited_ms} ms"
-    return None
+    began_ms = status.undecided_since_ms
+    waited_ms = now_ms - (status.waiting_since_ms if began_ms is None else began_ms)
+    return explain(status, now_ms) if status.step != "idle" and waited_ms > STALLED_MS else None

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
+    from chainnode.clock import Clock
     from chainnode.ledger.execution import Executed
     from chainnode.ledger.ledger import Ledger
     from chainnode.model.certificate import Certificate
@@ -40,6 +41,7 @@ class Metrics:
         links: Links,
         ledger: Ledger,
         commits: Commits,
+        clock: Clock,
         software_version: str,
     ) -> None:
         self.registry: Final = CollectorRegistry()
@@ -67,7 +69,9 @@ class Metrics:
             registry=self.registry,
         )
         self._successes: dict[str, tuple[Counter, Histogram]] = {}
-        self.registry.register(_NodeCollector(engine, links, ledger, commits, software_version))
+        self.registry.register(
+            _NodeCollector(engine, links, ledger, commits, clock, software_version)
+        )
         ProcessCollector(registry=self.registry)
 
     def block_committed(self, executed: Executed, certificate: Certificate) -> None:
@@ -125,12 +129,14 @@ class _NodeCollector:
         links: Links,
         ledger: Ledger,
         commits: Commits,
+        clock: Clock,
         software_version: str,
     ) -> None:
         self._engine = engine
         self._links = links
         self._ledger = ledger
         self._commits = commits
+        self._clock = clock
         self._info = {
             "chain_id": ledger.genesis.chain_id,
             "suite": ledger.genesis.suite.name,
@@ -156,6 +162,16 @@ class _NodeCollector:
             ("open_height", "Height being decided", status.open_height),
             ("view", "View of that height", status.view),
             ("view_changes", "View changes since start", status.view_changes),
+            (
+                "waiting_seconds",
+                "For how long the present step has waited; 0 while nothing is due",
+                0 if status.step == "idle" else self._age_s(status.waiting_since_ms),
+            ),
+            (
+                "undecided_seconds",
+                "For how long the open height has had something to decide",
+                self._age_s(status.undecided_since_ms),
+            ),
             ("is_syncing", "Whether decided blocks are being fetched", int(status.is_syncing)),
             (
                 "is_voting",
@@ -192,7 +208,18 @@ class _NodeCollector:
             if peer.round_trip_ms is not None:
                 gauges["round_trip_seconds"].add_metric((peer.name,), peer.round_trip_ms / 1_000)
         yield from gauges.values()
+        awaited = GaugeMetricFamily(
+            "chainnode_awaited",
+            "Whether the open height waits for a message of the validator",
+            labels=("validator",),
+        )
+        for standing in status.standings:
+            awaited.add_metric((standing.name,), int(standing.awaited_for is not None))
+        yield awaited
         yield from self._traffic()
+
+    def _age_s(self, since_ms: int | None) -> float:
+        return 0 if since_ms is None else max(0, self._clock.now_ms() - since_ms) / 1_000
 
     def _traffic(self) -> Iterator[Metric]:
         """Yield what has passed between this node and its peers."""

@@ -78,6 +78,7 @@ def make_services(
             links=links,
             ledger=ledger,
             commits=commits,
+            clock=clock,
             software_version=software_version,
         ),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +37,48 @@ class PeerStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeldVote:
+    """A signed vote of the open height that this node holds."""
+
+    kind: Literal["propose", "prepare", "commit"]
+
+    view: int
+    digest: bytes
+    """Hash of the header of the block that it is for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Where one validator stands at the open height, as far as this node knows; itself included."""
+
+    name: str
+    is_linked: bool
+    """Always true of this node itself."""
+
+    last_heard_ms: int
+    """Wall clock, milliseconds UTC; 0 if never, or this node itself."""
+
+    tip_height: int | None
+    """What it says is decided; None while it is not linked."""
+
+    stated_view: int | None
+    """The view in which it says it is, unsigned; None if it said nothing of the open height."""
+
+    asked_view: int | None
+    """The highest view that it asked for with its signature, or None."""
+
+    locked_view: int | None
+    """The view of the lock that it stated then, or None."""
+
+    locked_digest: bytes | None
+    votes: tuple[HeldVote, ...]
+    """Proposal or PREPARE, then COMMIT: of the current view, else of the highest in which it voted."""
+
+    awaited_for: str | None
+    """The step that waits for it, or None."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineStatus:
     """Where consensus stands, and for whom it waits."""
 
@@ -61,6 +103,9 @@ class EngineStatus:
     waiting_since_ms: int
     """Wall clock, milliseconds UTC; when this step began."""
 
+    undecided_since_ms: int | None
+    """Wall clock; since when the open height has had something to decide, or None."""
+
     is_voting: bool
     """False while this node only observes: its vote log may have forgotten votes for these heights."""
 
@@ -79,6 +124,15 @@ class EngineStatus:
     """Transactions whose signatures are being checked."""
 
     peers: tuple[PeerStatus, ...]
+
+    quorum: int
+    """How many validators it takes to decide."""
+
+    digest: bytes | None
+    """The block on which the current view works."""
+
+    standings: tuple[Standing, ...]
+    """By validator, in the order of the set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

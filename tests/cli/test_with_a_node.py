@@ -1,6 +1,7 @@
 """Commands that talk to a node: a real server on a real ledger, whose engine decides at once."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from chainnode.model.errors import ChainError, Unavailable
 from chainnode.model.tlog_policy import parse_policy
 from chainnode.rpc.client import RpcClient
+from chainnode.services.ports import HeldVote
 from tests.support.alliance import Alliance
 from tests.support.chain import ADMIN, CLERK, GUEST, make_chain
 from tests.support.cli import chainnode, make_client_home, running_node
@@ -514,3 +516,66 @@ def test_a_certificate_file_that_is_none_is_named(home, tmp_path):
     ran = chainnode("--home", home, "status")
     assert ran.status == 2
     assert "client.rpc_certificate: cannot read" in ran.err
+
+
+def test_status_explains_a_stall_with_a_row_for_each_validator(home, running):
+    node = running.node
+    status = node.engine.current
+    digest = bytes.fromhex("3f2a91c0") + bytes(28)
+    first, second, third, fourth = status.standings
+    vote = HeldVote(kind="prepare", view=1, digest=digest)
+    standings = (
+        replace(first, votes=(replace(vote, kind="propose"),), asked_view=1),
+        replace(second, votes=(vote, replace(vote, kind="commit", view=0)), tip_height=7),
+        replace(third, is_linked=False, tip_height=None, last_heard_ms=0, awaited_for="prepare"),
+        replace(
+            fourth,
+            asked_view=1,
+            locked_view=0,
+            locked_digest=digest,
+            is_linked=False,
+            tip_height=None,
+            awaited_for="prepare",
+        ),
+    )
+    try:
+        node.engine.set(
+            step="prepare",
+            view=1,
+            digest=digest,
+            awaited=(third.name, fourth.name),
+            undecided_since_ms=node.clock.wall_ms - 12_400,
+            standings=standings,
+        )
+        ran = chainnode("--home", home, "status")
+        document = chainnode("--home", home, "--json", "status").document
+    finally:
+        node.engine.current = status
+    assert ran.status == 0
+    assert (
+        "why        stalled since 12.4 s: 2 of 4 validators have prepared 3f2a91c0 in view 1 of height 1; "
+        f"a quorum is 3; awaited: {third.name}, {fourth.name} (both not linked)\n"
+    ) in ran.out
+    rows = {line.split()[0]: line for line in ran.out.splitlines() if line}
+    assert rows[first.name].split()[1:] == [
+        "itself",
+        "-",
+        "0",
+        "1",
+        "view",
+        "1",
+        "proposed",
+        "3f2a91c0",
+        "-",
+    ]
+    assert "prepared 3f2a91c0, committed 3f2a91c0 in view 0" in ran.out
+    assert "view 1, locked on 3f2a91c0 of view 0" in ran.out
+    assert document["undecided_since_ms"] == node.clock.wall_ms - 12_400
+    assert document["digest"] == digest.hex()
+    assert [s["awaited_for"] for s in document["standings"]] == [None, None, "prepare", "prepare"]
+    assert document["standings"][1]["votes"][1] == {
+        "kind": "commit",
+        "view": 0,
+        "digest": digest.hex(),
+    }
+    assert document["explanation"].startswith("stalled since 12.4 s")

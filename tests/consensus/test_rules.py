@@ -833,3 +833,59 @@ def test_a_snapshot_names_who_is_awaited_in_each_step():
     assert opened(height=1).snapshot().awaited == ()
     replica.step(got(certificate()), 40)
     assert replica.snapshot().awaited == ()
+
+
+def test_a_snapshot_tells_of_each_validator_what_it_voted_and_asked_for():
+    replica = opened()
+    replica.step(got(proposal()), 10)
+    replica.step(got(prepare(3)), 20)
+    replica.step(got(commit(0, view=2, digest=B)), 30)
+    replica.step(got(ask(0, view=3, lock=proof(view=2, digest=B))), 40)
+    mine, leader, silent_but_ahead = (replica.snapshot().standings[i] for i in (1, 2, 0))
+    assert (mine.votes, mine.asked_view) == ((), None)
+    assert leader.votes == (proposal().claim,)
+    assert replica.snapshot().standings[3].votes == (prepare(3),)
+    assert silent_but_ahead.votes == (commit(0, view=2, digest=B),)
+    assert silent_but_ahead.asked_view == 3
+    assert (silent_but_ahead.locked_view, silent_but_ahead.locked_digest) == (2, B)
+    assert replica.snapshot().undecided_since_ms == 10
+
+
+def test_a_snapshot_shows_both_of_two_votes_that_contradict_each_other():
+    replica = opened()
+    replica.step(got(proposal()), 0)
+    replica.step(got(prepare(3)), 0)
+    replica.step(got(prepare(3, digest=B)), 0)
+    assert replica.snapshot().standings[3].votes == (prepare(3), prepare(3, digest=B))
+
+
+def test_a_snapshot_says_since_when_there_is_something_to_decide_whatever_the_view():
+    replica = opened()
+    assert replica.snapshot().undecided_since_ms is None
+    replica.step(WorkPending(since_ms=5), 7)
+    for now_ms in range(1_000, 10_000, 1_000):
+        replica.step(Tick(), now_ms)
+    assert replica.snapshot().view == 1
+    assert replica.snapshot().undecided_since_ms == 7
+    replica.step(WorkDone(), 10_000)
+    replica.step(start(height=3), 10_000)
+    assert replica.snapshot().undecided_since_ms is None
+
+
+def test_a_snapshot_of_an_observer_tells_what_it_sees_of_the_others():
+    replica = opened(me=None)
+    assert replica.snapshot().step is Step.PROPOSE
+    assert replica.snapshot().awaited == (2,)
+    replica.step(got(proposal()), 0)
+    snapshot = replica.snapshot()
+    assert (snapshot.step, snapshot.digest, snapshot.awaited) == (Step.PREPARE, A, (0, 1, 3))
+    for sender in (0, 3):
+        replica.step(got(prepare(sender)), 0)
+    assert (replica.snapshot().step, replica.snapshot().awaited) == (Step.COMMIT, (0, 1, 2, 3))
+    for sender in (0, 3):
+        replica.step(got(ask(sender)), 0)
+    snapshot = replica.snapshot()
+    assert (snapshot.view, snapshot.step) == (1, Step.VIEW_CHANGE)
+    assert snapshot.awaited == (1, 2)
+    replica.step(got(certificate()), 0)
+    assert replica.snapshot().step is Step.DECIDED

@@ -224,6 +224,43 @@ def test_four_agencies_form_a_network_that_notarizes(alliance):
         alliance.wait_until_level(agency, votes=True)
 
 
+def test_a_chain_that_stands_still_says_who_is_missing(alliance):
+    alliance.notarize()
+    for agency in "BC":
+        alliance.stop(agency)
+    document = alliance.path("WORK") / "while-it-stands-still"
+    document.write_text("x")
+    notarize = subprocess.Popen(
+        [
+            "bash",
+            "-c",
+            f'exec chainnode --home "$HOME_A" notarize "{document}" --passphrase-file "$PASS_A"',
+        ],
+        env=alliance.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        wait_until(
+            lambda: alliance.status("A")["step"] == "view_change", "the view's leader is given up"
+        )
+        alliance.follow("When the chain stands still")
+        shown = alliance.type('chainnode --home "$HOME_A" status').stdout
+        (why,) = re.findall("^why +(.*)$", shown, re.MULTILINE)
+        assert "2 of 4 validators have asked for view 1" in why
+        assert "court-1" in why
+        assert "archive-1" in why
+        assert why.endswith("(both not linked)")
+        for agency in "BC":
+            alliance.start_again(agency)
+        assert notarize.wait(timeout=PATIENCE_S) == 0
+        for agency in "BC":
+            alliance.wait_until_level(agency, votes=True)
+    finally:
+        notarize.kill()
+        notarize.wait()
+
+
 def test_lost_machine_comes_back_from_its_backup(alliance):
     alliance.stop("D")
     alliance.follow("Backup")

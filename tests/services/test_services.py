@@ -271,10 +271,38 @@ def test_readiness_gives_the_reason():
     assert "2 of 4" in without
     assert "birch, cedar" in without
     assert "syncing" in reason_not_ready(replace(ready, is_syncing=True), NOW_MS)
-    waits = replace(ready, step="commits", awaited=("birch",), waiting_since_ms=NOW_MS - STALLED_MS)
+    birch = replace(ready.standings[1], awaited_for="propose")
+    waits = replace(
+        ready,
+        step="propose",
+        standings=(ready.standings[0], birch, *ready.standings[2:]),
+        undecided_since_ms=NOW_MS - STALLED_MS,
+    )
     assert reason_not_ready(waits, NOW_MS) is None
-    assert "commits of birch" in reason_not_ready(waits, NOW_MS + 1)
+    assert reason_not_ready(waits, NOW_MS + 1) == (
+        "stalled since 10.0 s: nothing is proposed in view 0 of height 1; awaited: birch"
+    )
     assert reason_not_ready(engine_status(["alone"]), NOW_MS + STALLED_MS + 1) is None
+
+
+def test_metrics_say_for_how_long_the_height_waits_and_for_whom():
+    node = make_node()
+    names = [s.name for s in node.engine.current.standings]
+    text = node.services.metrics.render().decode()
+    assert "chainnode_waiting_seconds 0.0" in text
+    assert f'chainnode_awaited{{validator="{names[1]}"}} 0.0' in text
+    first, second, *rest = node.engine.current.standings
+    node.engine.set(
+        step="prepare",
+        waiting_since_ms=NOW_MS - 2_500,
+        undecided_since_ms=NOW_MS - 12_400,
+        standings=(first, replace(second, awaited_for="prepare"), *rest),
+    )
+    text = node.services.metrics.render().decode()
+    assert "chainnode_waiting_seconds 2.5" in text
+    assert "chainnode_undecided_seconds 12.4" in text
+    assert f'chainnode_awaited{{validator="{names[1]}"}} 1.0' in text
+    assert f'chainnode_awaited{{validator="{names[0]}"}} 0.0' in text
 
 
 def test_metrics_count_blocks_transactions_and_events():

@@ -14,13 +14,14 @@ from chainnode.model.cosignature import cosign
 from chainnode.model.cosigned import CosignedCheckpoint
 from chainnode.model.keys import KeyPurpose
 from chainnode.model.note import cosigner_key
+from chainnode.model.quorum import quorum_of
 from chainnode.model.suites import ED25519_SHA256
 from chainnode.model.transaction import Transaction, decode_transaction
 from chainnode.rpc.client import Member, RpcClient
 from chainnode.rpc.server import RpcServer
 from chainnode.services.commits import Commits
 from chainnode.services.node_services import NodeServices, make_services
-from chainnode.services.ports import EngineStatus, LinkStatus, PeerStatus
+from chainnode.services.ports import EngineStatus, LinkStatus, PeerStatus, Standing
 from chainnode.storage.memory import MemoryStore
 from tests.support.chain import CLERK, Chain, make_chain
 
@@ -80,6 +81,24 @@ def engine_status(names: Sequence[str]) -> EngineStatus:
                 round_trip_ms=1,
             )
             for name in names[1:]
+        ),
+        undecided_since_ms=None,
+        quorum=quorum_of(len(names)),
+        digest=None,
+        standings=tuple(
+            Standing(
+                name=name,
+                is_linked=True,
+                last_heard_ms=NOW_MS,
+                tip_height=0,
+                stated_view=0,
+                asked_view=None,
+                locked_view=None,
+                locked_digest=None,
+                votes=(),
+                awaited_for=None,
+            )
+            for name in names
         ),
     )
 
