@@ -2,8 +2,12 @@
 
     hello = [version, chain_id, genesis_hash (32 bytes), sender, receiver, dialled]
 
-TLS has already shown which validator this is. The hello shows that both are of one chain, speak one version
+TLS has already shown which validator this is. The hello shows that both are of one chain, have a version in common
 and agree on who dials whom, so that a wrong configuration ends in one clear sentence on both sides.
+
+Each side states the newest version that it speaks, and the link speaks the lower of the two. An older node cannot know
+whether a newer one still speaks its version, and goes on; the newer one knows, and hangs up if it does not. So a release
+that raises the version and speaks the one before as well can be rolled out one node at a time.
 """
 
 from __future__ import annotations
@@ -16,7 +20,11 @@ from chainnode.model.errors import PeerFault
 from chainnode.model.limits import MAX_CHAIN_ID_BYTES, MAX_NAME_BYTES
 
 PROTOCOL_VERSION: Final = 1
-"""Of frames and messages together. Nodes of different versions do not talk."""
+"""Of hello, frames and known messages together. Raised only by what an older node would take for a fault or misunderstand;
+a new kind of message is none of that, since unknown kinds are skipped."""
+
+OLDEST_VERSION: Final = 1
+"""The lowest that is spoken still. A release that raises PROTOCOL_VERSION leaves this one behind by at least one."""
 
 MAX_HELLO_BYTES: Final = 512
 
@@ -28,7 +36,7 @@ class Hello:
     """What one side says of itself and expects of the other."""
 
     version: int
-    """PROTOCOL_VERSION of the sender, 1 to 65,535."""
+    """PROTOCOL_VERSION of the sender: the newest that it speaks, 1 to 65,535."""
 
     chain_id: str
     genesis_hash: bytes
@@ -76,14 +84,19 @@ def decode_hello(data: bytes) -> Hello:
     )
 
 
-def check_hello(theirs: Hello, ours: Hello) -> None:
-    """Refuse a peer that is of another chain or version, or mistakes who is who.
+def check_hello(theirs: Hello, ours: Hello, *, oldest: int = OLDEST_VERSION) -> None:
+    """Refuse a peer of another chain or of a version below `oldest`, or one that mistakes who is who.
 
     Raises:
         PeerFault: `hello_mismatch`; the message names what was found and what was expected.
     """
+    if theirs.version < oldest:
+        raise PeerFault(
+            f"hello: version is {theirs.version}, expected {oldest} or newer; that node must be upgraded",
+            code="hello_mismatch",
+            field="version",
+        )
     for what, found, expected in (
-        ("version", theirs.version, ours.version),
         ("chain_id", theirs.chain_id, ours.chain_id),
         ("genesis_hash", theirs.genesis_hash.hex(), ours.genesis_hash.hex()),
         ("sender", theirs.sender, ours.receiver),

@@ -46,7 +46,7 @@ async def greet(wire: Wire, ours: Hello) -> None:
     """Exchange hellos; return when both sides are what the other expects.
 
     Raises:
-        PeerFault: the peer is of another chain or version, or sends something else.
+        PeerFault: the peer is of another chain or of too old a version, or sends something else.
         LinkEnded: the connection ended first.
     """
     try:

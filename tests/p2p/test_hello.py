@@ -74,7 +74,6 @@ def test_the_two_ends_of_one_connection_agree():
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("version", 2),
         ("chain_id", "registry.example/2"),
         ("genesis_hash", bytes([1]) * 32),
         ("sender", "cedar"),
@@ -87,6 +86,19 @@ def test_a_difference_is_named_with_what_was_expected(field, value):
         check_hello(dataclasses.replace(THEIRS, **{field: value}), OURS)
     assert caught.value.error_code == "hello_mismatch"
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(4, 4), (4, 3), (3, 4), (4, 65_535)])
+def test_neighbouring_versions_talk_and_the_older_leaves_it_to_the_newer_to_hang_up(ours, theirs):
+    mine = dataclasses.replace(OURS, version=ours)
+    check_hello(dataclasses.replace(THEIRS, version=theirs), mine, oldest=3)
+
+
+def test_a_version_that_is_spoken_no_more_is_told_to_upgrade():
+    old, new = dataclasses.replace(THEIRS, version=2), dataclasses.replace(OURS, version=4)
+    with pytest.raises(PeerFault, match="version is 2, expected 3 or newer") as caught:
+        check_hello(old, new, oldest=3)
+    assert (caught.value.error_code, caught.value.field) == ("hello_mismatch", "version")
 
 
 def test_a_foreign_name_cannot_forge_a_log_line():
