@@ -20,12 +20,14 @@ from chainnode.engine.inbox import Inbox
 from chainnode.engine.neighbours import Neighbours
 from chainnode.engine.open_height import OpenHeight, waiting_times
 from chainnode.engine.outbox import Outbox
+from chainnode.engine.presence import Presence
 from chainnode.engine.recovery import VotingLicence
 from chainnode.engine.relay import TransactionRelay
 from chainnode.engine.status import describe
 from chainnode.engine.sync import Sync
+from chainnode.engine.unknown_kinds import UnknownKinds
 from chainnode.engine.vote_keeping import VoteKeeper
-from chainnode.model.errors import ChainError, InvariantViolation
+from chainnode.model.errors import ChainError, InvariantViolation, Unavailable
 from chainnode.model.ids import TransactionId
 from consensus.errors import InvariantViolation as CoreViolation
 from consensus.events import Tick, Verdict
@@ -73,8 +75,9 @@ class Engine:
         clock: Clock,
         verifier: TransactionVerifier,
         witness: Witness,
+        challenge: bytes,
     ) -> None:
-        """`vote_records` are what `vote_log` held when it was opened."""
+        """`vote_records` are what `vote_log` held when it was opened; `challenge` is 32 fresh random bytes."""
         self._name = name
         self._ledger = ledger
         self._pool = pool
@@ -135,6 +138,18 @@ class Engine:
             witness=witness,
         )
         self._neighbours = Neighbours()
+        self._presence = Presence(
+            domain=genesis.domain,
+            name=name,
+            challenge=challenge,
+            ledger=ledger,
+            signer=consensus_signer,
+            neighbours=self._neighbours,
+            network=network,
+            clock=clock,
+            witness=witness,
+        )
+        self._unknown_kinds = UnknownKinds(clock=clock, witness=witness)
         self._outbox = Outbox(
             ledger=ledger,
             book=self._book,
@@ -167,6 +182,8 @@ class Engine:
             sync=self._sync,
             cosigner=self._cosigner,
             neighbours=self._neighbours,
+            presence=self._presence,
+            unknown_kinds=self._unknown_kinds,
             faults=self._faults,
             outbox=self._outbox,
             clock=clock,
@@ -193,18 +210,28 @@ class Engine:
     @property
     def deadline_ms(self) -> int:
         """When `tick` should be called next, on the monotonic clock."""
+        if self._presence.is_ending:
+            return self._presence.deadline_ms
         deadlines = (
             self._replica.deadline_ms,
             self._candidates.deadline_ms,
             self._relay.deadline_ms,
             self._sync.deadline_ms,
             self._outbox.deadline_ms,
+            self._presence.deadline_ms,
         )
         return min(d for d in deadlines if d is not None)
 
     def tick(self) -> None:
-        """Do whatever has become due."""
+        """Do whatever has become due.
+
+        Raises:
+            NodeFault: this node must stop.
+        """
         now_ms = self._clock.monotonic_ms()
+        self._presence.repeat(now_ms)
+        if self._presence.is_ending:
+            return
         if self._replica.deadline_ms is not None and self._replica.deadline_ms <= now_ms:
             self._events.append(Tick())
         self._candidates.advance()
@@ -215,12 +242,19 @@ class Engine:
 
     def flush(self) -> None:
         """Send what has been gathered for peers; to be called when the inputs of a moment are through."""
-        self._relay.flush()
+        if not self._presence.is_ending:
+            self._relay.flush()
 
     # -- clients -------------------------------------------------------------------------------------------
 
     def submit(self, envelope: bytes, done: Callable[[Transaction | ChainError], None]) -> None:
-        """Take a client's transaction; see `TransactionRelay.submit`."""
+        """Take a client's transaction; see `TransactionRelay.submit`.
+
+        Raises:
+            Unavailable: the node is about to stop; else as there.
+        """
+        if self._presence.is_ending:
+            raise Unavailable("the node is about to stop: another process has its keys")
         self._relay.submit(envelope, done)
         self._work_off()
 
@@ -246,6 +280,7 @@ class Engine:
             view_changes=self._keeper.view_changes,
             pool=self._pool,
             unverified=self._relay.unverified,
+            unknown_messages=self._unknown_kinds.total,
             wall_minus_monotonic_ms=self._clock.now_ms() - self._clock.monotonic_ms(),
         )
 
@@ -258,6 +293,8 @@ class Engine:
             PeerFault: the peer broke the protocol; nothing was changed by it.
             NodeFault: this node must stop.
         """
+        if self._presence.is_ending:
+            return
         self._inbox.receive(peer, data, received_ms)
         self._work_off()
 
@@ -265,7 +302,9 @@ class Engine:
         """Note that a peer came or went."""
         if is_up:
             self._neighbours.came(peer)
-            self._outbox.greet(peer)
+            self._presence.show(peer)
+            if not self._presence.is_ending:
+                self._outbox.greet(peer)
         else:
             self._neighbours.went(peer)
             self._inbox.forget(peer)
@@ -276,7 +315,7 @@ class Engine:
 
     def _work_off(self) -> None:
         """Step the core through all pending events; effects may add more."""
-        if self._is_stepping:
+        if self._is_stepping or self._presence.is_ending:
             return
         self._is_stepping = True
         while self._events:
@@ -342,6 +381,8 @@ class Engine:
 
     def _work_arrived(self) -> None:
         """New transactions are in the pool, or ones that a proposal names have come."""
+        if self._presence.is_ending:
+            return
         self._candidates.advance()
         self._open_height.note_work()
         self._work_off()

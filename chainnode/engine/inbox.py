@@ -14,15 +14,18 @@ from chainnode.engine.message_codec import decode_message
 from chainnode.engine.messages import (
     BlocksMessage,
     ClockMessage,
+    CloneMessage,
     CosignatureMessage,
     DecidedMessage,
     FetchBlocksMessage,
     FetchMessage,
     FetchOutlineMessage,
     OutlineMessage,
+    PresenceMessage,
     ProposeMessage,
     StatusMessage,
     TransactionsMessage,
+    UnknownMessage,
     ViewChangeMessage,
     Vote,
 )
@@ -49,8 +52,10 @@ if TYPE_CHECKING:
     from chainnode.engine.neighbours import Neighbours
     from chainnode.engine.outbox import Outbox
     from chainnode.engine.ports import Clock
+    from chainnode.engine.presence import Presence
     from chainnode.engine.relay import TransactionRelay
     from chainnode.engine.sync import Sync
+    from chainnode.engine.unknown_kinds import UnknownKinds
     from chainnode.ledger.ledger import Ledger
     from chainnode.model.block import Outline
     from chainnode.model.genesis import Genesis
@@ -75,6 +80,8 @@ class Inbox:
         sync: Sync,
         cosigner: Cosigner,
         neighbours: Neighbours,
+        presence: Presence,
+        unknown_kinds: UnknownKinds,
         faults: Faults,
         outbox: Outbox,
         clock: Clock,
@@ -90,6 +97,8 @@ class Inbox:
         self._sync = sync
         self._cosigner = cosigner
         self._neighbours = neighbours
+        self._presence = presence
+        self._unknown_kinds = unknown_kinds
         self._faults = faults
         self._outbox = outbox
         self._emit = emit
@@ -138,6 +147,12 @@ class Inbox:
                 self._cosigner.receive(peer, message)
             case ClockMessage():
                 self._neighbours.offsets.receive(peer, message, received_ms)
+            case PresenceMessage():
+                self._presence.receive(peer, message)
+            case CloneMessage():
+                self._presence.receive_clone(peer, message)
+            case UnknownMessage():
+                self._unknown_kinds.ignore(peer, message)
 
     def forget(self, peer: str) -> None:
         """Drop what a peer that went has said ahead of time."""

@@ -18,6 +18,11 @@ Every message is a canonical array that begins with its kind. Signatures cover t
     12  BLOCKS         [12, [certified block, ...]]
     13  COSIGNATURE    [13, height, sender, timestamp, signature]
     14  CLOCK          [14, sent_ms, echoed_ms, received_ms]
+    15  PRESENCE       [15, challenge, [challenge, ...]]
+    16  CLONE          [16, validator, challenge, [challenge, ...], signature]
+
+A canonical array that begins with a higher kind, up to LAST_KIND, is a message of a newer version: it has a value of
+its own here, and whoever reads it goes on.
 
 `change` and `proof` are described in `message_fields`.
 """
@@ -28,6 +33,8 @@ from typing import TYPE_CHECKING, Final
 
 from chainnode.engine.message_fields import (
     change_value,
+    parse_challenge,
+    parse_challenges,
     parse_change,
     parse_digest,
     parse_height,
@@ -39,19 +46,23 @@ from chainnode.engine.message_fields import (
     proof_value,
 )
 from chainnode.engine.messages import (
+    LAST_KIND,
     MAX_BLOCKS_PER_ANSWER,
     MAX_TRANSACTIONS_PER_MESSAGE,
     BlocksMessage,
     ClockMessage,
+    CloneMessage,
     CosignatureMessage,
     DecidedMessage,
     FetchBlocksMessage,
     FetchMessage,
     FetchOutlineMessage,
     OutlineMessage,
+    PresenceMessage,
     ProposeMessage,
     StatusMessage,
     TransactionsMessage,
+    UnknownMessage,
     ViewChangeMessage,
     Vote,
 )
@@ -62,6 +73,7 @@ from chainnode.model.limits import (
     MAX_BLOCK_TRANSACTIONS,
     MAX_CERTIFICATE_BYTES,
     MAX_MESSAGE_BYTES,
+    MAX_NAME_BYTES,
     MAX_TRANSACTION_BYTES,
     MAX_VALIDATORS,
 )
@@ -81,17 +93,20 @@ def encode_message(message: Message) -> bytes:
     return codec.encode(_to_value(message))
 
 
-def decode_message(data: bytes) -> Message:
+def decode_message(data: bytes) -> Message | UnknownMessage:
     """Decode a message.
 
     Raises:
-        DecodeError: not the canonical bytes of any message.
+        DecodeError: not the canonical bytes of any message of this version, nor of one that a newer one may have.
     """
     elements = codec.array(codec.decode(data, max_bytes=MAX_MESSAGE_BYTES), "message")
     kind = codec.integer(elements[0] if elements else None, "kind", most=255)
+    if len(_PARSERS) < kind <= LAST_KIND:
+        return UnknownMessage(kind)
     if kind not in _PARSERS:
         raise DecodeError(
-            f"kind: found {kind}; known are 1 to {len(_PARSERS)}", code="unknown_kind"
+            f"kind: found {kind}; known are 1 to {len(_PARSERS)}, and up to {LAST_KIND} those of newer versions",
+            code="unknown_kind",
         )
     arity, parse = _PARSERS[kind]
     return parse(codec.array(elements, "message", arity=arity))
@@ -153,6 +168,10 @@ def _to_value(message: Message) -> Value:  # one return per kind of message
             return (13, message.height, message.sender, message.timestamp, message.signature)
         case ClockMessage():
             return (14, message.sent_ms, message.echoed_ms, message.received_ms)
+        case PresenceMessage():
+            return (15, message.challenge, message.heard)
+        case CloneMessage():
+            return (16, message.validator, message.challenge, message.shown, message.signature)
 
 
 def _parse_status(e: tuple[Value, ...]) -> Message:
@@ -267,6 +286,22 @@ def _parse_clock(e: tuple[Value, ...]) -> Message:
     )
 
 
+def _parse_presence(e: tuple[Value, ...]) -> Message:
+    return PresenceMessage(parse_challenge(e[1]), parse_challenges(e[2], "heard", least=0))
+
+
+def _parse_clone(e: tuple[Value, ...]) -> Message:
+    message = CloneMessage(
+        validator=codec.text(e[1], "validator", most_bytes=MAX_NAME_BYTES),
+        challenge=parse_challenge(e[2]),
+        shown=parse_challenges(e[3], "shown", least=1),
+        signature=parse_signature(e[4]),
+    )
+    if message.challenge in message.shown:
+        raise DecodeError("shown: the signer's own challenge is among them", field="shown")
+    return message
+
+
 _PARSERS: Final[dict[int, tuple[int, Callable[[tuple[Value, ...]], Message]]]] = {
     1: (11, _parse_status),
     2: (8, _parse_propose),
@@ -282,4 +317,6 @@ _PARSERS: Final[dict[int, tuple[int, Callable[[tuple[Value, ...]], Message]]]] =
     12: (2, _parse_blocks),
     13: (5, _parse_cosignature),
     14: (4, _parse_clock),
+    15: (3, _parse_presence),
+    16: (5, _parse_clone),
 }

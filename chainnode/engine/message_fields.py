@@ -11,10 +11,11 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Final
 
-from chainnode.engine.messages import PreparedProof, SignedChange
+from chainnode.engine.messages import MAX_CHALLENGES, PreparedProof, SignedChange
 from chainnode.model import codec
 from chainnode.model.errors import DecodeError
 from chainnode.model.limits import MAX_VALIDATORS
+from chainnode.model.presence import CHALLENGE_BYTES
 from chainnode.model.suites import HASH_BYTES
 from chainnode.model.votes import MAX_VIEW
 
@@ -56,6 +57,21 @@ def parse_indices(value: Value, what: str) -> tuple[int, ...]:
     if any(a >= b for a, b in itertools.pairwise(indices)):
         raise DecodeError(f"{what}: not in rising order", field=what)
     return indices
+
+
+def parse_challenge(value: Value) -> bytes:
+    """Read the challenge of a validator's process."""
+    return codec.binary(value, "challenge", size=CHALLENGE_BYTES)
+
+
+def parse_challenges(value: Value, what: str, *, least: int) -> tuple[bytes, ...]:
+    """Read challenges, rising."""
+    challenges = tuple(
+        parse_challenge(c) for c in codec.array_up_to(value, what, least=least, most=MAX_CHALLENGES)
+    )
+    if any(a >= b for a, b in itertools.pairwise(challenges)):
+        raise DecodeError(f"{what}: not in rising order", field=what)
+    return challenges
 
 
 def change_value(change: SignedChange) -> Value:

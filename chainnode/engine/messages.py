@@ -14,6 +14,12 @@ MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
 MAX_TRANSACTIONS_PER_MESSAGE: Final = 1_024
 """Envelopes in one TRANSACTIONS message."""
 
+MAX_CHALLENGES: Final = 4
+"""Processes of one validator of which a neighbour keeps account: two are one too many."""
+
+LAST_KIND: Final = 127
+"""Kinds beyond the known ones up to this belong to versions to come: one byte each, and as many again as ever needed."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vote:
@@ -182,6 +188,40 @@ class ClockMessage:
     """What the sender's clock read when that sample came."""
 
 
+@dataclass(frozen=True, slots=True)
+class PresenceMessage:
+    """A process shows itself to a neighbour, and tells which other processes of the neighbour's name it has seen."""
+
+    challenge: bytes
+    """32 bytes that the sender's process drew when it started."""
+
+    heard: tuple[bytes, ...]
+    """Challenges that came over the addressee's own links lately, rising; up to `MAX_CHALLENGES`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloneMessage:
+    """What one process of a validator has signed when it was shown challenges that are not its own."""
+
+    validator: str
+    """Whose processes these are; the signature is by its consensus key."""
+
+    challenge: bytes
+    """32 bytes; that of the process that signed."""
+
+    shown: tuple[bytes, ...]
+    """Those that it was shown, rising; 1 to `MAX_CHALLENGES`, none of them `challenge`."""
+
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownMessage:
+    """A message of a kind that a newer version may have; well-formed, and nothing more is known of it."""
+
+    kind: int
+
+
 Message: TypeAlias = (
     StatusMessage
     | ProposeMessage
@@ -196,4 +236,6 @@ Message: TypeAlias = (
     | BlocksMessage
     | CosignatureMessage
     | ClockMessage
+    | PresenceMessage
+    | CloneMessage
 )

@@ -39,6 +39,7 @@ def describe(
     view_changes: int,
     pool: Pool,
     unverified: int,
+    unknown_messages: int,
     wall_minus_monotonic_ms: int,
 ) -> EngineStatus:
     """Put together what the parts of the engine know."""
@@ -75,6 +76,7 @@ def describe(
         pool_count=stats.transactions,
         pool_bytes=stats.size_bytes,
         unverified=unverified,
+        unknown_messages=unknown_messages,
         peers=tuple(
             _peer(validator.name, neighbours)
             for validator in validators.members

@@ -5,6 +5,8 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Final
 
+from chainnode.model.presence import CHALLENGE_BYTES
+
 if TYPE_CHECKING:
     from chainnode.model.suites import Suite
 
@@ -23,6 +25,11 @@ def fresh_nonce() -> bytes:
 def fresh_seed() -> bytes:
     """Return 32 random bytes to derive secrets from."""
     return secrets.token_bytes(SEED_BYTES)
+
+
+def fresh_challenge() -> bytes:
+    """Return 32 random bytes by which a process of a validator is known from any other."""
+    return secrets.token_bytes(CHALLENGE_BYTES)
 
 
 def fresh_bytes(size_bytes: int) -> bytes:

@@ -10,6 +10,7 @@
     NodeFault                  ours: disk, memory, a broken invariant; stops the node
       InvariantViolation
       StorageFault
+      CloneFound             another process runs with this validator's keys
 
 A `ChainError` is caught and answered. A `NodeFault` is never caught except by the composition root, which
 prints one line and stops: it is never recorded as a failed transaction.
@@ -107,3 +108,7 @@ class InvariantViolation(NodeFault):
 
 class StorageFault(NodeFault):
     """The disk refused, lost or corrupted something."""
+
+
+class CloneFound(NodeFault):
+    """Another process runs with this validator's keys; one of them must not be started again."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from chainnode.clock import SystemClock
 from chainnode.engine.engine import Engine
+from chainnode.keystore.randomness import fresh_challenge
 from chainnode.keystore.tls import (
     TlsFiles,
     client_context,
@@ -122,6 +123,7 @@ async def run_node(config: NodeConfig, passphrase: bytes, log: Log, stop: asynci
                 clock=clock,
                 verifier=verifier,
                 witness=Observers((commits, services.metrics), log),
+                challenge=fresh_challenge(),
             )
             server = RpcServer(
                 services=services,

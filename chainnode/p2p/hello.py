@@ -21,7 +21,7 @@ from chainnode.model.limits import MAX_CHAIN_ID_BYTES, MAX_NAME_BYTES
 
 PROTOCOL_VERSION: Final = 1
 """Of hello, frames and known messages together. Raised only by what an older node would take for a fault or misunderstand;
-a new kind of message is none of that, since unknown kinds are skipped."""
+a new kind of message is none of that, since unknown kinds are ignored."""
 
 OLDEST_VERSION: Final = 1
 """The lowest that is spoken still. A release that raises PROTOCOL_VERSION leaves this one behind by at least one."""

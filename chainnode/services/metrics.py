@@ -186,6 +186,11 @@ class _NodeCollector:
             ("disk_bytes", "Chain on disk", self._ledger.approximate_size_bytes()),
         ):
             yield GaugeMetricFamily(f"chainnode_{name}", about, value=value)
+        yield CounterMetricFamily(
+            "chainnode_messages_ignored",
+            "Messages of peers of kinds that this version does not know",
+            value=status.unknown_messages,
+        )
         families = {
             "connected": "Whether the link to the peer is up",
             "tip_height": "Height that the peer says is decided",

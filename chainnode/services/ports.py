@@ -123,6 +123,9 @@ class EngineStatus:
     unverified: int
     """Transactions whose signatures are being checked."""
 
+    unknown_messages: int
+    """Peers' messages of unknown kinds, of newer versions, since start; they were ignored."""
+
     peers: tuple[PeerStatus, ...]
 
     quorum: int

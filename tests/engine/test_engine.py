@@ -19,6 +19,7 @@ from chainnode.engine.messages import (
     Message,
     OutlineMessage,
     PreparedProof,
+    PresenceMessage,
     ProposeMessage,
     SignedChange,
     StatusMessage,
@@ -409,14 +410,14 @@ def change_with_lock(*, sender: int, height: int, leader: int) -> ViewChangeMess
     )
 
 
-def test_statuses_and_clock_samples_go_out_on_an_idle_chain_and_little_else() -> None:
+def test_statuses_clock_samples_and_presence_go_out_on_an_idle_chain_and_little_else() -> None:
     bench = EngineBench()
     for peer in (A, B, C):
         bench.engine.link(peer, is_up=True)
     bench.network.said.clear()
     assert bench.pass_ms(30_000) < 60
     kinds = {type(message) for _, message, _ in bench.network.said}
-    assert kinds == {StatusMessage, ClockMessage}
+    assert kinds == {StatusMessage, ClockMessage, PresenceMessage}
     assert all(urgency is Urgency.VOTE for _, _, urgency in bench.network.said)
     assert bench.engine.status().step == "idle"
 

@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 
 from chainnode.engine.message_codec import decode_message, encode_message
 from chainnode.engine.messages import (
+    LAST_KIND,
     MAX_BLOCKS_PER_ANSWER,
+    MAX_CHALLENGES,
     MAX_TRANSACTIONS_PER_MESSAGE,
     BlocksMessage,
     ClockMessage,
+    CloneMessage,
     CosignatureMessage,
     DecidedMessage,
     FetchBlocksMessage,
@@ -22,10 +25,12 @@ from chainnode.engine.messages import (
     Message,
     OutlineMessage,
     PreparedProof,
+    PresenceMessage,
     ProposeMessage,
     SignedChange,
     StatusMessage,
     TransactionsMessage,
+    UnknownMessage,
     ViewChangeMessage,
     Vote,
 )
@@ -75,6 +80,11 @@ PROPOSE = ProposeMessage(
     proof=PROOF,
 )
 
+CHALLENGE, *OTHERS = sorted(random_bytes(f"challenge {i}") for i in range(MAX_CHALLENGES + 2))
+CLONE = CloneMessage(
+    validator="birch", challenge=CHALLENGE, shown=tuple(OTHERS[:2]), signature=SIGNATURE
+)
+
 MESSAGES: dict[str, Message] = {
     "STATUS": STATUS,
     "STATUS without a proposal": replace(
@@ -99,6 +109,9 @@ MESSAGES: dict[str, Message] = {
     "CLOCK": ClockMessage(
         sent_ms=1_790_000_000_123, echoed_ms=1_789_999_999_100, received_ms=1_789_999_999_200
     ),
+    "PRESENCE": PresenceMessage(CHALLENGE, (CHALLENGE, OTHERS[0])),
+    "PRESENCE, nothing heard": PresenceMessage(CHALLENGE, ()),
+    "CLONE": CLONE,
 }
 EVERY = pytest.mark.parametrize("name", MESSAGES)
 
@@ -122,7 +135,13 @@ def read(data: bytes) -> None:
         message = decode_message(data)
     except DecodeError:
         return
-    assert encode_message(message) == data
+    if isinstance(message, UnknownMessage):
+        value = codec.decode(data, max_bytes=MAX_MESSAGE_BYTES)
+        assert codec.encode(value) == data
+        assert isinstance(value, tuple)
+        assert value[0] == message.kind
+    else:
+        assert encode_message(message) == data
 
 
 @EVERY
@@ -150,14 +169,52 @@ def test_changed_bytes_are_refused_or_are_another_message(name: str, data: st.Da
 
 
 @given(st.binary(max_size=80))
-def test_any_bytes_give_a_message_or_a_decode_error(data: bytes) -> None:
+def test_any_bytes_give_a_message_one_to_be_ignored_or_a_decode_error(data: bytes) -> None:
     read(data)
 
 
-@pytest.mark.parametrize("kind", [0, 15, 255])
-def test_an_unknown_kind_says_so(kind: int) -> None:
+@pytest.mark.parametrize("kind", [0, LAST_KIND + 1, 255])
+def test_a_kind_that_no_version_may_have_is_refused(kind: int) -> None:
     with refuses("unknown_kind", DecodeError):
         decode_message(codec.encode((kind, 0)))
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.text(max_size=8)
+    | st.binary(max_size=8),
+    lambda inner: st.lists(inner, max_size=3).map(tuple),
+    max_leaves=10,
+)
+
+
+@given(st.integers(17, LAST_KIND), st.lists(VALUES, max_size=5))
+def test_whatever_a_newer_version_may_say_is_ignored(kind: int, rest: list[codec.Value]) -> None:
+    assert decode_message(codec.encode((kind, *rest))) == UnknownMessage(kind)
+
+
+@given(st.integers(1, 16), st.lists(VALUES, max_size=12))
+def test_a_known_kind_is_never_ignored(kind: int, rest: list[codec.Value]) -> None:
+    try:
+        message = decode_message(codec.encode((kind, *rest)))
+    except DecodeError:
+        return
+    assert not isinstance(message, UnknownMessage)
+
+
+@pytest.mark.parametrize("kind", [17, LAST_KIND])
+def test_an_unknown_message_that_is_not_canonical_or_too_large_is_refused(kind: int) -> None:
+    data = codec.encode((kind, 5, b"x"))
+    for make in (longer_forms, foreign_kinds):
+        for what, other in make(data):
+            assert is_refused(decode_message, other), what
+    for length in range(len(data)):
+        assert is_refused(decode_message, data[:length])
+    assert is_refused(decode_message, data + b"\0")
+    with refuses("too_large", DecodeError):
+        decode_message(codec.encode((kind, bytes(MAX_MESSAGE_BYTES))))
 
 
 @pytest.mark.parametrize("value", [(), None, 3, ("3",), (True,), (None,), (-1,), (256,), ((3,),)])
@@ -198,6 +255,8 @@ LARGEST: list[Message] = [
     BlocksMessage((b"",) * MAX_BLOCKS_PER_ANSWER),
     BlocksMessage((bytes(MAX_CERTIFIED_BLOCK_BYTES),)),
     ClockMessage(sent_ms=0, echoed_ms=0, received_ms=2**63 - 1),
+    PresenceMessage(CHALLENGE, tuple(OTHERS[:MAX_CHALLENGES])),
+    replace(CLONE, validator="v" * 64, shown=tuple(OTHERS[:MAX_CHALLENGES]), signature=bytes(128)),
 ]
 
 
@@ -246,6 +305,18 @@ BEYOND: list[Message] = [
     BlocksMessage((bytes(MAX_CERTIFIED_BLOCK_BYTES + 1),)),
     CosignatureMessage(height=1, sender=0, timestamp=-1, signature=SIGNATURE),
     ClockMessage(sent_ms=-1, echoed_ms=0, received_ms=0),
+    PresenceMessage(bytes(31), ()),
+    PresenceMessage(CHALLENGE, tuple(OTHERS[: MAX_CHALLENGES + 1])),
+    PresenceMessage(CHALLENGE, (OTHERS[1], OTHERS[0])),
+    PresenceMessage(CHALLENGE, (OTHERS[0], OTHERS[0])),
+    PresenceMessage(CHALLENGE, (bytes(33),)),
+    replace(CLONE, validator="v" * 65),
+    replace(CLONE, challenge=b""),
+    replace(CLONE, shown=()),
+    replace(CLONE, shown=tuple(OTHERS[: MAX_CHALLENGES + 1])),
+    replace(CLONE, shown=(OTHERS[1], OTHERS[0])),
+    replace(CLONE, shown=(CHALLENGE,)),
+    replace(CLONE, signature=bytes(129)),
 ]
 
 

@@ -19,6 +19,7 @@ from chainnode.engine.messages import (
     Message,
     ProposeMessage,
     StatusMessage,
+    UnknownMessage,
     Vote,
 )
 from chainnode.keystore.signer import local_signer
@@ -67,6 +68,12 @@ class BenchClock:
         self.mono_ms += ms
 
 
+def _known(data: bytes) -> Message:
+    message = decode_message(data)
+    assert not isinstance(message, UnknownMessage)
+    return message
+
+
 class BenchNetwork:
     """Keeps what is said."""
 
@@ -74,10 +81,10 @@ class BenchNetwork:
         self.said: list[tuple[str | None, Message, Urgency]] = []
 
     def send(self, peer: str, message: bytes, urgency: Urgency) -> None:
-        self.said.append((peer, decode_message(message), urgency))
+        self.said.append((peer, _known(message), urgency))
 
     def broadcast(self, message: bytes, urgency: Urgency) -> None:
-        self.said.append((None, decode_message(message), urgency))
+        self.said.append((None, _known(message), urgency))
 
     def take(self, kind: type[M]) -> list[tuple[str | None, M]]:
         """Return what of that kind was said since this was last asked, and forget it."""
@@ -141,6 +148,7 @@ class EngineBench:
         clock: BenchClock | None = None,
         pool_limits: PoolLimits | None = None,
         start: bool = True,
+        challenge: bytes = bytes(32),
     ) -> None:
         self.chain = chain
         self.clock = BenchClock() if clock is None else clock
@@ -176,6 +184,7 @@ class EngineBench:
             clock=self.clock,
             verifier=InProcessVerifier(chain.genesis.domain) if verifier is None else verifier,
             witness=self.witness,
+            challenge=challenge,
         )
         if start:
             self.engine.start()

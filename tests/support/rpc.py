@@ -70,6 +70,7 @@ def engine_status(names: Sequence[str]) -> EngineStatus:
         pool_count=0,
         pool_bytes=0,
         unverified=0,
+        unknown_messages=0,
         peers=tuple(
             PeerStatus(
                 name=name,

@@ -111,10 +111,15 @@ class SimulatedChain:
         self.faulty = frozenset(names)
         self.observer.faulty = self.faulty
 
-    def add_twin(self, name: str) -> SimulatedNode:
-        """Return a second machine with the keys of a validator, which is faulty by that."""
+    def add_twin(self, name: str, *, may_notice: bool = False) -> SimulatedNode:
+        """Return a second machine with the keys of a validator, which is faulty by that.
+
+        Honest software stops both as soon as they can know of each other; they do so only if they `may_notice`.
+        """
         assert name in self.faulty
         node = SimulatedNode(self, self.nodes[name]._keys, host=f"{name}'")
+        for host in (node, self.nodes[name]):
+            host.is_deaf_to_presence = not may_notice
         self._add(node)
         return node
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from enum import Enum, auto
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from tests.support.faulty_disk import FaultPlan, SimulatedCrash
 from tests.support.simulated_checks import Violation
 from tests.support.simulated_clock import SimulatedClock
 from tests.support.simulated_disk import SimulatedDisk
+from tests.support.simulated_network import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
 
 MAX_TICKS_PER_SECOND = 400
 """More wakings than this in a virtual second are a busy loop: no honest timer needs them."""
+
+
+_PRESENCE_KINDS = {15, 16}
+"""PRESENCE, CLONE."""
 
 
 class State(Enum):
@@ -50,6 +56,9 @@ class SimulatedNode:
         self.name = keys.name
         self.host = keys.name if host is None else host
         """The name of the machine; differs from the validator's for a twin only."""
+
+        self.is_deaf_to_presence = False
+        """Whether it hears nothing by which two processes of one validator notice each other, as an adversary would not."""
 
         self.disk = SimulatedDisk()
         self.clock = SimulatedClock(world.time)
@@ -121,6 +130,7 @@ class SimulatedNode:
             clock=self.clock,
             verifier=_Verifier(self),
             witness=_Witness(self),
+            challenge=hashlib.sha256(f"{world.seed} {self.host} {life}".encode()).digest(),
         )
         self.engine.start()
 
@@ -158,7 +168,7 @@ class SimulatedNode:
             except PeerFault as fault:
                 self.heard("peer_fault", {"peer": peer, "reason": fault.message})
 
-        if self.is_up:
+        if self.is_up and not (self.is_deaf_to_presence and kind_of(data) in _PRESENCE_KINDS):
             self._do(take)
 
     def link(self, peer: str, *, is_up: bool) -> None:
