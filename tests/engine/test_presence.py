@@ -28,15 +28,15 @@ from chainnode.engine.unknown_kinds import NOTE_EVERY_MS
 from chainnode.model import codec
 from chainnode.model.errors import ChainError, CloneFound, PeerFault
 from chainnode.model.presence import presence_message
-from tests.support.chain import make_chain, random_bytes
+from tests.support.chain import Chain, make_chain, random_bytes
 from tests.support.engine_bench import CHAIN, NAMES, EngineBench, HeldVerifier
 
 X, P, Q = NAMES[:3]
 ONE, OTHER, THIRD = (random_bytes(f"process {i}") for i in range(3))
 
 
-def process(challenge: bytes, me: int = 0) -> EngineBench:
-    return EngineBench(me, challenge=challenge)
+def process(challenge: bytes, me: int = 0, chain: Chain = CHAIN) -> EngineBench:
+    return EngineBench(me, challenge=challenge, chain=chain)
 
 
 def clone(
@@ -89,8 +89,13 @@ def pass_ms(ms: int, *benches: EngineBench) -> None:
 # -- two processes -----------------------------------------------------------------------------------------
 
 
-def test_two_processes_that_push_each_other_from_one_link_both_find_out_and_stop() -> None:
-    peer, one, other = process(THIRD, me=1), process(ONE), process(OTHER)
+@pytest.mark.parametrize("suite", ["ed25519-sha256", "sm2-sm3"])
+def test_two_processes_that_push_each_other_from_one_link_both_find_out_and_stop(
+    suite: str,
+) -> None:
+    chain = make_chain(suite=suite)
+    peer = process(THIRD, me=1, chain=chain)
+    one, other = process(ONE, chain=chain), process(OTHER, chain=chain)
     link(one, peer)
     pass_ms(100, peer, one, other)
     unlink(one, peer)
@@ -103,9 +108,11 @@ def test_two_processes_that_push_each_other_from_one_link_both_find_out_and_stop
     link(other, peer)
     for bench in (one, other):
         assert bench.witness.names().count("clone_found") == 1
-        with pytest.raises(CloneFound, match=rf"keys of validator {X}: .* came back through {P}"):
+        with pytest.raises(
+            CloneFound, match=f"keys of validator {one.name}: .*through {peer.name}"
+        ):
             bench.pass_ms(FAREWELL_MS)
-    assert ("peer_runs_twice", {"peer": X}) in peer.witness.events
+    assert ("peer_runs_twice", {"peer": one.name}) in peer.witness.events
 
 
 def test_the_proof_is_handed_on_whenever_the_other_is_linked_and_for_a_while_only() -> None:
