@@ -14,7 +14,8 @@ from chainnode.model.errors import ChainError, Refused
 from chainnode.model.suites import ED25519_SHA256, SUITE_NAMES
 from cli.command import pass_session
 from cli.output import note, print_fields, print_json, print_table
-from devnet.bench.plan import MAX_BATCH, MAX_DURATION_S, WORKLOADS, Plan
+from devnet.bench import one_dead
+from devnet.bench.plan import MAX_BATCH, MAX_DURATION_S, ONE_DEAD, WORKLOADS, Plan
 from devnet.bench.report import as_json, rows
 from devnet.bench.run import run as run_bench
 from devnet.demo import run as run_demo
@@ -180,7 +181,10 @@ def demo(*, suite: str, validators: int, out: Path | None, files: tuple[Path, ..
 @click.option(
     "--rate",
     type=click.IntRange(1, 1_000_000),
-    help="Transactions a second, sent on time whatever comes back.  [default: saturation]",
+    help=(
+        "Transactions a second, sent on time whatever comes back.  "
+        "[default: saturation; for one-dead half of it]"
+    ),
 )
 @click.option(
     "--clients",
@@ -204,7 +208,7 @@ def bench(
     """Measure a fresh network under load, check every acknowledged record afterwards, and print a table."""
     if workload not in WORKLOADS:
         raise Refused(
-            f"workload: found {workload!r}; this version measures {' and '.join(WORKLOADS)}",
+            f"workload: found {workload!r}; this version measures {', '.join(WORKLOADS)}",
             code="unknown_workload",
             field="workload",
         )
@@ -218,11 +222,24 @@ def bench(
         clients=clients,
     )
     _end_as_by_ctrl_c()
+    if workload == ONE_DEAD:
+        _bench_one_dead(session, plan)
+        return
     report = run_bench(plan, say=note)
     if session.json:
         print_json(as_json(report))
     else:
         print_fields(rows(report))
+
+
+def _bench_one_dead(session: Session, plan: Plan) -> None:
+    found = one_dead.run(plan, say=note)
+    if session.json:
+        print_json(one_dead.as_json(found))
+        return
+    print_fields(one_dead.rows(found))
+    click.echo()
+    print_table(one_dead.HEADS, one_dead.table(found))
 
 
 def _end_as_by_ctrl_c() -> None:

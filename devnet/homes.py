@@ -42,12 +42,17 @@ _PASSPHRASE_BYTES: Final = 16
 _COMMAND_TIMEOUT_S: Final = 60
 
 
-def make(record: Record, wires: Sequence[tuple[str, str, int, int]]) -> None:
+def make(
+    record: Record,
+    wires: Sequence[tuple[str, str, int, int]],
+    parameters: Mapping[str, int],
+) -> None:
     """Make all homes of a network that is not there yet.
 
     Args:
         record: names and ports.
         wires: (who dials, who listens, port to dial, port behind it); empty if they reach each other directly.
+        parameters: chain parameters, by name, that are to be other than their defaults.
 
     Raises:
         ChainError: a command failed; with what it said.
@@ -61,7 +66,8 @@ def make(record: Record, wires: Sequence[tuple[str, str, int, int]]) -> None:
         str(node.home / f"agency-{number}.member.json")
         for number, node in enumerate(record.nodes, start=1)
     ]
-    assemble = ("genesis", "assemble", "--chain-id", record.chain_id, *members)
+    options = [part for name, n in parameters.items() for part in ("--parameter", f"{name}={n}")]
+    assemble = ("genesis", "assemble", "--chain-id", record.chain_id, *options, *members)
     _run_all([command(node.home, *assemble, has_keys=False) for node in record.nodes])
     found = {(node.home / GENESIS).read_bytes() for node in record.nodes}
     if len(found) != 1:

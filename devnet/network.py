@@ -65,6 +65,7 @@ class Devnet:
         validators: int = 4,
         suite: str = "ed25519-sha256",
         can_cut: bool = True,
+        parameters: Mapping[str, int] | None = None,
     ) -> Self:
         """Make the homes and genesis of a new network in `directory`; nothing is started.
 
@@ -73,6 +74,7 @@ class Devnet:
             validators: 1 to 31.
             suite: of the chain.
             can_cut: whether validators reach each other through wires that can be cut. They cost CPU time.
+            parameters: chain parameters, by name, that are to be other than their defaults.
 
         Raises:
             Refused: the folder is not empty, or the number is out of range.
@@ -88,7 +90,15 @@ class Devnet:
         if any(directory.iterdir()):
             raise Refused(f"{directory} is not empty; name another folder", field="dir")
         try:
-            return cls(_make(directory, validators=validators, suite=suite, can_cut=can_cut))
+            return cls(
+                _make(
+                    directory,
+                    validators=validators,
+                    suite=suite,
+                    can_cut=can_cut,
+                    parameters=parameters or {},
+                )
+            )
         except BaseException:
             for path in directory.iterdir():
                 if path.is_dir():
@@ -411,7 +421,14 @@ class Devnet:
         self._record = record
 
 
-def _make(directory: Path, *, validators: int, suite: str, can_cut: bool) -> Record:
+def _make(
+    directory: Path,
+    *,
+    validators: int,
+    suite: str,
+    can_cut: bool,
+    parameters: Mapping[str, int],
+) -> Record:
     names = [f"v{number}" for number in range(1, validators + 1)]
     pairs = [(low, high) for low in sorted(names) for high in sorted(names) if low < high]
     wires_needed = len(pairs) + 1 if can_cut else 0
@@ -438,7 +455,7 @@ def _make(directory: Path, *, validators: int, suite: str, can_cut: bool) -> Rec
         (low, high, next(ports), record.node(high).peer_port) for low, high in pairs if can_cut
     ]
     (directory / homes.WIRES).write_text(json.dumps(wires) + "\n", encoding="utf-8")
-    homes.make(record, wires)
+    homes.make(record, wires, parameters)
     record.save()
     return record
 

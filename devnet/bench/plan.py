@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
 
 from chainnode.model.limits import MAX_DOCUMENTS_PER_CALL
 
-WORKLOADS: Final = ("notarize", "notarize-batch")
-"""One document a transaction; a list of documents a transaction."""
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ONE_DEAD: Final = "one-dead"
+
+WORKLOADS: Final = ("notarize", "notarize-batch", ONE_DEAD)
+"""One document a transaction; a list of documents a transaction; one document a transaction, with all validators alive
+and with one of them dead (`one_dead.py`)."""
 
 MAX_BATCH: Final = MAX_DOCUMENTS_PER_CALL
 
@@ -56,6 +62,12 @@ class Plan:
 
     clients: int
     """Processes that send."""
+
+    dead: int = 0
+    """Validators, the last ones, that are killed before the load begins and started again after it."""
+
+    parameters: Mapping[str, int] = field(default_factory=dict)
+    """Chain parameters, by name, that are other than their defaults."""
 
     @property
     def sending_s(self) -> int:

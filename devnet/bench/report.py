@@ -17,8 +17,8 @@ _PERCENTILES: Final = (50, 95, 99)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """Figures of one run. Everything in it was measured in that run."""
+class Figures:
+    """What one network did under one load. Everything in it was measured in that run."""
 
     plan: Plan
     cores: int
@@ -35,10 +35,11 @@ class Report:
     """Transactions that were not acknowledged as committed, by code, warm-up included."""
 
     blocks_per_s: float
-    ceiling_before_tps: float
-    ceiling_after_tps: float
+    view_changes: int
+    """How often the first validator asked for another view in the measured time."""
+
     cpu_us_per_tx: float
-    """Of one validator with its worker processes, on average."""
+    """Of one living validator with its worker processes, on average."""
 
     disk_bytes_per_tx: float
     """By which one validator's home grew, on average; logs of the store that await compaction included."""
@@ -51,16 +52,36 @@ class Report:
 
     checked_proofs: int
 
-    @property
-    def ceiling_tps(self) -> float:
-        """The higher of the two measurements."""
-        return max(self.ceiling_before_tps, self.ceiling_after_tps)
-
     def latency_ms(self) -> dict[str, float]:
         """Return the percentiles and the maximum, in milliseconds."""
         found = {f"p{p}": percentile(self.latencies_us, p) for p in _PERCENTILES}
         found["max"] = percentile(self.latencies_us, 100)
         return {name: us / 1000 for name, us in found.items()}
+
+    def refused_text(self) -> str:
+        """Return what was not acknowledged as committed, for people."""
+        return (
+            ", ".join(f"{count} {code}" for code, count in sorted(self.refused.items())) or "none"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a network did, beside what the machine could do at most."""
+
+    figures: Figures
+    ceiling_before_tps: float
+    ceiling_after_tps: float
+
+    @property
+    def ceiling_tps(self) -> float:
+        """The higher of the two measurements."""
+        return max(self.ceiling_before_tps, self.ceiling_after_tps)
+
+    @property
+    def share_of_ceiling(self) -> float:
+        """What the network did of that."""
+        return self.figures.tps / self.ceiling_tps
 
 
 def percentile(rising: Sequence[int], percent: int) -> int:
@@ -72,7 +93,8 @@ def percentile(rising: Sequence[int], percent: int) -> int:
 
 def as_json(report: Report) -> dict[str, Figure]:
     """Return the document of `--json`."""
-    plan = report.plan
+    figures = report.figures
+    plan = figures.plan
     return {
         "workload": plan.workload,
         "batch_size": plan.batch_size,
@@ -81,42 +103,46 @@ def as_json(report: Report) -> dict[str, Figure]:
         "clients": plan.clients,
         "rate": plan.rate,
         "duration_s": plan.duration_s,
-        "cores": report.cores,
-        "tps": round(report.tps, 1),
-        "records_per_s": round(report.records_per_s, 1),
-        "latency_ms": report.latency_ms(),
-        "refused": dict(report.refused),
-        "blocks_per_s": round(report.blocks_per_s, 1),
-        "cpu_us_per_tx": round(report.cpu_us_per_tx, 1),
-        "disk_bytes_per_tx": round(report.disk_bytes_per_tx),
+        "cores": figures.cores,
+        "tps": round(figures.tps, 1),
+        "records_per_s": round(figures.records_per_s, 1),
+        "latency_ms": figures.latency_ms(),
+        "refused": dict(figures.refused),
+        "blocks_per_s": round(figures.blocks_per_s, 1),
+        "view_changes": figures.view_changes,
+        "cpu_us_per_tx": round(figures.cpu_us_per_tx, 1),
+        "disk_bytes_per_tx": round(figures.disk_bytes_per_tx),
         "wire_bytes_per_tx": None
-        if report.wire_bytes_per_tx is None
-        else round(report.wire_bytes_per_tx),
+        if figures.wire_bytes_per_tx is None
+        else round(figures.wire_bytes_per_tx),
         "ceiling_before_tps": round(report.ceiling_before_tps, 1),
         "ceiling_after_tps": round(report.ceiling_after_tps, 1),
         "ceiling_tps": round(report.ceiling_tps, 1),
-        "share_of_ceiling": round(report.tps / report.ceiling_tps, 4),
-        "checked_records": report.checked_records,
-        "checked_proofs": report.checked_proofs,
+        "share_of_ceiling": round(report.share_of_ceiling, 4),
+        "checked_records": figures.checked_records,
+        "checked_proofs": figures.checked_proofs,
     }
 
 
 def rows(report: Report) -> list[tuple[str, object]]:
     """Return the table for people."""
-    plan, latency = report.plan, report.latency_ms()
+    figures = report.figures
+    plan, latency = figures.plan, figures.latency_ms()
     load = "saturation" if plan.rate is None else f"{plan.rate} transactions/s, open loop"
     documents = "one document" if plan.batch_size == 1 else f"{plan.batch_size} documents"
-    refused = ", ".join(f"{count} {code}" for code, count in sorted(report.refused.items()))
-    wire = report.wire_bytes_per_tx
+    wire = figures.wire_bytes_per_tx
     return [
-        ("network", f"{plan.validators} validators on {report.cores} cores, {plan.suite}"),
+        ("network", f"{plan.validators} validators on {figures.cores} cores, {plan.suite}"),
         ("load", f"{load}, {documents} a transaction, {plan.clients} clients, {plan.duration_s} s"),
-        ("committed", f"{report.tps:,.0f} transactions/s, {report.records_per_s:,.0f} documents/s"),
+        (
+            "committed",
+            f"{figures.tps:,.0f} transactions/s, {figures.records_per_s:,.0f} documents/s",
+        ),
         ("latency", ", ".join(f"{name} {ms:,.0f} ms" for name, ms in latency.items())),
-        ("not committed", refused or "none"),
-        ("blocks", f"{report.blocks_per_s:.1f}/s"),
-        ("CPU", f"{report.cpu_us_per_tx:,.0f} us per transaction and validator"),
-        ("disk", f"{report.disk_bytes_per_tx:,.0f} bytes per transaction and validator"),
+        ("not committed", figures.refused_text()),
+        ("blocks", f"{figures.blocks_per_s:.1f}/s, {figures.view_changes} view changes"),
+        ("CPU", f"{figures.cpu_us_per_tx:,.0f} us per transaction and validator"),
+        ("disk", f"{figures.disk_bytes_per_tx:,.0f} bytes per transaction and validator"),
         (
             "wire",
             "not counted by these nodes"
@@ -131,10 +157,10 @@ def rows(report: Report) -> list[tuple[str, object]]:
             "",
             f"{report.ceiling_before_tps:,.0f} before, {report.ceiling_after_tps:,.0f} after the run",
         ),
-        ("of the ceiling", f"{100 * report.tps / report.ceiling_tps:.1f} %"),
+        ("of the ceiling", f"{100 * report.share_of_ceiling:.1f} %"),
         (
             "checked",
-            f"{report.checked_records:,} acknowledged records on every validator, all there",
+            f"{figures.checked_records:,} acknowledged records on every validator, all there",
         ),
-        ("", f"{report.checked_proofs} proofs of a random sample, all valid"),
+        ("", f"{figures.checked_proofs} proofs of a random sample, all valid"),
     ]

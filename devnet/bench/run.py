@@ -18,7 +18,7 @@ from devnet.bench.ceiling import ceiling_tps, usable_cores
 from devnet.bench.check import check_proofs, check_records
 from devnet.bench.client import Job, Outcome, main, window_ns
 from devnet.bench.plan import DRAIN_S, Plan
-from devnet.bench.report import Report
+from devnet.bench.report import Figures, Report
 from devnet.network import Devnet
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ class _Reading:
 
     cpu_ms: int
     height: int
+    view_changes: int
+    """Of the first of them, since it started."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,31 +58,52 @@ class _Load:
 
 
 def run(plan: Plan, *, say: Callable[[str], None]) -> Report:
-    """Measure.
+    """Measure, beside what the machine could do at most. Arguments and errors as `measure`."""
+    say("measuring the idle machine")
+    before_tps = ceiling_tps(plan.suite, plan.validators)
+    figures = measure(plan, before_tps, say=say)
+    say("measuring the idle machine again")
+    return Report(
+        figures=figures,
+        ceiling_before_tps=before_tps,
+        ceiling_after_tps=ceiling_tps(plan.suite, plan.validators),
+    )
+
+
+def measure(plan: Plan, ceiling: float, *, say: Callable[[str], None]) -> Figures:
+    """Measure one fresh network.
 
     Args:
         plan: what.
+        ceiling: transactions a second that the machine could do at most; for so many a saturating load is prepared.
         say: tells a person how far it is.
 
     Raises:
         ChainError: the network did not come up, clients failed or ran out of transactions, something acknowledged is
-            missing, or a proof does not verify. There is no report then.
+            missing, or a proof does not verify. There are no figures then.
     """
-    say("measuring the idle machine")
-    before_tps = ceiling_tps(plan.suite, plan.validators)
     place = Path(tempfile.mkdtemp(prefix="chainnode-bench-"))
     try:
         say(f"making and starting {plan.validators} validators")
         network = Devnet.create(
-            place / "net", validators=plan.validators, suite=plan.suite, can_cut=False
+            place / "net",
+            validators=plan.validators,
+            suite=plan.suite,
+            can_cut=False,
+            parameters=plan.parameters,
         )
         with network:
             network.up()
             disk_before, wire_before = _disk_bytes(network), _wire_bytes(network)
-            load = _load(network, plan, before_tps, say)
+            dead = [node.name for node in network.nodes[plan.validators - plan.dead :]]
+            network.kill(*dead)
+            load = _load(network, plan, ceiling, say)
             acknowledged = [tx for outcome in load.outcomes for tx in outcome.acknowledged]
             if not acknowledged:
                 raise Unavailable(f"nothing was committed: {_refused(load)}", code="no_result")
+            for name in dead:
+                network.start(name)
+            network.wait_ready()
             network.wait_level(timeout_ms=_LEVEL_TIMEOUT_MS)
             disk, wire = _disk_bytes(network) - disk_before, _wire_bytes(network)
             say(f"checking {len(acknowledged)} transactions on every validator")
@@ -88,12 +111,9 @@ def run(plan: Plan, *, say: Callable[[str], None]) -> Report:
             checked_proofs = check_proofs(network, acknowledged)
     finally:
         shutil.rmtree(place, ignore_errors=True)
-    say("measuring the idle machine again")
-    after_tps = ceiling_tps(plan.suite, plan.validators)
-
     share = len(acknowledged) * plan.validators
     committed = [tx for tx in acknowledged if load.first_ns <= tx.answered_ns < load.end_ns]
-    return Report(
+    return Figures(
         plan=plan,
         cores=usable_cores(),
         tps=len(committed) / plan.duration_s,
@@ -101,14 +121,14 @@ def run(plan: Plan, *, say: Callable[[str], None]) -> Report:
         latencies_us=_latencies_us(load, acknowledged),
         refused=_refused(load),
         blocks_per_s=(load.at_end.height - load.at_first.height) / plan.duration_s,
-        ceiling_before_tps=before_tps,
-        ceiling_after_tps=after_tps,
+        view_changes=load.at_end.view_changes - load.at_first.view_changes,
         cpu_us_per_tx=(load.at_end.cpu_ms - load.at_first.cpu_ms)
         * 1000
-        / max(1, len(committed) * plan.validators),
+        / max(1, len(committed) * (plan.validators - plan.dead)),
         disk_bytes_per_tx=disk / share,
         wire_bytes_per_tx=None
-        if wire is None or wire_before is None
+        # A process that was killed has taken its count with it.
+        if wire is None or wire_before is None or dead
         else (wire - wire_before) / share,
         checked_records=checked_records,
         checked_proofs=checked_proofs,
@@ -152,7 +172,7 @@ def _clients(network: Devnet, plan: Plan, count: int) -> Iterator[list[Connectio
             job = Job(
                 number=number,
                 plan=plan,
-                url=network.nodes[number % len(network.nodes)].rpc,
+                url=network.nodes[number % (plan.validators - plan.dead)].rpc,
                 home=network.client_home,
                 account=homes.NOTARY_ACCOUNT,
                 passphrase=passphrase,
@@ -192,7 +212,8 @@ def _read_at(network: Devnet, when_ns: int) -> _Reading:
     time.sleep(max(0, when_ns - time.monotonic_ns()) / _NS_PER_S)
     running = [node.process for node in network.nodes if node.process is not None]
     cpu_ms = sum(processes.cpu_ms(process) for process in running)
-    return _Reading(cpu_ms=cpu_ms, height=network.status(network.nodes[0].name)["tip_height"])
+    status = network.status(network.nodes[0].name)
+    return _Reading(cpu_ms=cpu_ms, height=status["tip_height"], view_changes=status["view_changes"])
 
 
 def _disk_bytes(network: Devnet) -> int:

@@ -11,7 +11,7 @@ from chainnode.model.suites import SUITE_NAMES
 from devnet.bench.ceiling import ceiling_tps
 from devnet.bench.client import Job, _Sender, window_ns
 from devnet.bench.plan import IN_FLIGHT_LISTS, IN_FLIGHT_TRANSACTIONS, WARM_UP_S, Plan
-from devnet.bench.report import Report, as_json, percentile, rows
+from devnet.bench.report import Figures, Report, as_json, percentile, rows
 
 NS_PER_S = 1_000_000_000
 
@@ -25,7 +25,7 @@ PLAN = Plan(
     clients=2,
 )
 
-REPORT = Report(
+FIGURES = Figures(
     plan=PLAN,
     cores=2,
     tps=1_000.0,
@@ -33,14 +33,14 @@ REPORT = Report(
     latencies_us=tuple(range(1_000, 101_000, 1_000)),
     refused=Counter(overloaded=3),
     blocks_per_s=4.0,
-    ceiling_before_tps=4_000.0,
-    ceiling_after_tps=5_000.0,
+    view_changes=2,
     cpu_us_per_tx=160.0,
     disk_bytes_per_tx=700.0,
     wire_bytes_per_tx=None,
     checked_records=10_000,
     checked_proofs=50,
 )
+REPORT = Report(figures=FIGURES, ceiling_before_tps=4_000.0, ceiling_after_tps=5_000.0)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,8 @@ def test_table_says_what_was_not_committed_and_what_was_not_counted():
     assert table["not committed"] == "3 overloaded"
     assert "not counted" in table["wire"]
     assert table["of the ceiling"] == "20.0 %"
-    clean = dict(rows(replace(REPORT, refused={}, wire_bytes_per_tx=1_234.5)))
+    figures = replace(FIGURES, refused={}, wire_bytes_per_tx=1_234.5)
+    clean = dict(rows(replace(REPORT, figures=figures)))
     assert clean["not committed"] == "none"
     assert clean["wire"].startswith("1,23")
 

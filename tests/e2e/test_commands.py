@@ -177,6 +177,20 @@ def test_bench_measures_and_checks(load, directory):
     assert figures["checked_proofs"] > 0
 
 
+def test_bench_with_one_dead_compares_three_networks_at_one_rate(directory):
+    load = ("--workload", "one-dead", "--rate", "50", "--duration", "2")
+    done = devnet(directory, "bench", *load, json_=True)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert (figures["rate"], figures["saturation_tps"]) == (50, None)
+    assert list(figures["cases"]) == ["all_alive", "one_dead_unskipped", "one_dead_skipped"]
+    for case in figures["cases"].values():
+        assert case["latency_ms"]["p50"] > 0
+        assert case["checked_records"] >= 50 * 2
+        assert case["checked_proofs"] > 0
+    assert set(figures["ratio_to_all_alive"]) == {"one_dead_unskipped", "one_dead_skipped"}
+
+
 def test_bench_of_an_unknown_workload_is_refused(directory):
     refused = devnet(directory, "bench", "--workload", "timestamp")
     assert refused.returncode == 2
