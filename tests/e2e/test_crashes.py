@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from devnet.network import Devnet
-from tests.support.network import LEVEL_MS, Load, Notary
+from tests.support.network import LEVEL_MS, Load, Notary, check_acknowledged
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.xdist_group("network")]
 
@@ -15,18 +15,6 @@ ROUNDS = 5
 SOAK_ROUNDS = 50
 MOST_S = 3.0
 """A round ends at a random moment within this."""
-
-
-def check_acknowledged(network, acknowledged):
-    """Every validator has every acknowledged transaction in the block that was named."""
-    for node in network.nodes:
-
-        async def look(client):
-            return {tx_id: await client.tx_get(tx_id) for tx_id in acknowledged}
-
-        for tx_id, found in network.ask(node.name, look).items():
-            assert found["status"] == "committed", f"{node.name}: {tx_id} is {found['status']}"
-            assert found["height"] == acknowledged[tx_id], f"{node.name}: {tx_id}"
 
 
 def crash_and_check(tmp_path, rounds, record_property):

@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -20,6 +21,8 @@ from tests.support.network import (
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.xdist_group("network")]
 
 NAMES = ("v1", "v2", "v3", "v4")
+MOMENTS_MS = (None, 0, 10, 25, 60)
+"""After a client began to submit; None is before. A height takes about 50 ms then."""
 
 
 def other_than(*names):
@@ -90,6 +93,65 @@ def test_with_two_of_four_down_nothing_commits_and_status_names_them(network, no
     assert network.status("v1")["tip_height"] > before
     network.start("v3")
     network.wait_level(timeout_ms=LEVEL_MS)
+
+
+@pytest.mark.parametrize("how", ["killed", "stopped", "cut off"])
+def test_two_of_four_that_are_lost_and_return_let_commits_go_on_within_two_views(
+    network, notary, how
+):
+    lose = {"killed": network.kill, "stopped": network.stop, "cut off": network.cut}[how]
+    return_ = {"killed": network.start, "stopped": network.cont, "cut off": network.heal}[how]
+    lost = ("v2", "v3")
+    for name in lost:
+        lose(name)
+    height = network.status("v1")["tip_height"]
+    pending = threading.Thread(target=notary.try_commit, args=("v1",), kwargs={"timeout_s": 60})
+    pending.start()
+    wait_until(lambda: set(lost) <= set(network.status("v1")["awaited"]), "v1 awaits both")
+    for name in lost:
+        return_(name)
+    # From when a quorum talks again; nobody's timer ran while none did, so no view is a long one.
+    network.wait_ready()
+    returned = time.monotonic()
+    pending.join()
+    assert time.monotonic() - returned < RESUME_S
+    assert network.status("v1")["tip_height"] > height
+    network.wait_level(timeout_ms=LEVEL_MS)
+
+
+def next_leader(network):
+    """Who leads view 0 of the open height: in rotation, but whoever's turn has failed comes last."""
+
+    async def ask(client):
+        return await client.chain_validators(), (await client.chain_status())["skipped"]
+
+    found, skipped = network.ask("v1", ask)
+    names = [validator["name"] for validator in found["validators"]]
+    turns = [names[(found["height"] + turn) % len(names)] for turn in range(len(names))]
+    return next(name for name in turns if name not in skipped)
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_leader_may_be_lost_at_any_moment_of_its_height(network, notary, how):
+    """Before it has heard of work, while it builds, while it is voted on, when it is decided."""
+    for moment_ms in MOMENTS_MS:
+        network.wait_level(timeout_ms=LEVEL_MS)
+        leader = next_leader(network)
+        with ThreadPoolExecutor(max_workers=1) as thread:
+            if moment_ms is None:
+                getattr(network, how)(leader)
+            pending = thread.submit(notary.commit, other_than(leader))
+            if moment_ms is not None:
+                time.sleep(moment_ms / 1000)
+                getattr(network, how)(leader)
+            result, seconds = pending.result()
+        assert result["status"] == "committed"
+        assert seconds < GO_ON_S, f"{leader} was lost {moment_ms} ms after the submission"
+        if how == "stop":
+            network.cont(leader)
+        else:
+            network.start(leader)
+            network.wait_ready(leader)
 
 
 def test_validator_that_was_away_for_many_blocks_catches_up(network, notary):

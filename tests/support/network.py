@@ -117,6 +117,18 @@ def make_whole(network):
     network.wait_level(timeout_ms=LEVEL_MS)
 
 
+def check_acknowledged(network, acknowledged):
+    """Every validator has every acknowledged transaction in the block that was named."""
+    for node in network.nodes:
+
+        async def look(client):
+            return {tx_id: await client.tx_get(tx_id) for tx_id in acknowledged}
+
+        for tx_id, found in network.ask(node.name, look).items():
+            assert found["status"] == "committed", f"{node.name}: {tx_id} is {found['status']}"
+            assert found["height"] == acknowledged[tx_id], f"{node.name}: {tx_id}"
+
+
 def chainnode(home, *arguments, has_keys=False, timeout_s=PATIENCE_S):
     """Run a command as a user would; return the completed process."""
     return subprocess.run(
