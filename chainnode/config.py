@@ -33,6 +33,10 @@ FILE_NAME: Final = "config.toml"
 MAX_CONFIG_BYTES: Final = 64 * 1024
 """A file with every setting, comments and 100 peers takes about 12 KiB."""
 
+MAX_LINE_CHARACTERS: Final = 1_024
+"""Of one line. A longer one could be a name of thousands of dotted parts, for which the TOML reader takes gigabytes, or a
+number of thousands of digits, which Python refuses in another way than bad TOML."""
+
 DEFAULT_RPC_PORT: Final = 8545
 DEFAULT_RPC_URL: Final = f"http://127.0.0.1:{DEFAULT_RPC_PORT}"
 
@@ -361,6 +365,12 @@ def parse_settings(text: str) -> Settings:
         DecodeError: not TOML, an unknown section or setting (with the nearest known one), or a value of
             another type or out of range.
     """
+    longest = max(map(len, text.splitlines()), default=0)
+    if longest > MAX_LINE_CHARACTERS:
+        raise DecodeError(
+            f"a line of {longest} characters; expected at most {MAX_LINE_CHARACTERS}",
+            code="bad_config",
+        )
     try:
         tables = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:

@@ -84,6 +84,8 @@ def test_paths_are_relative_to_the_home_and_peers_override_genesis(tmp_path):
         ('[client]\naccount = "me"\n', "client.account: found 'me'; expected organisation/account"),
         ('[rpc]\nhost = "a b"\n', "rpc.host: found 'a b:1'"),
         ("[rpc\n", "not TOML"),
+        ("a" + ".a" * 30_000 + " = 1", "a line of 60005 characters; expected at most 1024"),
+        ("[rpc]\nport = " + "9" * 5_000, "a line of 5007 characters; expected at most 1024"),
     ],
 )
 def test_a_mistake_in_the_file_is_named(text, message):
