@@ -268,7 +268,7 @@ async def _read_text(request: web.BaseRequest) -> str:
     """Return the body as text.
 
     Raises:
-        DecodeError: `too_large`, `parse_error` (not UTF-8), or `slow_body`.
+        DecodeError: `too_large`, `parse_error` (not UTF-8), `slow_body`, or `bad_body` (not encoded as its headers say).
     """
     if (request.content_length or 0) > MAX_BODY_BYTES:
         raise _too_large()
@@ -290,6 +290,12 @@ async def _read_text(request: web.BaseRequest) -> str:
         raise DecodeError("the body did not arrive in time", code="slow_body") from None
     except UnicodeDecodeError:
         raise DecodeError("the body is not UTF-8", code="parse_error") from None
+    except web.RequestPayloadError:
+        raise DecodeError(
+            "the body is not encoded as its headers say (Content-Encoding, Transfer-Encoding); "
+            "send it as it is, with its Content-Length",
+            code="bad_body",
+        ) from None
 
 
 def _too_large() -> DecodeError:
@@ -303,6 +309,7 @@ def _unreadable(error: ChainError) -> web.Response:
     status, number = {
         "too_large": (413, INVALID_REQUEST),
         "slow_body": (408, INVALID_REQUEST),
+        "bad_body": (400, INVALID_REQUEST),
     }.get(error.error_code, (200, PARSE_ERROR))
     response = web.Response(
         status=status,

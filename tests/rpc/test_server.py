@@ -104,6 +104,18 @@ async def test_a_client_that_asks_first_is_told_to_go_on():
         assert json.loads(body)["result"]["tip_height"] == 0
 
 
+@pytest.mark.parametrize(
+    "headers", [{"Content-Encoding": "gzip"}, {"Content-Encoding": "deflate"}], ids=str
+)
+async def test_a_body_that_is_not_encoded_as_it_says_is_refused(headers):
+    async with serve() as served:
+        status, _, body = await post(served.url, b"not compressed", headers=headers)
+        assert status == 400
+        assert json.loads(body)["error"]["data"]["code"] == "bad_body"
+        status, _, _ = await post(served.url, json.dumps(request("chain_status")))
+        assert status == 200
+
+
 async def test_a_body_that_is_not_utf8_is_no_json():
     async with serve() as served:
         status, _, body = await post(served.url, b'"\xff"')
