@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 import pytest
+from aiohttp.http_exceptions import BadHttpMessage
 
 from chainnode.logs import Log, level_named
 from chainnode.node.library_logs import LOGGERS, gather_library_logs
@@ -51,3 +52,12 @@ def test_a_traceback_stays_in_its_line(lines):
         assert "Traceback" in line
         assert line.count("\n") == 1
         lines.clear()
+
+
+def test_a_request_that_is_no_http_is_no_line(lines):
+    logger = logging.getLogger("aiohttp.server")
+    wrong = BadHttpMessage("too many headers")
+    logger.error("Error handling request from %s", "127.0.0.1", exc_info=wrong)
+    assert lines == []
+    logger.error("Unhandled exception", exc_info=KeyError("a bug"))
+    assert len(lines) == 1
