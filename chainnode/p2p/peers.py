@@ -243,7 +243,11 @@ class Peers:
             max_msg_size=MAX_SOCKET_MESSAGE_BYTES,
             timeout=self._limits.close_ms / 1000,
         )
-        await answered.prepare(request)
+        try:
+            await answered.prepare(request)
+        except ValueError:
+            # aiohttp refuses a wrong Sec-WebSocket-Key with 400, but does not expect one that is not ASCII.
+            return web.Response(status=400)
         transport = request.transport
         if transport is None:
             return answered

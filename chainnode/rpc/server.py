@@ -241,7 +241,11 @@ class RpcServer:
         socket = web.WebSocketResponse(
             max_msg_size=MAX_BODY_BYTES, heartbeat=HEARTBEAT_S, compress=False
         )
-        await socket.prepare(request)
+        try:
+            await socket.prepare(request)
+        except ValueError:
+            # aiohttp refuses a wrong Sec-WebSocket-Key with 400, but does not expect one that is not ASCII.
+            return web.Response(status=400, text="Sec-WebSocket-Key: expected base64\n")
         session = Session(
             socket,
             self._dispatcher,

@@ -60,6 +60,31 @@ def request(method, id_=1, **params):
     return {"jsonrpc": "2.0", "id": id_, "method": method, "params": params}
 
 
+async def first_line(port, *head):
+    """Say the head of a request in bytes of any kind, and return the first line of the answer."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"\r\n".join((*head, b"", b"")))
+    async with asyncio.timeout(10):
+        line = await reader.readline()
+    writer.close()
+    return line
+
+
+async def test_a_websocket_key_that_is_no_base64_is_refused():
+    async with serve() as served:
+        for key in (b"\xea" * 16, b"AAAA", b""):
+            line = await first_line(
+                served.server.port,
+                b"GET /ws HTTP/1.1",
+                b"Host: a",
+                b"Connection: Upgrade",
+                b"Upgrade: websocket",
+                b"Sec-WebSocket-Version: 13",
+                b"Sec-WebSocket-Key: " + key,
+            )
+            assert line.startswith(b"HTTP/1.1 400"), key
+
+
 # -- POST /rpc -----------------------------------------------------------------------------------------------
 
 
