@@ -148,7 +148,12 @@ def parse_what(what: str) -> tuple[Digest, ...]:
         DecodeError: neither a readable file nor a digest.
     """
     path = Path(what)
-    if path.exists():
+    try:
+        is_file = path.exists()
+    except OSError:
+        # Longer than the name of any file, perhaps; it may still be a digest, with too many digits.
+        is_file = False
+    if is_file:
         return digests_of_file(path)
     algorithm, colon, text = what.rpartition(":")
     try:

@@ -96,6 +96,12 @@ def test_wrong_usage_is_status_2_in_words_and_in_json():
     assert ran.err == ""
 
 
+def test_a_digest_with_too_many_digits_to_be_a_files_name_is_wrong_usage():
+    ran = chainnode("lookup", "ab" * 300)
+    assert ran.status == 2
+    assert "which is no file and no digest" in ran.err
+
+
 def test_a_group_alone_shows_its_help():
     for arguments in ((), ("keys",)):
         ran = chainnode(*arguments)
