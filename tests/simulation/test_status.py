@@ -31,7 +31,16 @@ def crash(world, names):
 
 
 def cut_off(world, names):
-    world.split(names, [n for n in world.nodes if n not in names])
+    """Cut these off, until keep-alives have noticed it on every connection."""
+    others = [n for n in world.nodes if n not in names]
+
+    def is_linked(name, other):
+        standings = world.nodes[name].engine.status().standings
+        return any(s.is_linked for s in standings if s.name == other)
+
+    world.split(names, others)
+    while any(is_linked(name, gone) for name in others for gone in names):
+        world.split(names, others)
 
 
 @pytest.mark.parametrize("lose", [crash, cut_off])
@@ -74,6 +83,7 @@ def test_validators_that_prepare_and_withhold_their_commits_are_named_with_what_
         lambda: (
             node.engine.status().step == "commit"
             and set(node.engine.status().awaited) == set(silent)
+            and all(standing.votes for standing in node.engine.status().standings)
         ),
         within_ms=900,
         what="all prepared, and two COMMITs came",
