@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import pytest
 from hypothesis import given, settings
@@ -67,11 +68,12 @@ def expected_order(height, names, failures, skip_heights):
     return [n for n in turn if n not in worst] + [n for n in turn if n in worst]
 
 
+@functools.cache
 def a_set(size):
     return make_chain(validators=size).genesis.validator_set
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_everybody_leads_once_and_at_most_f_come_last(data):
     validators = a_set(data.draw(st.integers(1, 10)))
@@ -200,7 +202,7 @@ def test_only_the_certificate_inside_the_next_block_counts():
 VIEWS = st.lists(st.sampled_from([0, 0, 0, 0, 1, 1, 2, 3, 4, 11]), min_size=1, max_size=24)
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(views=VIEWS, restarts=st.sets(st.integers(0, 24)))
 def test_a_restart_changes_no_order(views, restarts):
     running, restarted = opened(SEVEN), opened(SEVEN)
@@ -214,7 +216,7 @@ def test_a_restart_changes_no_order(views, restarts):
             assert restarted.skipped(ahead) == running.skipped(ahead)
 
 
-@settings(max_examples=10)
+@settings(max_examples=10, deadline=None)
 @given(views=VIEWS)
 def test_a_node_that_fetches_the_blocks_finds_the_same_order(views):
     source, late = grow(opened(SEVEN), *views, chain=SEVEN), opened(SEVEN)
