@@ -6,10 +6,12 @@ VALIDATORS ?= 4
 FILES ?= README.md LICENSE
 DIR ?= devnet-data
 SEEDS ?= 5000
+TIME ?= 300
+FAMILY ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo test lint devnet devnet-down bench soak coverage clean
+.PHONY: install demo test lint devnet devnet-down bench soak fuzz coverage clean
 
 install: $(VENV)/.installed
 
@@ -50,5 +52,11 @@ bench: install
 soak: install
 	SEEDS=$(SEEDS) $(BIN)/pytest -m soak -n 2
 
+# Seconds for each family; FAMILY="engine log" runs some of them alone.
+fuzz: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --only-binary atheris --editable '.[fuzz]' \
+		|| { echo "error: atheris cannot be installed here; it has wheels for Linux on x86-64 and Python 3.11 to 3.13" >&2; exit 2; }
+	$(BIN)/python -m tests.fuzz.coverage_guided --seconds $(TIME) $(FAMILY)
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .fuzz

@@ -18,11 +18,10 @@ from hypothesis import strategies as st
 from chainnode.logs import Log, level_named
 from chainnode.node.library_logs import LOGGERS, gather_library_logs
 from chainnode.rpc.dispatch import Dispatcher
-from chainnode.rpc.error_numbers import INTERNAL_ERROR, MEANINGS
 from chainnode.rpc.methods import method_table
 from chainnode.rpc.subscriptions import make_subscription
 from tests.support.rpc import make_node, serve
-from tests.support.rpc_requests import Requests, populated
+from tests.support.rpc_requests import Requests, check_answers, populated
 
 PATIENCE_S = 20
 STATUS = '{"jsonrpc":"2.0","id":1,"method":"chain_status"}'
@@ -47,26 +46,6 @@ class ManyStreams:
     def unsubscribe(self, number: int) -> bool:
         """End nothing."""
         return number == 1
-
-
-def check_answers(text: str | None) -> Counter[str]:
-    """Every answer is a JSON-RPC one, and none the node's own mistake; return the codes."""
-    codes: Counter[str] = Counter()
-    if text is None:
-        return codes
-    answer = json.loads(text)
-    for one in answer if isinstance(answer, list) else [answer]:
-        assert one["jsonrpc"] == "2.0"
-        assert set(one) in ({"jsonrpc", "id", "result"}, {"jsonrpc", "id", "error"})
-        if "result" in one:
-            codes["result"] += 1
-            continue
-        error = one["error"]
-        assert error["code"] in MEANINGS
-        assert error["code"] != INTERNAL_ERROR, error
-        assert error["message"]
-        codes[error["data"]["code"]] += 1
-    return codes
 
 
 @settings(derandomize=True, database=None, deadline=None, max_examples=60)

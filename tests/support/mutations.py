@@ -28,6 +28,9 @@ EDGES = (
 """Integers about which implementations have always been wrong; all have an encoding in MessagePack."""
 
 _MAX_BYTES = 64 * 1024
+_MAX_LISTED_BYTES = 4 * 1024
+"""All longer forms of an input are listed before one is chosen, each as long as the input."""
+
 _MAX_INPUT_BYTES = 1024 * 1024
 """Repeating what was repeated would grow without end; every bound of a decoder that is tried here lies lower."""
 
@@ -126,7 +129,7 @@ def changed_canonical(data: bytes, rng: Random) -> bytes:
     if kind == 0:
         return changed_bytes(data, rng)
     try:
-        if kind == 1 and len(data) < _MAX_BYTES:
+        if kind == 1 and len(data) < _MAX_LISTED_BYTES:
             forms = list(longer_forms(data))
             return rng.choice(forms)[1] if forms else data
         value = codec.decode(data, max_bytes=16 * _MAX_BYTES)
@@ -187,7 +190,8 @@ def _changed_array(value: tuple[Any, ...], rng: Random) -> Any:
         case 5:
             return (*value[:at], nested(rng.choice((1, 8, 15, 16, 17, 300))), *value[at + 1 :])
         case 6:
-            return value * rng.choice((2, 17, 101, 300)) if len(value) < 200 else ()
+            most = _MAX_INPUT_BYTES // (len(codec.encode(value)) + 1)
+            return value * min(rng.choice((2, 17, 101, 300)), most)
         case 7:
             return value[::-1]
         case _:
@@ -244,7 +248,8 @@ def changed_lines(data: bytes, rng: Random) -> bytes:
         case 4:
             lines[at] += rng.choice((b" ", b"\r", b"\t", b"=", b"\0", b"\xff", b" x"))
         case 5:
-            lines[at:at] = [lines[at]] * rng.choice((2, 99, 1_001))
+            most = _MAX_INPUT_BYTES // (len(lines[at]) + 1)
+            lines[at:at] = [lines[at]] * min(rng.choice((2, 99, 1_001)), most)
         case _:
             words = lines[at].split(b" ")
             place = rng.randrange(len(words))

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import base64
 import json
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from chainnode.model import codec
+from chainnode.rpc.error_numbers import INTERNAL_ERROR, MEANINGS
 from chainnode.rpc.methods import method_table
 from chainnode.rpc.openrpc import openrpc_document
 from tests.support.chain import CLERK, GUEST
@@ -35,6 +37,26 @@ def populated(node: Node) -> Node:
     node.engine.cosign()
     node.services.submission.submit(chain.notarization("waiting").envelope, lambda _: None)
     return node
+
+
+def check_answers(text: str | None) -> Counter[str]:
+    """Every answer is a JSON-RPC one, and none the node's own mistake; return the codes."""
+    codes: Counter[str] = Counter()
+    if text is None:
+        return codes
+    answer = json.loads(text)
+    for one in answer if isinstance(answer, list) else [answer]:
+        assert one["jsonrpc"] == "2.0"
+        assert set(one) in ({"jsonrpc", "id", "result"}, {"jsonrpc", "id", "error"})
+        if "result" in one:
+            codes["result"] += 1
+            continue
+        error = one["error"]
+        assert error["code"] in MEANINGS
+        assert error["code"] != INTERNAL_ERROR, error
+        assert error["message"]
+        codes[error["data"]["code"]] += 1
+    return codes
 
 
 class Requests:
