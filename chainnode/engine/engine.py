@@ -302,7 +302,7 @@ class Engine:
         """Note that a peer came or went."""
         if is_up:
             self._neighbours.came(peer)
-            self._presence.show(peer)
+            self._presence.greet(peer)
             if not self._presence.is_ending:
                 self._outbox.greet(peer)
         else:

@@ -20,6 +20,7 @@ from chainnode.engine.messages import (
     FetchBlocksMessage,
     FetchMessage,
     FetchOutlineMessage,
+    HeardMessage,
     OutlineMessage,
     PresenceMessage,
     ProposeMessage,
@@ -151,6 +152,8 @@ class Inbox:
                 self._presence.receive(peer, message)
             case CloneMessage():
                 self._presence.receive_clone(peer, message)
+            case HeardMessage():
+                self._presence.receive_report(peer, message)
             case UnknownMessage():
                 self._unknown_kinds.ignore(peer, message)
 

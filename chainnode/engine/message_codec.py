@@ -20,6 +20,7 @@ Every message is a canonical array that begins with its kind. Signatures cover t
     14  CLOCK          [14, sent_ms, echoed_ms, received_ms]
     15  PRESENCE       [15, challenge, [challenge, ...]]
     16  CLONE          [16, validator, challenge, [challenge, ...], signature]
+    17  HEARD          [17, [[validator, challenge], ...]]
 
 A canonical array that begins with a higher kind, up to LAST_KIND, is a message of a newer version: it has a value of
 its own here, and whoever reads it goes on.
@@ -29,6 +30,7 @@ its own here, and whoever reads it goes on.
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Final
 
 from chainnode.engine.message_fields import (
@@ -57,6 +59,7 @@ from chainnode.engine.messages import (
     FetchBlocksMessage,
     FetchMessage,
     FetchOutlineMessage,
+    HeardMessage,
     OutlineMessage,
     PresenceMessage,
     ProposeMessage,
@@ -172,6 +175,8 @@ def _to_value(message: Message) -> Value:  # one return per kind of message
             return (15, message.challenge, message.heard)
         case CloneMessage():
             return (16, message.validator, message.challenge, message.shown, message.signature)
+        case HeardMessage():
+            return (17, message.processes)
 
 
 def _parse_status(e: tuple[Value, ...]) -> Message:
@@ -302,6 +307,17 @@ def _parse_clone(e: tuple[Value, ...]) -> Message:
     return message
 
 
+def _parse_heard(e: tuple[Value, ...]) -> Message:
+    processes: list[tuple[str, bytes]] = []
+    for element in codec.array_up_to(e[1], "processes", most=MAX_VALIDATORS):
+        validator, challenge = codec.array(element, "process", arity=2)
+        name = codec.text(validator, "validator", most_bytes=MAX_NAME_BYTES)
+        processes.append((name, parse_challenge(challenge)))
+    if any(a[0] >= b[0] for a, b in itertools.pairwise(processes)):
+        raise DecodeError("processes: not in rising order of names", field="processes")
+    return HeardMessage(tuple(processes))
+
+
 _PARSERS: Final[dict[int, tuple[int, Callable[[tuple[Value, ...]], Message]]]] = {
     1: (11, _parse_status),
     2: (8, _parse_propose),
@@ -319,4 +335,5 @@ _PARSERS: Final[dict[int, tuple[int, Callable[[tuple[Value, ...]], Message]]]] =
     14: (4, _parse_clock),
     15: (3, _parse_presence),
     16: (5, _parse_clone),
+    17: (2, _parse_heard),
 }

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Final
 
-from chainnode.engine.messages import MAX_CHALLENGES, PreparedProof, SignedChange
+from chainnode.engine.messages import MAX_SHOWN, PreparedProof, SignedChange
 from chainnode.model import codec
 from chainnode.model.errors import DecodeError
 from chainnode.model.limits import MAX_VALIDATORS
@@ -67,7 +67,7 @@ def parse_challenge(value: Value) -> bytes:
 def parse_challenges(value: Value, what: str, *, least: int) -> tuple[bytes, ...]:
     """Read challenges, rising."""
     challenges = tuple(
-        parse_challenge(c) for c in codec.array_up_to(value, what, least=least, most=MAX_CHALLENGES)
+        parse_challenge(c) for c in codec.array_up_to(value, what, least=least, most=MAX_SHOWN)
     )
     if any(a >= b for a, b in itertools.pairwise(challenges)):
         raise DecodeError(f"{what}: not in rising order", field=what)

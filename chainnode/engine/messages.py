@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from chainnode.model.limits import MAX_VALIDATORS
+
 MAX_BLOCKS_PER_ANSWER: Final = 64
 """Certified blocks in one BLOCKS message; their bytes are bounded too (`MAX_ANSWER_BYTES`)."""
 
@@ -15,7 +17,10 @@ MAX_TRANSACTIONS_PER_MESSAGE: Final = 1_024
 """Envelopes in one TRANSACTIONS message."""
 
 MAX_CHALLENGES: Final = 4
-"""Processes of one validator of which a neighbour keeps account: two are one too many."""
+"""Processes of one validator whose links a neighbour keeps account of: two are one too many."""
+
+MAX_SHOWN: Final = MAX_CHALLENGES + MAX_VALIDATORS
+"""Challenges that a process may be shown at once: those, and one that each other validator reports."""
 
 LAST_KIND: Final = 127
 """Kinds beyond the known ones up to this belong to versions to come: one byte each, and as many again as ever needed."""
@@ -196,7 +201,7 @@ class PresenceMessage:
     """32 bytes that the sender's process drew when it started."""
 
     heard: tuple[bytes, ...]
-    """Challenges that came over the addressee's own links lately, rising; up to `MAX_CHALLENGES`."""
+    """Challenges in the addressee's name, from its own links or reported by others, rising; up to `MAX_SHOWN`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,9 +215,17 @@ class CloneMessage:
     """32 bytes; that of the process that signed."""
 
     shown: tuple[bytes, ...]
-    """Those that it was shown, rising; 1 to `MAX_CHALLENGES`, none of them `challenge`."""
+    """Those that it was shown, rising; 1 to `MAX_SHOWN`, none of them `challenge`."""
 
     signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class HeardMessage:
+    """Which processes the sender is linked with, for those who may be linked with others of the same names."""
+
+    processes: tuple[tuple[str, bytes], ...]
+    """(validator, its newest challenge), names rising; up to `MAX_VALIDATORS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,4 +251,5 @@ Message: TypeAlias = (
     | ClockMessage
     | PresenceMessage
     | CloneMessage
+    | HeardMessage
 )

@@ -1,6 +1,6 @@
 """What a validator's process signs when it is shown another process's challenge: "I am here, and this is not mine".
 
-    context("presence") || challenge 32 || shown 32 (1 to 4 times, rising)
+    context("presence") || challenge 32 || shown 32 (one or more, rising)
 
 `challenge` is the signer's own, drawn at its start; `shown` are others. Whoever drew one of those knows from the
 signature that the key was in use elsewhere after that moment: nobody could have signed it before it existed.

@@ -16,6 +16,7 @@ from chainnode.engine.messages import (
     CosignatureMessage,
     DecidedMessage,
     FetchBlocksMessage,
+    HeardMessage,
     Message,
     OutlineMessage,
     PreparedProof,
@@ -417,7 +418,7 @@ def test_statuses_clock_samples_and_presence_go_out_on_an_idle_chain_and_little_
     bench.network.said.clear()
     assert bench.pass_ms(30_000) < 60
     kinds = {type(message) for _, message, _ in bench.network.said}
-    assert kinds == {StatusMessage, ClockMessage, PresenceMessage}
+    assert kinds == {StatusMessage, ClockMessage, PresenceMessage, HeardMessage}
     assert all(urgency is Urgency.VOTE for _, _, urgency in bench.network.said)
     assert bench.engine.status().step == "idle"
 

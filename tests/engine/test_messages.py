@@ -12,7 +12,7 @@ from chainnode.engine.message_codec import decode_message, encode_message
 from chainnode.engine.messages import (
     LAST_KIND,
     MAX_BLOCKS_PER_ANSWER,
-    MAX_CHALLENGES,
+    MAX_SHOWN,
     MAX_TRANSACTIONS_PER_MESSAGE,
     BlocksMessage,
     ClockMessage,
@@ -22,6 +22,7 @@ from chainnode.engine.messages import (
     FetchBlocksMessage,
     FetchMessage,
     FetchOutlineMessage,
+    HeardMessage,
     Message,
     OutlineMessage,
     PreparedProof,
@@ -80,7 +81,7 @@ PROPOSE = ProposeMessage(
     proof=PROOF,
 )
 
-CHALLENGE, *OTHERS = sorted(random_bytes(f"challenge {i}") for i in range(MAX_CHALLENGES + 2))
+CHALLENGE, *OTHERS = sorted(random_bytes(f"challenge {i}") for i in range(MAX_SHOWN + 2))
 CLONE = CloneMessage(
     validator="birch", challenge=CHALLENGE, shown=tuple(OTHERS[:2]), signature=SIGNATURE
 )
@@ -112,6 +113,8 @@ MESSAGES: dict[str, Message] = {
     "PRESENCE": PresenceMessage(CHALLENGE, (CHALLENGE, OTHERS[0])),
     "PRESENCE, nothing heard": PresenceMessage(CHALLENGE, ()),
     "CLONE": CLONE,
+    "HEARD": HeardMessage((("ash", CHALLENGE), ("birch", OTHERS[0]))),
+    "HEARD, nobody": HeardMessage(()),
 }
 EVERY = pytest.mark.parametrize("name", MESSAGES)
 
@@ -190,12 +193,12 @@ VALUES = st.recursive(
 )
 
 
-@given(st.integers(17, LAST_KIND), st.lists(VALUES, max_size=5))
+@given(st.integers(18, LAST_KIND), st.lists(VALUES, max_size=5))
 def test_whatever_a_newer_version_may_say_is_ignored(kind: int, rest: list[codec.Value]) -> None:
     assert decode_message(codec.encode((kind, *rest))) == UnknownMessage(kind)
 
 
-@given(st.integers(1, 16), st.lists(VALUES, max_size=12))
+@given(st.integers(1, 17), st.lists(VALUES, max_size=12))
 def test_a_known_kind_is_never_ignored(kind: int, rest: list[codec.Value]) -> None:
     try:
         message = decode_message(codec.encode((kind, *rest)))
@@ -204,7 +207,7 @@ def test_a_known_kind_is_never_ignored(kind: int, rest: list[codec.Value]) -> No
     assert not isinstance(message, UnknownMessage)
 
 
-@pytest.mark.parametrize("kind", [17, LAST_KIND])
+@pytest.mark.parametrize("kind", [18, LAST_KIND])
 def test_an_unknown_message_that_is_not_canonical_or_too_large_is_refused(kind: int) -> None:
     data = codec.encode((kind, 5, b"x"))
     for make in (longer_forms, foreign_kinds):
@@ -255,8 +258,9 @@ LARGEST: list[Message] = [
     BlocksMessage((b"",) * MAX_BLOCKS_PER_ANSWER),
     BlocksMessage((bytes(MAX_CERTIFIED_BLOCK_BYTES),)),
     ClockMessage(sent_ms=0, echoed_ms=0, received_ms=2**63 - 1),
-    PresenceMessage(CHALLENGE, tuple(OTHERS[:MAX_CHALLENGES])),
-    replace(CLONE, validator="v" * 64, shown=tuple(OTHERS[:MAX_CHALLENGES]), signature=bytes(128)),
+    PresenceMessage(CHALLENGE, tuple(OTHERS[:MAX_SHOWN])),
+    replace(CLONE, validator="v" * 64, shown=tuple(OTHERS[:MAX_SHOWN]), signature=bytes(128)),
+    HeardMessage(tuple((f"{number:064}", CHALLENGE) for number in range(MAX_VALIDATORS))),
 ]
 
 
@@ -306,17 +310,22 @@ BEYOND: list[Message] = [
     CosignatureMessage(height=1, sender=0, timestamp=-1, signature=SIGNATURE),
     ClockMessage(sent_ms=-1, echoed_ms=0, received_ms=0),
     PresenceMessage(bytes(31), ()),
-    PresenceMessage(CHALLENGE, tuple(OTHERS[: MAX_CHALLENGES + 1])),
+    PresenceMessage(CHALLENGE, tuple(OTHERS[: MAX_SHOWN + 1])),
     PresenceMessage(CHALLENGE, (OTHERS[1], OTHERS[0])),
     PresenceMessage(CHALLENGE, (OTHERS[0], OTHERS[0])),
     PresenceMessage(CHALLENGE, (bytes(33),)),
     replace(CLONE, validator="v" * 65),
     replace(CLONE, challenge=b""),
     replace(CLONE, shown=()),
-    replace(CLONE, shown=tuple(OTHERS[: MAX_CHALLENGES + 1])),
+    replace(CLONE, shown=tuple(OTHERS[: MAX_SHOWN + 1])),
     replace(CLONE, shown=(OTHERS[1], OTHERS[0])),
     replace(CLONE, shown=(CHALLENGE,)),
     replace(CLONE, signature=bytes(129)),
+    HeardMessage(tuple((f"{number:03}", CHALLENGE) for number in range(MAX_VALIDATORS + 1))),
+    HeardMessage((("v" * 65, CHALLENGE),)),
+    HeardMessage((("ash", bytes(31)),)),
+    HeardMessage((("ash", CHALLENGE), ("ash", CHALLENGE))),
+    HeardMessage((("birch", CHALLENGE), ("ash", CHALLENGE))),
 ]
 
 

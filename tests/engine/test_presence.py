@@ -11,6 +11,7 @@ from chainnode.engine.message_codec import decode_message
 from chainnode.engine.messages import (
     MAX_CHALLENGES,
     CloneMessage,
+    HeardMessage,
     Message,
     PresenceMessage,
     TransactionsMessage,
@@ -183,6 +184,44 @@ def test_a_verdict_that_comes_after_the_proof_leads_to_no_vote(is_found: bool) -
     assert bool(bench.sent(Vote)) is not is_found
 
 
+# -- by way of two peers -----------------------------------------------------------------------------------
+
+
+def test_peers_report_whom_they_hear_and_show_what_others_reported() -> None:
+    bench = process(THIRD, me=1)
+    for peer in (X, Q):
+        bench.engine.link(peer, is_up=True)
+    bench.receive(X, PresenceMessage(ONE, ()))
+    bench.receive(Q, HeardMessage(tuple(sorted(((X, OTHER), (P, ONE), (Q, ONE), ("nobody", ONE))))))
+    bench.pass_ms(PRESENCE_EVERY_MS)
+    assert (Q, HeardMessage(((X, ONE),))) in bench.sent(HeardMessage)
+    heard = {to: m.heard for to, m in bench.sent(PresenceMessage)}
+    # What Q says of itself or of us counts for nothing; it is linked with us and shows itself.
+    assert heard == {X: tuple(sorted((ONE, OTHER))), Q: ()}
+    bench.pass_ms(KEPT_MS)
+    bench.sent(HeardMessage)
+    bench.pass_ms(PRESENCE_EVERY_MS)
+    assert {m for _, m in bench.sent(HeardMessage)} == {HeardMessage(())}
+
+
+def test_a_proof_goes_from_its_signer_to_all_and_from_others_to_its_addressee_alone() -> None:
+    bench = process(THIRD, me=1)
+    for peer in (X, Q):
+        bench.engine.link(peer, is_up=True)
+    bench.receive(X, clone())
+    assert bench.sent(CloneMessage) == [(Q, clone())]
+    bench.receive(X, PresenceMessage(ONE, ()))
+    other = clone(challenge=THIRD)
+    bench.receive(Q, other)
+    assert bench.sent(CloneMessage) == [(X, other)]
+    # Said again at once, it is not passed on again.
+    bench.pass_ms(VERIFY_EVERY_MS)
+    bench.sent(CloneMessage)
+    bench.receive(X, clone())
+    bench.receive(Q, other)
+    assert not bench.sent(CloneMessage)
+
+
 # -- nobody else -------------------------------------------------------------------------------------------
 
 
@@ -233,11 +272,19 @@ def test_a_peer_that_has_us_sign_what_it_likes_cannot_turn_that_against_us() -> 
     assert "clone_found" not in bench.witness.names()
 
 
-def test_a_clone_of_a_third_validator_is_ignored() -> None:
-    bench = process(ONE, me=1)
-    bench.receive(Q, clone())
+def test_a_proof_that_concerns_nobody_heard_here_is_not_even_verified() -> None:
+    bench = process(THIRD, me=1)
+    bench.receive(Q, replace(clone(), signature=bytes(64)))
+    bench.receive(Q, replace(clone(), validator="nobody"))
     bench.engine.link(X, is_up=True)
     assert not bench.sent(CloneMessage)
+
+
+def test_a_forged_proof_that_is_passed_on_costs_whoever_passes_it() -> None:
+    bench = process(THIRD, me=1)
+    bench.receive(X, PresenceMessage(ONE, ()))
+    with pytest.raises(PeerFault, match="does not hold"):
+        bench.receive(Q, replace(clone(), signature=bytes(64)))
 
 
 def test_a_validator_that_signs_badly_pays_for_it() -> None:

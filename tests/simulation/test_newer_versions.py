@@ -8,7 +8,7 @@ from chainnode.engine.messages import LAST_KIND
 from chainnode.model import codec
 from tests.support.simulated_chain import SimulatedChain
 
-FIRST_UNKNOWN = 17
+FIRST_UNKNOWN = 18
 
 
 class NewerVersion:
