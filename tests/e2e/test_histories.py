@@ -24,6 +24,27 @@ SOAK_SECONDS = 300
 FEWEST_ACKNOWLEDGED = 10
 
 
+ACCUSATIONS = (
+    "node_stopped",
+    "peer_fault",
+    "misbehaviour_proven",
+    "clone_found",
+    "peer_runs_twice",
+    "block_refused",
+)
+"""What no log may hold of validators that are correct and are never asked to stop."""
+
+
+def accusations(network):
+    """Lines in which a validator gives up, or finds fault with another."""
+    return [
+        line
+        for node in network.nodes
+        for line in network.log(node.name).read_text(encoding="utf-8").splitlines()
+        if any(f" {event} " in line for event in ACCUSATIONS)
+    ]
+
+
 def run_and_check(tmp_path, seconds):
     seed = int(os.environ.get("SEED", str(random.randrange(2**32))))
     print(f"seed {seed}")
@@ -43,6 +64,7 @@ def run_and_check(tmp_path, seconds):
         # Whatever was still pending is in this block or never comes.
         result, _ = Notary(network).commit("v1")
         assert result["status"] == "committed"
+        assert accusations(network) == []
         chains = read_chains(network)
         try:
             check(clients.history, chains, INITIAL)
