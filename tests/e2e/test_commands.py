@@ -72,6 +72,9 @@ def test_detached_network_is_up_notarizes_at_once_and_goes_down(directory, tmp_p
     assert devnet(directory, "fault", *at(directory), "start", name).returncode == 0
     again = devnet(directory, "up", *at(directory), "--detach", json_=True)
     assert again.returncode == 0, again.stderr
+    for action in ("mute", "slow", "heal", "deafen", "cut", "heal"):
+        told = devnet(directory, "fault", *at(directory), "--delay-ms", "50", action, name)
+        assert told.returncode == 0, told.stderr
     after = [v["pid"] for v in json.loads(again.stdout)["validators"]]
     # Up on a network that is up starts nothing anew.
     assert after[1:] == pids[1:]
