@@ -7,6 +7,7 @@ Refused beyond what JSON itself refuses: a name twice in one object, NaN and inf
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, NoReturn, cast
 
 from chainnode.model.errors import DecodeError
@@ -65,7 +66,16 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-_decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant)
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text[:40]} is beyond every number")
+    return number
+
+
+_decoder = json.JSONDecoder(
+    object_pairs_hook=_object, parse_float=_finite, parse_constant=_refuse_constant
+)
 
 
 def _parse_error(found: str) -> DecodeError:

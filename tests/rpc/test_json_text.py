@@ -38,6 +38,8 @@ JSON = st.recursive(
         "NaN",
         "[Infinity]",
         "-Infinity",
+        "1e999",
+        "[-1e999]",
         '"\\ud800"',
         '{"\\udfff":1}',
         "[" * 100_000,
