@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from chainnode.model.domain import Domain
     from chainnode.model.ids import BlockHash, Height, TransactionId
     from chainnode.model.roles import Role
+    from chainnode.model.validators import ValidatorSet
     from contracts.overlay import Overlay
 
 IDENTITY: Final = "identity"
@@ -57,6 +58,10 @@ class BlockContext:
 
     parent_hash: BlockHash
     """Hash of the header before; of block 1: the genesis hash."""
+
+    validators_at: Callable[[int], ValidatorSet]
+    """The set that governs a height, of those from 1 up to this block's: decided by the blocks before it, so the same
+    everywhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +125,7 @@ class Context:
     """The transaction to which the call belongs."""
 
     sender: str
-    """Account that signed the transaction; known, active and authenticated."""
+    """Account that signed the transaction; known, active and authenticated. Empty in a report."""
 
     call: int
     """Position of the call in the transaction, from 0."""

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from chainnode.model.errors import Refused
-from contracts import notary
+from contracts import evidence, notary
 from contracts.identity import contract as identity
 
 if TYPE_CHECKING:
@@ -22,7 +22,11 @@ if TYPE_CHECKING:
     from contracts.api import Method
 
 _IMPLEMENTATIONS: Final[Mapping[tuple[str, int], Mapping[str, Method]]] = MappingProxyType(
-    {("identity", 1): identity.METHODS, ("notary", 1): notary.METHODS}
+    {
+        ("evidence", 1): evidence.METHODS,
+        ("identity", 1): identity.METHODS,
+        ("notary", 1): notary.METHODS,
+    }
 )
 """Methods by (contract, version). The name `validators` is taken by the state of the validator set."""
 

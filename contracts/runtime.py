@@ -14,8 +14,8 @@ from chainnode.model.limits import MAX_RECEIPT_MESSAGE_BYTES
 from chainnode.model.receipt import Receipt
 from chainnode.model.record import parent_record
 from contracts.api import BlockContext, Context, ContractError, Emitted
+from contracts.authority import check_authority, check_may_act
 from contracts.identity.genesis import identity_state
-from contracts.identity.sender import check_sender
 from contracts.overlay import Overlay, StateReader
 from contracts.registry import registry_of
 
@@ -33,7 +33,7 @@ __all__ = [
     "BlockResult",
     "Emitted",
     "StateReader",
-    "check_sender",
+    "check_may_act",
     "execute_block",
     "genesis_state",
 ]
@@ -138,7 +138,7 @@ def _execute(
     """Execute one transaction on `layer` and into `records`; return why it failed, or None."""
     where = ""
     try:
-        check_sender(layer, transaction, time_ms=block.time_ms)
+        check_authority(layer, transaction, time_ms=block.time_ms)
         for position, call in enumerate(transaction.body.calls):
             where = f"call {position} ({call.contract}.{call.method}): "
             method = _method(registry, block, call)

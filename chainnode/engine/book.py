@@ -20,6 +20,7 @@ from chainnode.engine.messages import (
 from chainnode.model import votes
 from chainnode.model.certificate import Certificate
 from chainnode.model.errors import InvariantViolation, PeerFault
+from chainnode.model.evidence import Statement
 from chainnode.model.ids import BlockHash
 from chainnode.model.ids import Height as ChainHeight
 from chainnode.model.ids import View as ChainView
@@ -266,6 +267,32 @@ class SignatureBook:
         for claim, (_, signature) in zip(opened.claims(), certificate.signatures, strict=True):
             self.remember(claim, signature)
         return opened
+
+    # -- claims to evidence ----------------------------------------------------------------------------------
+
+    def statement(self, claim: Claim) -> Statement:
+        """Return a verified claim as evidence names it."""
+        signature = self._signature_of(claim)
+        height, signer, view = ChainHeight(claim.height), int(claim.sender), ChainView(claim.view)
+        if isinstance(claim, ViewChange):
+            prepared = claim.prepared_view
+            return Statement(
+                kind=votes.VIEW_CHANGE,
+                height=height,
+                signer=signer,
+                view=view,
+                digest=None if claim.prepared_digest is None else bytes(claim.prepared_digest),
+                prepared_view=None if prepared is None else ChainView(prepared),
+                signature=signature,
+            )
+        return Statement(
+            kind=_KINDS[type(claim)],
+            height=height,
+            signer=signer,
+            view=view,
+            digest=bytes(claim.digest),
+            signature=signature,
+        )
 
     # -- claims to messages ----------------------------------------------------------------------------------
 

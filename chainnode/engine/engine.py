@@ -17,6 +17,7 @@ from chainnode.engine.candidates import Candidates
 from chainnode.engine.cosigning import Cosigner
 from chainnode.engine.faults import Faults
 from chainnode.engine.inbox import Inbox
+from chainnode.engine.misconduct import Misconduct
 from chainnode.engine.neighbours import Neighbours
 from chainnode.engine.open_height import OpenHeight, waiting_times
 from chainnode.engine.outbox import Outbox
@@ -104,6 +105,9 @@ class Engine:
             allowance=allowance,
             arrived=self._work_arrived,
             accuse=self._faults.accuse,
+        )
+        self._misconduct = Misconduct(
+            ledger=ledger, book=self._book, relay=self._relay, witness=witness
         )
         self._candidates = Candidates(
             ledger=ledger,
@@ -337,14 +341,15 @@ class Engine:
             self._keeper.persist(effects.persist)
         for send in effects.send:
             self._outbox.send(send)
+        # A decision closes the height, and its signatures are forgotten.
+        proven = self._misconduct.seal(effects.faults)
         for certificate in effects.decided:
             self._decided(certificate)
         for build in effects.build:
             self._open_height.build(build)
         for validate in effects.validate:
             self._open_height.validate(validate)
-        for fault in effects.faults:
-            self._faults.note("misbehaviour_proven", evidence=str(fault))
+        self._misconduct.prove(proven)
         for behind in effects.behind:
             self._outbox.tell_decision(behind.peer, behind.height)
         for ahead in effects.ahead:

@@ -19,8 +19,9 @@ from chainnode.engine.messages import (
     TransactionsMessage,
 )
 from chainnode.engine.ports import Urgency
+from chainnode.engine.reports import Reports
 from chainnode.mempool.admission import check_admissible, check_new
-from chainnode.model.errors import ChainError, PeerFault, Refused, Unavailable
+from chainnode.model.errors import ChainError, PeerFault, ProofInvalid, Refused, Unavailable
 from chainnode.model.ids import TransactionHash
 from chainnode.model.limits import MAX_BLOCK_BYTES, MAX_TRANSACTION_BYTES
 from chainnode.model.transaction import Transaction, decode_transaction
@@ -92,6 +93,7 @@ class TransactionRelay:
         self._kept_bytes = 0
         self._held: dict[TransactionHash, Transaction] = {}
         self._refused: set[TransactionHash] = set()
+        self._reports = Reports()
         self._outbox: list[bytes] = []
         self._outbox_bytes = 0
         self._repeated_ms: int | None = None
@@ -109,6 +111,11 @@ class TransactionRelay:
             done(transaction)
             return
         check_admissible(self._ledger, transaction)
+        if transaction.is_report:
+            # Its evidence was verified just now; there is nothing else to check.
+            done(self._accept(transaction))
+            self._arrived()
+            return
         if transaction.hash in self._unverified:
             self._clients.setdefault(transaction.hash, []).append(done)
             return
@@ -122,12 +129,29 @@ class TransactionRelay:
         self._clients[transaction.hash] = [done]
         self._verify(None, (transaction,))
 
+    def report(self, transaction: Transaction) -> None:
+        """Take this node's own report of misbehaviour; it is told and repeated as any transaction is.
+
+        Raises:
+            ChainError: the chain does not record it, or not again.
+        """
+        check_admissible(self._ledger, transaction)
+        refusal = self._accept(transaction)
+        if isinstance(refusal, ChainError):
+            raise refusal
+        self._arrived()
+
     def _accept(self, transaction: Transaction) -> Transaction | ChainError:
         """Pool a client's transaction whose signature holds, and have it told to the peers."""
+        if transaction.is_report and not self._reports.has_room(transaction):
+            return Refused(
+                "a report of this offence waits for a block already, or too many reports do",
+                code="already_reported",
+            )
         try:
             # It may have come into a block by another way while it was being verified.
             check_new(transaction, self._ledger)
-            self._pool.add(transaction, self._clock.monotonic_ms())
+            self._add_to_pool(transaction)
         except ChainError as error:
             return error
         self._outbox.append(transaction.envelope)
@@ -176,6 +200,7 @@ class TransactionRelay:
         """
         # All are read before any is remembered: a fault among them must leave nothing half begun.
         fresh: dict[TransactionHash, Transaction] = {}
+        reports: list[Transaction] = []
         for envelope in envelopes:
             tx_hash = TransactionHash(
                 self._domain.suite.hash(self._domain.transaction_hash + envelope)
@@ -186,16 +211,41 @@ class TransactionRelay:
                 transaction = decode_transaction(self._domain, envelope)
             except ChainError as error:
                 raise PeerFault(f"{peer} sent a transaction that is none: {error}") from error
-            if self._is_welcome(transaction):
+            if transaction.is_report:
+                if self._is_welcome_report(peer, transaction):
+                    reports.append(transaction)
+            elif self._is_welcome(transaction):
                 fresh[tx_hash] = transaction
+        for report in reports:
+            self._take(report, is_asked_for=False)
         if fresh:
             self._verify(peer, tuple(fresh.values()))
+        if reports:
+            self._arrived()
 
     def _is_welcome(self, transaction: Transaction) -> bool:
         if transaction.hash in self._wanted:
             # Beyond twice the bound even a proposal waits: it asks again.
             return self._unverified_bytes < 2 * MAX_UNVERIFIED_BYTES
         return not self._is_overloaded() and self._is_admissible(transaction)
+
+    def _is_welcome_report(self, peer: str, report: Transaction) -> bool:
+        """Whether a peer's report is one to keep; its evidence is verified at once.
+
+        Raises:
+            PeerFault: it proves nothing: a correct peer has verified what it passes on.
+        """
+        is_wanted = report.hash in self._wanted
+        if not is_wanted and not self._reports.has_room(report):
+            return False
+        try:
+            check_admissible(self._ledger, report)
+        except ProofInvalid as error:
+            raise PeerFault(f"{peer} sent a report that proves nothing: {error}") from error
+        except ChainError:
+            # Recorded meanwhile, or too late. A block that holds it all the same is refused when it is executed.
+            return is_wanted
+        return True
 
     def _is_admissible(self, transaction: Transaction) -> bool:
         try:
@@ -247,8 +297,15 @@ class TransactionRelay:
         if transaction.hash not in self._kept and not self._ledger.is_replayed(transaction.id):
             # A full pool drops gossip; a proposal that names it fetches it.
             with contextlib.suppress(ChainError):
-                self._pool.add(transaction, self._clock.monotonic_ms())
+                self._add_to_pool(transaction)
         return transaction
+
+    def _add_to_pool(self, transaction: Transaction) -> None:
+        """Pool what was verified. Raises Unavailable if there is no room."""
+        if transaction.is_report and not self._reports.has_room(transaction):
+            return
+        if self._pool.add(transaction, self._clock.monotonic_ms()) and transaction.is_report:
+            self._reports.add(transaction)
 
     def _keep(self, transaction: Transaction) -> None:
         self._kept[transaction.hash] = transaction
@@ -332,10 +389,14 @@ class TransactionRelay:
         self._refused.clear()
         self._pool.remove_committed(t.id for t in transactions)
         self._pool.remove_expired(height)
+        # Another report of the same offence may be in the block.
+        stale = [r for r in self._reports.waiting() if not self._is_admissible(r)]
+        self._pool.remove_committed(r.id for r in stale)
+        self._reports.forget(stale)
         for transaction in kept:
             # If there is no room, it can be fetched again from whoever proposes it.
             with contextlib.suppress(ChainError):
-                self._pool.add(transaction, self._clock.monotonic_ms())
+                self._add_to_pool(transaction)
 
     # -- bounds --------------------------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from chainnode.model.genesis import Genesis
     from chainnode.model.header import Header
     from chainnode.model.parameters import Parameters
+    from chainnode.model.receipt import Receipt
     from chainnode.model.suites import Suite
     from chainnode.model.transaction import Transaction
     from chainnode.model.validators import ValidatorSet
@@ -245,6 +246,30 @@ def check_all_included(included: int, header: Header) -> None:
             found=header.tx_count,
             expected=f"{included}, whose records fill the block",
         )
+
+
+def useless_reports(
+    transactions: Sequence[Transaction], receipts: Sequence[Receipt]
+) -> frozenset[bytes]:
+    """Return the ids of the reports that recorded nothing; only asked for membership."""
+    return frozenset(
+        transaction.id
+        for transaction, receipt in zip(transactions, receipts, strict=False)
+        if transaction.is_report and not receipt.succeeded
+    )
+
+
+def check_reports(transactions: Sequence[Transaction], receipts: Sequence[Receipt]) -> None:
+    """Every report in the block is recorded: nobody signs and nobody answers for one, so failed ones have no place."""
+    useless = useless_reports(transactions, receipts)
+    for transaction, receipt in zip(transactions, receipts, strict=True):
+        if transaction.id in useless:
+            raise InvalidBlock(
+                "useless_report",
+                "transactions",
+                found=f"report {transaction.id.hex()} ({receipt.code}: {receipt.message})",
+                expected="evidence that holds and is new",
+            )
 
 
 def check_results(header: Header, ours: Header) -> None:

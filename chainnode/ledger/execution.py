@@ -18,7 +18,7 @@ from chainnode.model.validators import ValidatorSet, decode_validator_set
 from contracts.runtime import VALIDATORS_NEXT_KEY, BlockContext, execute_block
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from chainnode.ledger.log_store import LogStore, StagedLog
     from chainnode.ledger.state_store import StagedState, StateStore
@@ -92,6 +92,9 @@ class Base:
     following: ValidatorSet
     """Decides the one after that."""
 
+    validators_at: Callable[[int], ValidatorSet]
+    """Decided, or decides, a height: 1 to two above the tip."""
+
     def run(self, transactions: Sequence[Transaction], *, time_ms: int, first_view: int) -> Results:
         """Execute transactions as the block after the tip.
 
@@ -110,6 +113,7 @@ class Base:
                 time_ms=time_ms,
                 interval_ms=genesis.parameters.interval_ms(time_ms, first_view),
                 parent_hash=tip.block_hash,
+                validators_at=self.validators_at,
             ),
             transactions=transactions,
             first_record_index=tip.log_size,

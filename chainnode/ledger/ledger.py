@@ -90,6 +90,11 @@ class Ledger(ChainReader):
             is_replayed=self.is_replayed,
         )
         results = base.run(candidates, time_ms=time_ms, first_view=first_view)
+        useless = checks.useless_reports(candidates, results.receipts)
+        if useless:
+            # A failed transaction changes nothing for the others, so that the second time there are none.
+            candidates = tuple(t for t in candidates if t.id not in useless)
+            results = base.run(candidates, time_ms=time_ms, first_view=first_view)
         included = candidates[: results.included]
         tx_hashes = tuple(transaction.hash for transaction in included)
         parent_certificate = self._tip.certificate_bytes
@@ -137,6 +142,7 @@ class Ledger(ChainReader):
         )
         results = base.run(transactions, time_ms=header.time_ms, first_view=header.first_view)
         checks.check_all_included(results.included, header)
+        checks.check_reports(transactions, results.receipts)
         ours = base.header(
             results,
             tx_hashes=outline.tx_hashes,
@@ -222,6 +228,7 @@ class Ledger(ChainReader):
             frontier=self._frontier,
             current=self._validators.at(height + 1),
             following=self._validators.at(height + 2),
+            validators_at=self._validators.at,
         )
 
     def _check_header(self, outline: Outline, base: Base) -> None:

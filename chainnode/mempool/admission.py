@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from chainnode.model.errors import Refused
 from chainnode.model.limits import MAX_TRANSACTION_BYTES, MAX_VALID_HEIGHTS
-from contracts.runtime import StateReader, check_sender
+from contracts.runtime import StateReader, check_may_act
 
 if TYPE_CHECKING:
     from chainnode.model.genesis import Genesis
     from chainnode.model.transaction import Transaction
+    from chainnode.model.validators import ValidatorSet
 
 
 REPLAYED: Final = "replayed"
@@ -51,19 +52,32 @@ class LedgerView(Protocol):
     def is_replayed(self, tx_id: bytes) -> bool:
         """Whether a committed block holds the transaction."""
 
+    def validators(self, height: int) -> ValidatorSet:
+        """The set that governs a height, up to the next block's at least."""
+
 
 def check_admissible(ledger: LedgerView, transaction: Transaction) -> None:
     """Refuse what the next block could not hold, or would only turn into a failed receipt.
 
+    Of a report this is all there is to check: it has no signature, and its evidence is verified here.
+
     Raises:
-        Refused: with code oversized, wrong_chain, replayed, expired, too_far_ahead, or one of `check_sender`'s.
+        Refused: with code oversized, wrong_chain, replayed, expired, too_far_ahead, or one of `check_may_act`'s.
+        ProofInvalid: a report that proves nothing.
     """
     check_size(transaction)
     check_chain(transaction, ledger.genesis.chain_id)
     # Whoever asks late must hear that it was committed, rather than to sign it again and have it done twice.
     check_new(transaction, ledger)
     check_window(transaction, ledger.tip.height)
-    check_sender(ledger.state, transaction, time_ms=ledger.tip.time_ms)
+    check_may_act(
+        ledger.genesis,
+        ledger.state,
+        transaction,
+        height=ledger.tip.height + 1,
+        time_ms=ledger.tip.time_ms,
+        validators_at=ledger.validators,
+    )
 
 
 def check_size(transaction: Transaction) -> None:

@@ -6,6 +6,7 @@ The bytes of this array are what the log hashes. A leaf is public and holds noth
 repeats the block's height, time and certified interval, so that a proof needs no header. The first leaf of
 every block is of kind `parent`, with body = [parent height, parent hash]; its tx_id is 32 zero bytes, its call
 and item are 0, its contract and account are empty. So the newest checkpoint proves every older header.
+A leaf of kind `evidence` has no account either: what it says proves itself.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 VERSION: Final = 1
 PARENT_KIND: Final = "parent"
+EVIDENCE_KIND: Final = "evidence"
 _NO_TRANSACTION: Final = TransactionId(bytes(HASH_BYTES))
 
 
@@ -65,7 +67,7 @@ class Record:
     """Contract that emitted it; empty in a `parent` leaf."""
 
     account: str
-    """Account that sent the transaction; empty in a `parent` leaf."""
+    """Account that sent the transaction; empty in a `parent` and in an `evidence` leaf."""
 
     body: tuple[Value, ...]
     """Its meaning, by kind (docs/formats)."""
@@ -116,7 +118,8 @@ def decode_record(leaf: bytes) -> Record:
         _check_parent(record)
     else:
         check_name(record.contract, "contract")
-        check_account_name(record.account)
+        if record.kind != EVIDENCE_KIND or record.account:
+            check_account_name(record.account)
     return record
 
 

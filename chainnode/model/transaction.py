@@ -9,6 +9,12 @@
 The signature covers the body through its id, so that a verifier in another process, or a hardware signer,
 needs 32 bytes instead of 256 KiB. One body can carry several valid signatures; so replay is refused by
 `tx_id`, and everything that must name exact bytes uses `tx_hash`.
+
+A *report* has no sender and needs none: it carries evidence that a validator broke the protocol, which proves itself.
+Sender, public key and signature are empty; the rest follows from the evidence, so that whoever finds the same evidence
+makes the same bytes, and replay protection lets them into the chain once. No account can have the empty name.
+
+    report body = [1, chain_id, "", 16 zero bytes, height of the evidence + 5000, [["evidence", "report", [evidence]]]]
 """
 
 from __future__ import annotations
@@ -18,6 +24,7 @@ from typing import TYPE_CHECKING, Final
 
 from chainnode.model import codec
 from chainnode.model.errors import DecodeError
+from chainnode.model.evidence import MAX_EVIDENCE_BYTES, decode_evidence
 from chainnode.model.ids import (
     Height,
     TransactionHash,
@@ -32,6 +39,7 @@ from chainnode.model.limits import (
     MAX_CHAIN_ID_BYTES,
     MAX_NAME_BYTES,
     MAX_TRANSACTION_BYTES,
+    MAX_VALID_HEIGHTS,
 )
 
 if TYPE_CHECKING:
@@ -39,11 +47,18 @@ if TYPE_CHECKING:
 
     from chainnode.model.codec import Value
     from chainnode.model.domain import Domain
+    from chainnode.model.evidence import Evidence
 
 VERSION: Final = 1
 NONCE_BYTES: Final = 16
 _MAX_KEY_BYTES: Final = 128
 _MAX_SIGNATURE_BYTES: Final = 128
+
+NOBODY: Final = ""
+"""Sender of a report."""
+
+REPORT: Final = ("evidence", "report")
+"""Contract and method of a report's one call; nobody but a report calls it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +83,7 @@ class Body:
     """The chain for which it is meant."""
 
     sender: str
-    """Account that acts, `organisation/account`."""
+    """Account that acts, `organisation/account`; empty in a report."""
 
     nonce: bytes
     """16 random bytes, so that the same wish can be said twice."""
@@ -109,6 +124,15 @@ class Transaction:
     hash: TransactionHash
     """Hash of the envelope."""
 
+    @property
+    def is_report(self) -> bool:
+        """Whether it acts by the evidence that it carries, not by an account's signature."""
+        return self.body.sender == NOBODY
+
+    def evidence(self) -> Evidence:
+        """Return what a report carries, decoded; nothing else may be asked this."""
+        return _evidence_in(self.body)
+
 
 def encode_envelope(*, body: bytes, suite: str, public_key: bytes, signature: bytes) -> bytes:
     """Return the canonical bytes of a signed transaction."""
@@ -145,6 +169,24 @@ def sign_transaction(
     )
 
 
+def report_body(chain_id: str, evidence: Evidence) -> Body:
+    """Return the one body that reports this evidence."""
+    contract, method = REPORT
+    return Body(
+        chain_id=chain_id,
+        sender=NOBODY,
+        nonce=bytes(NONCE_BYTES),
+        last_valid_height=Height(evidence.height + MAX_VALID_HEIGHTS),
+        calls=(Call(contract=contract, method=method, args=(evidence.encode(),)),),
+    )
+
+
+def make_report(domain: Domain, chain_id: str, evidence: Evidence) -> Transaction:
+    """Return the transaction that reports an evidence; the same bytes for the same evidence."""
+    body = report_body(chain_id, evidence)
+    return sign_transaction(domain, body, public_key=b"", sign=lambda _: b"")
+
+
 def decode_transaction(domain: Domain, envelope: bytes) -> Transaction:
     """Decode an envelope. The signature is not verified here.
 
@@ -162,10 +204,15 @@ def decode_transaction(domain: Domain, envelope: bytes) -> Transaction:
             field="suite",
             code="wrong_suite",
         )
+    body = decode_body(body_bytes)
+    # What no key vouches for names none, or there would be many envelopes of one report.
+    is_report = body.sender == NOBODY
     return Transaction(
-        body=decode_body(body_bytes),
-        public_key=codec.binary(public_key, "public_key", most=_MAX_KEY_BYTES),
-        signature=codec.binary(signature, "signature", most=_MAX_SIGNATURE_BYTES),
+        body=body,
+        public_key=codec.binary(public_key, "public_key", most=0 if is_report else _MAX_KEY_BYTES),
+        signature=codec.binary(
+            signature, "signature", most=0 if is_report else _MAX_SIGNATURE_BYTES
+        ),
         envelope=envelope,
         id=transaction_id(domain, body_bytes),
         hash=TransactionHash(domain.suite.hash(domain.transaction_hash + envelope)),
@@ -193,8 +240,29 @@ def decode_body(data: bytes) -> Body:
         ),
     )
     check_chain_id(body.chain_id)
-    check_account_name(body.sender, "sender")
+    if body.sender == NOBODY:
+        _check_report(body)
+    else:
+        check_account_name(body.sender, "sender")
     return body
+
+
+def _check_report(body: Body) -> None:
+    """Refuse a body without a sender unless it is the one that reports the evidence in it."""
+    if len(body.calls) != 1 or (body.calls[0].contract, body.calls[0].method) != REPORT:
+        raise DecodeError(
+            "sender: found none; only a report of evidence has no sender", field="sender"
+        )
+    if body != report_body(body.chain_id, _evidence_in(body)):
+        raise DecodeError(
+            "body: a report's nonce and last_valid_height follow from its evidence, and these do not",
+            field="nonce",
+        )
+
+
+def _evidence_in(body: Body) -> Evidence:
+    (argument,) = codec.array(body.calls[0].args, "args", arity=1)
+    return decode_evidence(codec.binary(argument, "evidence", most=MAX_EVIDENCE_BYTES))
 
 
 def _decode_call(value: Value) -> Call:

@@ -58,6 +58,12 @@ class Metrics:
             registry=self.registry,
         )
         self._events = self._counter("chainnode_events", "Events worth a log line", "event")
+        self._misbehaviour = self._counter(
+            "chainnode_misbehaviour",
+            "Offences against the protocol that this node has proven since start",
+            "validator",
+            "offence",
+        )
         self._requests = self._counter(
             "chainnode_rpc_requests", "RPC requests answered", "method", "outcome"
         )
@@ -93,6 +99,9 @@ class Metrics:
         if name in self._event_names or len(self._event_names) < MAX_EVENT_NAMES:
             self._event_names.add(name)
             self._events.labels(name).inc()
+        if name == "misbehaviour_proven":
+            # Validators and offences are few, and both are checked against the chain.
+            self._misbehaviour.labels(fields["validator"], fields["offence"]).inc()
 
     def answered(self, method: str, code: str | None, duration_ms: int) -> None:
         """Count a request.

@@ -147,7 +147,11 @@ def test_every_member_assembles_the_same_genesis_whatever_the_order(homes, tmp_p
     assert " ".join(digest[i : i + 4] for i in range(0, 64, 4)) in second.out
     genesis = decode_genesis((tmp_path / "1").read_bytes())
     assert genesis.time_ms == max(decode_member(f.read_bytes()).made_ms for f in files)
-    assert [(c.name, c.version) for c in genesis.contracts] == [("identity", 1), ("notary", 1)]
+    assert [(c.name, c.version) for c in genesis.contracts] == [
+        ("evidence", 1),
+        ("identity", 1),
+        ("notary", 1),
+    ]
     assert chainnode("genesis", "hash", tmp_path / "1").out == digest + "\n"
     ran = chainnode("--json", "genesis", "hash", tmp_path / "1")
     assert ran.document == {"genesis_hash": digest}

@@ -15,8 +15,8 @@ from chainnode.model.roles import Role
 from chainnode.model.transaction import Call
 from contracts.identity import records
 from contracts.identity.genesis import identity_state
+from contracts.identity.sender import check_sender
 from contracts.query import account_view, key_view, organisation_view
-from contracts.runtime import check_sender
 from tests.support.contracts import ED25519, SM2, Chain, example_genesis
 
 ADMIN = "justice/admin"

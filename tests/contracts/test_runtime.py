@@ -16,12 +16,12 @@ from chainnode.model.roles import Role
 from chainnode.model.transaction import Call
 from contracts import registry
 from contracts.api import ContractError
+from contracts.identity.sender import check_sender
 from contracts.leaves import LeafEncoder
 from contracts.overlay import Overlay
 from contracts.registry import Registry, registry_of
 from contracts.runtime import (
     VALIDATORS_NEXT_KEY,
-    check_sender,
     execute_block,
     genesis_state,
     receipt_message,

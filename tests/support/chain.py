@@ -280,7 +280,7 @@ def make_chain(
         ],
         contracts=[
             ContractActivation(name=name, version=1, from_height=Height(1))
-            for name in ("identity", "notary", *(("validators",) if spares else ()))
+            for name in ("evidence", "identity", "notary", *(("validators",) if spares else ()))
         ],
     )
     return Chain(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -25,6 +26,9 @@ from chainnode.model.parameters import Parameters
 from chainnode.model.suites import suite_named
 from chainnode.model.transaction import Body, Call, Transaction, sign_transaction
 from contracts.runtime import BlockContext, BlockResult, execute_block, genesis_state
+
+if TYPE_CHECKING:
+    from chainnode.model.validators import ValidatorSet
 
 CHAIN_ID = "example.org/alliance"
 GENESIS_TIME_MS = 1_800_000_000_000
@@ -145,6 +149,10 @@ class Chain:
         )
         return sign_transaction(self.domain, body, public_key=signer.public, sign=signer.sign)
 
+    def validators_at(self, _height: int) -> ValidatorSet:
+        """Genesis's, at all heights."""
+        return self.genesis.validator_set
+
     def block(self) -> BlockContext:
         """The context of the next block."""
         time_ms = self.time_ms + 1_000
@@ -155,6 +163,7 @@ class Chain:
             time_ms=time_ms,
             interval_ms=self.genesis.parameters.interval_ms(time_ms, 0),
             parent_hash=BlockHash(hashlib.sha256(b"block %d" % self.height).digest()),
+            validators_at=self.validators_at,
         )
 
     def execute(self, *transactions: Transaction, max_records: int = 50_000) -> BlockResult:

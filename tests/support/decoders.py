@@ -40,6 +40,7 @@ from chainnode.model.errors import (
     StorageFault,
     Unavailable,
 )
+from chainnode.model.evidence import decode_evidence
 from chainnode.model.member import decode_member, verify_member
 from chainnode.model.notarization import parse_notarization
 from chainnode.model.note import (
@@ -204,6 +205,12 @@ def _chain_formats() -> dict[str, Decoder]:
             ),
             encode=codec.encode,
             seeds=(codec.encode((1, "a", (b"b",))),),
+        ),
+        "evidence": Decoder(
+            function="chainnode.model.evidence.decode_evidence",
+            decode=decode_evidence,
+            encode=lambda e: e.encode(),
+            seeds=tuple(bytes.fromhex(v["evidence"]) for v in load_golden("evidence").values()),
         ),
         "digests": Decoder(
             function="chainnode.model.commitment.parse_digests",
