@@ -14,6 +14,7 @@ import click
 
 from cli.command import take_global_options
 from cli.devnet import devnet_group
+from cli.evidence import evidence
 from cli.exit_status import ExitStatus, exit_status_of
 from cli.genesis import genesis
 from cli.identity import account, org
@@ -54,6 +55,7 @@ for _command in (
     tx,
     block,
     validators,
+    evidence,
     devnet_group,
 ):
     chainnode.add_command(_command)

@@ -122,13 +122,18 @@ def report(context: Context, args: tuple[Value, ...]) -> None:
     context.emit(
         EVIDENCE_KIND,
         (found.validator, found.offence.value, evidence.height, evidence.first.view, data),
-        (LOOKUP_ALL, lookup_key(found.validator), b"evidence-tx/" + context.tx_id),
+        (LOOKUP_ALL, lookup_key(found.validator), report_key(context.tx_id)),
     )
 
 
 def lookup_key(validator: str) -> bytes:
     """Return the key of the local index under which the evidence against a validator is found."""
     return b"evidence/" + validator.encode("ascii")
+
+
+def report_key(tx_id: bytes) -> bytes:
+    """Return the key of the local index under which what a report recorded is found."""
+    return b"evidence-tx/" + tx_id
 
 
 def judge(

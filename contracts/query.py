@@ -10,6 +10,9 @@ from chainnode.model.commitment import PUBLIC_SALT, Opening, derive_salt
 from chainnode.model.errors import DecodeError, NotFound
 from chainnode.model.ids import organisation_of
 from contracts import notary
+from contracts.evidence import LOOKUP_ALL as EVIDENCE_KEY
+from contracts.evidence import Finding, parse_finding, report_key
+from contracts.evidence import lookup_key as evidence_key
 from contracts.identity.records import (
     PREFIX,
     AccountRecord,
@@ -28,18 +31,23 @@ if TYPE_CHECKING:
     from contracts.overlay import StateReader
 
 __all__ = [
+    "EVIDENCE_KEY",
     "AccountRecord",
     "AccountView",
     "Document",
+    "Finding",
     "KeyRecord",
     "OrganisationView",
     "Registration",
     "account_state_key",
     "account_view",
+    "evidence_key",
     "key_state_key",
     "key_view",
     "opening_of",
     "organisation_view",
+    "parse_finding",
+    "report_key",
 ]
 
 

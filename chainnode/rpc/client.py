@@ -227,6 +227,19 @@ class RpcClient:
         params: dict[str, Param] = {"old": old, "new": new}
         return await self._ask("log_consistency", params, results.ConsistencyResult)
 
+    # -- evidence ------------------------------------------------------------------------------------------
+
+    async def evidence_list(
+        self, validator: str | None = None, *, limit: int | None = None, after: int | None = None
+    ) -> results.EvidenceListResult:
+        """Recorded evidence that validators broke the protocol, in log order; against one of them or all."""
+        params = _given(validator=validator, limit=limit, after=after)
+        return await self._ask("evidence_list", params, results.EvidenceListResult)
+
+    async def evidence_get(self, tx_id: str) -> results.EvidenceResult:
+        """The evidence that a report recorded. Raises NotFound with code `unknown_evidence`."""
+        return await self._ask("evidence_get", {"id": tx_id}, results.EvidenceResult)
+
     # -- below the typed methods ---------------------------------------------------------------------------
 
     async def call(self, method: str, params: Mapping[str, Param], *, wait_ms: int = 0) -> Json:

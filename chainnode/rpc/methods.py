@@ -10,6 +10,7 @@ from chainnode.model.suites import HASH_BYTES
 from chainnode.rpc import render, results
 from chainnode.rpc.base64_text import to_base64
 from chainnode.rpc.contract_queries import contract_query_method
+from chainnode.rpc.evidence_methods import evidence_methods
 from chainnode.rpc.member_methods import member_methods
 from chainnode.rpc.shapes import AccountName, Base64, Choice, Flag, Hex, Integer, Name, Parameter
 from chainnode.rpc.table import Method, at_once
@@ -81,6 +82,7 @@ def method_table(services: NodeServices) -> tuple[Method, ...]:
         *_account_methods(services),
         *member_methods(services),
         *_log_methods(services),
+        *evidence_methods(services),
         contract_query_method(services),
         *_subscription_methods(),
     )

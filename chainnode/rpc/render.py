@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from chainnode.model.transaction import Transaction
     from chainnode.rpc import results
     from chainnode.services.chain import CertifiedHeader, Governors, StateValue
+    from chainnode.services.evidence import Recorded
     from chainnode.services.log import RecordProof, SignedCheckpoint
     from chainnode.services.notary import Found, FoundPage
     from chainnode.services.outcome import Outcome
@@ -185,6 +186,23 @@ def _registration(found: Found) -> results.NotaryRecordResult:
         "title": registration.title,
         "metadata_hash": None if metadata_hash is None else metadata_hash.hex(),
         "is_public": found.is_public,
+    }
+
+
+def evidence(found: Recorded) -> results.EvidenceResult:
+    """Render recorded evidence."""
+    record, finding = found.record, found.finding
+    return {
+        "id": record.tx_id.hex(),
+        "index": found.index,
+        "height": record.height,
+        "time_ms": record.time_ms,
+        "validator": finding.validator,
+        "offence": finding.offence.value,
+        "offence_height": finding.evidence.height,
+        "view": finding.evidence.first.view,
+        "evidence": to_base64(finding.evidence.encode()),
+        "leaf": to_base64(found.leaf),
     }
 
 

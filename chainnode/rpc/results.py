@@ -289,6 +289,36 @@ class QueryResult(TypedDict):
     result: Json
 
 
+class EvidenceResult(TypedDict):
+    """`evidence_get`: proof that a validator broke the protocol, as the chain recorded it."""
+
+    id: str
+    """Of its report, which is a transaction."""
+    index: int
+    """Log index of its record."""
+    height: int
+    """Block that recorded it."""
+    time_ms: int
+    """That block's time."""
+    validator: str
+    offence: Literal["double-vote", "amnesia"]
+    offence_height: int
+    view: int
+    """Of the first of the two statements."""
+    evidence: str
+    """Canonical bytes of the evidence, base64."""
+    leaf: str
+    """The leaf's bytes, base64."""
+
+
+class EvidenceListResult(TypedDict):
+    """`evidence_list`: recorded evidence in log order."""
+
+    evidence: list[EvidenceResult]
+    next_after: int | None
+    """Pass it as `after` to go on; null at the end."""
+
+
 class SubscribedResult(TypedDict):
     """`subscribe`: the number that its notifications carry."""
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chainnode.services.chain import ChainService
+from chainnode.services.evidence import EvidenceService
 from chainnode.services.log import LogService
 from chainnode.services.membership import Membership
 from chainnode.services.metrics import Metrics
@@ -36,6 +37,7 @@ class NodeServices:
     chain: ChainService
     log: LogService
     notary: NotaryService
+    evidence: EvidenceService
     membership: Membership
     metrics: Metrics
 
@@ -72,6 +74,7 @@ def make_services(
         chain=ChainService(ledger),
         log=LogService(ledger=ledger, engine=engine, log_signer=log_signer),
         notary=NotaryService(ledger),
+        evidence=EvidenceService(ledger),
         membership=Membership(ledger=ledger, clock=clock),
         metrics=Metrics(
             engine=engine,

@@ -11,26 +11,17 @@ from chainnode.engine.reports import MAX_WAITING
 from chainnode.ledger import checks
 from chainnode.ledger.errors import InvalidBlock
 from chainnode.model.errors import PeerFault, Refused
-from chainnode.model.evidence import Statement, pair
 from chainnode.model.transaction import decode_transaction, make_report
 from chainnode.model.votes import COMMIT, PREPARE
 from tests.support.engine_bench import CHAIN, NAMES, EngineBench, decided
+from tests.support.misconduct import double_vote, report_of
 
 A, B, C = NAMES[1:]
 DOMAIN = CHAIN.genesis.domain
 
 
-def statement(signer, digest, *, kind=COMMIT, height=1, view=0):
-    unsigned = Statement(
-        kind=kind, height=height, signer=signer, view=view, digest=digest, signature=b""
-    )
-    key = CHAIN.validators[signer].consensus
-    return dataclasses.replace(unsigned, signature=key.sign(unsigned.message(DOMAIN)))
-
-
 def report(signer=3, *, height=1, view=0, first=1):
-    one, other = (statement(signer, bytes([d]) * 32, height=height, view=view) for d in (first, 9))
-    return make_report(DOMAIN, CHAIN.genesis.chain_id, pair(one, other))
+    return report_of(CHAIN, double_vote(CHAIN, signer, height=height, view=view, first=first))
 
 
 def forged():

@@ -16,6 +16,7 @@ from chainnode.rpc.error_numbers import INTERNAL_ERROR, MEANINGS
 from chainnode.rpc.methods import method_table
 from chainnode.rpc.openrpc import openrpc_document
 from tests.support.chain import CLERK, GUEST
+from tests.support.misconduct import double_vote, report_of
 from tests.support.mutations import EDGES, changed_bytes, changed_json_value, mutated
 from tests.support.rpc import member_of
 
@@ -34,6 +35,7 @@ def populated(node: Node) -> Node:
     chain = node.chain
     for height in range(4):
         node.engine.commit([chain.notarization(f"doc {height}", count=height + 1)])
+    node.engine.commit([report_of(chain, double_vote(chain, 3))])
     node.engine.cosign()
     node.services.submission.submit(chain.notarization("waiting").envelope, lambda _: None)
     return node
@@ -75,6 +77,8 @@ class Requests:
                 *(tx_id.hex() for tx_id in node.engine.pool),
                 "00" * 32,
             ],
+            "id": [report_of(node.chain, double_vote(node.chain, 3)).id.hex(), "00" * 32],
+            "validator": [node.chain.validators[3].name, "nobody"],
             "key": [
                 base64.b64encode(key).decode()
                 for key in (b"identity/account/" + CLERK.encode(), b"identity/admins", b"notary/", b"")

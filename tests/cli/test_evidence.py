@@ -1,0 +1,58 @@
+"""`chainnode evidence`: from a node, and offline with genesis alone."""
+
+import dataclasses
+
+import pytest
+
+from tests.support.chain import make_chain
+from tests.support.cli import chainnode, make_client_home, running_node
+from tests.support.misconduct import double_vote, report_of
+
+
+def record(node):
+    chain = node.chain
+    node.engine.commit([report_of(chain, double_vote(chain, 2))])
+
+
+@pytest.fixture(scope="module")
+def running():
+    with running_node(record) as node:
+        yield node
+
+
+@pytest.fixture
+def home(tmp_path, running):
+    return make_client_home(tmp_path / "home", running.node.chain, rpc=running.url)
+
+
+def test_evidence_is_listed_shown_and_verified_offline(home, running, tmp_path):
+    chain = running.node.chain
+    name = chain.validators[2].name
+    (listed,) = chainnode("--home", home, "--json", "evidence", "list").document["evidence"]
+    assert (listed["validator"], listed["offence"]) == (name, "double-vote")
+    assert name in chainnode("--home", home, "evidence", "list").out
+    file = tmp_path / "proof"
+    shown = chainnode("--home", home, "evidence", "show", listed["id"], "--out", file)
+    assert shown.status == 0
+    assert f"double-vote at height {listed['offence_height']}" in shown.out
+    ran = chainnode("--home", home, "--json", "evidence", "verify", file)
+    assert ran.status == 0
+    assert (ran.document["validator"], ran.document["id"]) == (name, listed["id"])
+    assert "the evidence holds" in chainnode("--home", home, "evidence", "verify", file).out
+
+
+def test_exit_statuses_tell_forged_malformed_and_unknown_evidence_apart(home, running, tmp_path):
+    chain = running.node.chain
+    file = tmp_path / "proof"
+    file.write_bytes(double_vote(make_chain(chain_id="other.example/chain"), 2).encode())
+    assert chainnode("--home", home, "evidence", "verify", file).status == 1
+    evidence = double_vote(chain, 2)
+    altered = dataclasses.replace(
+        evidence, first=dataclasses.replace(evidence.first, signature=bytes(64))
+    )
+    file.write_bytes(altered.encode())
+    assert chainnode("--home", home, "evidence", "verify", file).status == 1
+    file.write_bytes(b"none")
+    assert chainnode("--home", home, "evidence", "verify", file).status == 2
+    assert chainnode("--home", home, "evidence", "show", "00" * 32).status == 6
+    assert chainnode("--home", home, "evidence", "list", "--validator", "nobody").status == 0
