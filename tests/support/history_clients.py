@@ -26,6 +26,9 @@ CLIENTS = 6
 ANSWER_MS = 1_500
 """A validator that is stopped answers nothing at all."""
 
+PAUSE_S = 0.1
+"""After no answer, before asking somebody else."""
+
 KNOWN = 30
 """Clients ask about this many of the newest transactions."""
 
@@ -162,8 +165,8 @@ class _Client:
             node = self._all.random.choice(list(self._nodes))
             action = self._all.random.choice(ACTIONS)
             await action(self, node)
-            # Nodes that are down refuse at once; nobody shall spin on that.
-            await asyncio.sleep(0.005)
+            # Let the others have their turn, whatever that was.
+            await asyncio.sleep(0)
 
     async def register_document(self, node):
         await self._submit(node, *self._all.document())
@@ -282,6 +285,9 @@ class _Client:
                 is_write=is_write,
             )
         )
+        if isinstance(answer, history.NoAnswer):
+            # A node that is down refuses at once; nobody shall spin on that.
+            await asyncio.sleep(PAUSE_S)
 
 
 ACTIONS = (
