@@ -7,10 +7,17 @@ from typing import TYPE_CHECKING, Final, cast
 
 import click
 
+from chainnode.model.errors import CannotTell
 from chainnode.model.evidence import MAX_EVIDENCE_BYTES, decode_evidence, verify_evidence
+from chainnode.model.forensics import (
+    MAX_TESTIMONY_BYTES,
+    check_one_height,
+    culprits,
+    decode_testimony,
+)
 from chainnode.model.transaction import make_report
 from chainnode.model.votes import COMMIT, PREPARE, PROPOSE, VIEW_CHANGE
-from chainnode.rpc.client import from_base64
+from chainnode.rpc.client import from_base64, to_base64
 from cli.command import pass_session
 from cli.output import print_fields, print_json, print_table, time_text
 from cli.proofs import replace_file
@@ -145,6 +152,48 @@ def evidence_verify(session: Session, file: Path, genesis_file: Path | None) -> 
             ("second", _said(decoded.second)),
             ("report", report.id.hex()),
         ]
+    )
+
+
+@evidence.command("accuse")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--genesis",
+    "genesis_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The trust anchor.  [default: HOME/genesis]",
+)
+@pass_session
+def evidence_accuse(session: Session, files: tuple[Path, ...], genesis_file: Path | None) -> None:
+    """Name, offline, whom the testimonies FILE... of nodes that met a fork convict together."""
+    genesis = session.genesis(genesis_file)
+    statements = [
+        statement
+        for file in files
+        for statement in decode_testimony(read_input(file, max_bytes=MAX_TESTIMONY_BYTES))
+    ]
+    check_one_height(statements)
+    validators = genesis.validator_set
+    found = culprits(genesis.domain, validators, statements)
+    if not found:
+        raise CannotTell(
+            "these testimonies convict nobody; add those of nodes that decided the other block"
+        )
+    named = [(validators.members[e.signer].name, e) for e in found]
+    if session.json:
+        print_json(
+            {
+                "height": found[0].height,
+                "needed": validators.faulty + 1,
+                "guilty": sorted({name for name, _ in named}),
+                "evidence": [to_base64(e.encode()) for _, e in named],
+            }
+        )
+        return
+    print_table(
+        ("validator", "first", "second"),
+        [(name, _said(e.first), _said(e.second)) for name, e in named],
     )
 
 

@@ -9,6 +9,7 @@ from consensus.messages import (
     CommitCertificate,
     Digest,
     Height,
+    Justification,
     Message,
     Peer,
     Prepare,
@@ -44,6 +45,10 @@ class Voted:
     """
 
     vote: Prepare | Commit | ViewChange
+
+    grounds: Justification | None = field(default=None, compare=False)
+    """Of a PREPARE above view 0: why its proposal was lawful. Not needed to go on after a crash, but it convicts those
+    who lied if two blocks should ever be decided."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

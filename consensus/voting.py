@@ -149,7 +149,8 @@ def prepare(state: HeightState, _now_ms: int, out: Outbox) -> bool:
     vote = Prepare(height=state.height, view=state.view, digest=state.digest, sender=state.voter)
     state.my_prepare = vote
     # After a crash from here on we vote for no other digest in this view.
-    out.persist.append(Voted(vote=vote))
+    grounds = None if state.proposal is None else state.proposal.justification
+    out.persist.append(Voted(vote=vote, grounds=grounds))
     out.broadcast(vote)
     _count_prepare(state, vote, out)
     return True

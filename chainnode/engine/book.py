@@ -294,6 +294,30 @@ class SignatureBook:
             signature=signature,
         )
 
+    def proof_statements(self, certificate: PreparedCertificate) -> tuple[Statement, ...]:
+        """Return the votes behind a prepared certificate whose every signature was verified."""
+        found: list[Statement] = []
+        for signer in certificate.signers:
+            for kind in (Propose, Prepare):
+                claim = kind(
+                    height=certificate.height,
+                    view=certificate.view,
+                    digest=certificate.digest,
+                    sender=signer,
+                )
+                if self.find(claim) is not None:
+                    found.append(self.statement(claim))
+        return tuple(found)
+
+    def statements(self, height: int) -> tuple[Statement, ...]:
+        """Return all that was verified of a height and is still held."""
+        return tuple(
+            self.statement(claim)
+            for (of, _), claims in self._signatures.items()
+            if of == height
+            for claim in claims
+        )
+
     # -- claims to messages ----------------------------------------------------------------------------------
 
     def seal_vote(self, claim: Prepare | Commit) -> Vote:

@@ -26,6 +26,7 @@ from chainnode.engine.recovery import VotingLicence
 from chainnode.engine.relay import TransactionRelay
 from chainnode.engine.status import describe
 from chainnode.engine.sync import Sync
+from chainnode.engine.testimony import Testimony
 from chainnode.engine.unknown_kinds import UnknownKinds
 from chainnode.engine.vote_keeping import VoteKeeper
 from chainnode.model.errors import ChainError, InvariantViolation, Unavailable
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from chainnode.mempool.pool import Pool
     from chainnode.model.certificate import Certificate
     from chainnode.model.cosigned import CosignedCheckpoint
+    from chainnode.model.evidence import Statement
     from chainnode.model.genesis import Genesis
     from chainnode.model.transaction import Transaction
     from chainnode.services.ports import EngineStatus, Witness
@@ -109,6 +111,7 @@ class Engine:
         self._misconduct = Misconduct(
             ledger=ledger, book=self._book, relay=self._relay, witness=witness
         )
+        self._testimony = Testimony(ledger=ledger, book=self._book, witness=witness)
         self._candidates = Candidates(
             ledger=ledger,
             relay=self._relay,
@@ -122,6 +125,7 @@ class Engine:
             network=network,
             clock=clock,
             allowance=allowance,
+            forked=self._testimony.convict,
             accuse=self._faults.accuse,
         )
         self._cosigner = Cosigner(
@@ -191,6 +195,7 @@ class Engine:
             faults=self._faults,
             outbox=self._outbox,
             clock=clock,
+            testimony=self._testimony,
             emit=self._events.append,
             catch_up=self._catch_up,
         )
@@ -266,6 +271,10 @@ class Engine:
         """Return the newest checkpoint with a quorum of cosignatures."""
         return self._cosigner.newest
 
+    def testimony(self, height: int) -> tuple[Statement, ...]:
+        """Return the signed statements about a height that this node still holds; see `chainnode.model.forensics`."""
+        return self._testimony.of(height)
+
     def is_pending(self, tx_id: bytes) -> bool:
         """Whether a transaction of that id waits in the pool."""
         return self._pool.has(TransactionId(tx_id))
@@ -339,6 +348,7 @@ class Engine:
     def _carry_out(self, effects: Effects) -> None:
         if effects.persist:
             self._keeper.persist(effects.persist)
+            self._testimony.note(effects.persist)
         for send in effects.send:
             self._outbox.send(send)
         # A decision closes the height, and its signatures are forgotten.
@@ -425,6 +435,7 @@ class Engine:
 
     def _commit(self, executed: Executed, certificate: Certificate) -> None:
         """Make a decided block the tip. The one way by which the height advances."""
+        self._testimony.decided(certificate.height)
         self._ledger.commit(executed, certificate)
         # From here on a restart finds the block and all that it did.
         height = self._ledger.tip.height

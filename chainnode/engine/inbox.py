@@ -56,9 +56,11 @@ if TYPE_CHECKING:
     from chainnode.engine.presence import Presence
     from chainnode.engine.relay import TransactionRelay
     from chainnode.engine.sync import Sync
+    from chainnode.engine.testimony import Testimony
     from chainnode.engine.unknown_kinds import UnknownKinds
     from chainnode.ledger.ledger import Ledger
     from chainnode.model.block import Outline
+    from chainnode.model.certificate import Certificate
     from chainnode.model.genesis import Genesis
     from chainnode.model.validators import ValidatorSet
     from consensus.events import Event
@@ -86,6 +88,7 @@ class Inbox:
         faults: Faults,
         outbox: Outbox,
         clock: Clock,
+        testimony: Testimony,
         emit: Callable[[Event], None],
         catch_up: Callable[[], None],
     ) -> None:
@@ -102,6 +105,7 @@ class Inbox:
         self._unknown_kinds = unknown_kinds
         self._faults = faults
         self._outbox = outbox
+        self._testimony = testimony
         self._emit = emit
         self._catch_up = catch_up
         self._status_turns = Turns(clock, STATUS_ANSWER_MS)
@@ -262,6 +266,8 @@ class Inbox:
             certificate = decode_certificate(message.certificate)
         except ChainError as error:
             raise PeerFault(f"{peer} sent a certificate that is none: {error}") from error
+        if 1 <= certificate.height <= self._ledger.tip.height:
+            self._compare_decision(peer, certificate)
         if certificate.height != self._ledger.tip.height + 1:
             self._sync.hint(peer, max(certificate.height, self._neighbours.tip_height(peer)))
             return
@@ -275,3 +281,19 @@ class Inbox:
             raise PeerFault(f"{peer} sent a certificate that does not hold: {error}") from error
         opened = self._book.open_certificate(certificate)
         self._emit(DecidedReceived(peer=Peer(peer), certificate=opened))
+
+    def _compare_decision(self, peer: str, certificate: Certificate) -> None:
+        """Look at a decision of a height that is decided here: it must be the same block.
+
+        Raises:
+            PeerFault: it is another block, and its certificate does not hold.
+            ForkProven: it is another block, and its certificate does hold.
+        """
+        height = certificate.height
+        if certificate.block_hash == self._ledger.header(height)[1].block_hash:
+            return
+        try:
+            verify_certificate(certificate, self._genesis.domain, self._ledger.validators(height))
+        except ChainError as error:
+            raise PeerFault(f"{peer} sent a certificate that does not hold: {error}") from error
+        self._testimony.convict(certificate)

@@ -21,6 +21,7 @@ from chainnode.engine.ports import Urgency
 from chainnode.ledger.errors import InvalidBlock
 from chainnode.ledger.rebuild import execute_certified
 from chainnode.model.block import decode_certified_block
+from chainnode.model.certificate import decode_certificate, verify_certificate
 from chainnode.model.errors import ChainError, InvariantViolation, PeerFault
 from chainnode.model.limits import MAX_BLOCK_BYTES
 
@@ -72,14 +73,16 @@ class Sync:
         clock: Clock,
         allowance: Allowance,
         accuse: Callable[[str, str], None],
+        forked: Callable[[Certificate], None],
     ) -> None:
-        """`accuse` hears (peer, reason) of a block that turned out not to hold after it was taken."""
+        """`forked` hears of a verified certificate for another block than our tip; `accuse` hears (peer, reason) of a block that turned out not to hold after it was taken."""
         self._genesis = genesis
         self._ledger = ledger
         self._network = network
         self._clock = clock
         self._allowance = allowance
         self._accuse = accuse
+        self._forked = forked
         self._tips: dict[str, int] = {}
         self._behind_since_ms: int | None = None
         self._asked: tuple[str, int] | None = None
@@ -211,6 +214,8 @@ class Sync:
         try:
             return execute_certified(self._ledger, block, verify=_already_verified)
         except InvalidBlock as error:
+            if error.error_code == "wrong_parent":
+                self._compare_parents(block)
             if error.error_code != "wrong_transactions":
                 raise InvariantViolation(
                     f"block {block.header.height} is certified by a quorum, and executing it here "
@@ -220,6 +225,18 @@ class Sync:
         except ChainError as error:
             self._blame(peer, block, error)
         return None
+
+    def _compare_parents(self, block: CertifiedBlock) -> None:
+        """A certified block of the next height has another parent than ours: what certifies that parent?"""
+        try:
+            certificate = decode_certificate(block.parent_certificate)
+            validators = self._ledger.validators(certificate.height)
+            verify_certificate(certificate, self._genesis.domain, validators)
+        except ChainError:
+            return
+        tip = self._ledger.tip
+        if certificate.height == tip.height and certificate.block_hash != tip.block_hash:
+            self._forked(certificate)
 
     def _drop_decided(self) -> None:
         """Forget blocks that were decided here meanwhile, so that the queue goes on from the tip without a gap."""

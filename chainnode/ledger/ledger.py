@@ -41,6 +41,12 @@ if TYPE_CHECKING:
 _STATE_HEIGHTS_PER_BLOCK: Final = 4
 """By how many heights the window of state proofs may follow the tip at once, so that a block's work is bounded."""
 
+_TESTIMONY_HEIGHTS: Final = 1_000
+"""Heights for which testimony is kept: a fork that nobody met for so long is found by other means."""
+
+_TESTIMONIES_DROPPED: Final = 16
+"""Older ones that go when one comes, so that a height's work is bounded."""
+
 
 class Ledger(ChainReader):
     """The chain up to its tip, to read and to extend. One writer; calls do not overlap."""
@@ -302,6 +308,19 @@ class Ledger(ChainReader):
     def load_checkpoint(self) -> bytes | None:
         """Return what was saved last, or an earlier one after a crash, or None."""
         return self._store.get(keys.CHECKPOINT)
+
+    def save_testimony(self, height: int, data: bytes) -> None:
+        """Keep what convicts liars of a height, for 1,000 heights; the next block's synced batch makes it durable."""
+        batch = WriteBatch()
+        last = keys.testimony(max(0, height - _TESTIMONY_HEIGHTS))
+        for key, _ in self._store.scan(keys.testimony(0), last, limit=_TESTIMONIES_DROPPED):
+            batch.delete(key)
+        batch.put(keys.testimony(height), data)
+        self._store.write(batch, sync=False)
+
+    def load_testimony(self, height: int) -> bytes | None:
+        """Return what was kept of a height, or None."""
+        return self._store.get(keys.testimony(height))
 
     def note_vote(self) -> None:
         """Remember, synced, that this node has voted: a vote log that is new after that has been lost."""

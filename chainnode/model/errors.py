@@ -10,6 +10,7 @@
     NodeFault                  ours: disk, memory, a broken invariant; stops the node
       InvariantViolation
       StorageFault
+      ForkProven           two blocks of one height are decided
       CloneFound             another process runs with this validator's keys
 
 A `ChainError` is caught and answered. A `NodeFault` is never caught except by the composition root, which
@@ -108,6 +109,16 @@ class InvariantViolation(NodeFault):
 
 class StorageFault(NodeFault):
     """The disk refused, lost or corrupted something."""
+
+
+class ForkProven(NodeFault):
+    """Two blocks of one height are decided: more validators than may be faulty are, and nothing is certain any more."""
+
+    def __init__(self, message: str, *, height: int, testimony: bytes) -> None:
+        super().__init__(message)
+        self.height = height
+        self.testimony = testimony
+        """What this node holds against them; see `chainnode.model.forensics`."""
 
 
 class CloneFound(NodeFault):

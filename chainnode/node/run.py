@@ -7,6 +7,7 @@ listener, peers, engine. Whatever fails on the way leaves nothing running.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 from contextlib import AsyncExitStack, ExitStack
@@ -24,7 +25,7 @@ from chainnode.keystore.tls import (
 )
 from chainnode.ledger.ledger import Ledger
 from chainnode.mempool.pool import Pool, PoolLimits
-from chainnode.model.errors import ChainError
+from chainnode.model.errors import ChainError, ForkProven
 from chainnode.node.driver import EngineDriver
 from chainnode.node.home import open_signers, own_validator, read_genesis
 from chainnode.node.library_logs import gather_library_logs
@@ -46,6 +47,7 @@ from chainnode.verification.pool import WorkerPool
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
+    from pathlib import Path
 
     from chainnode.config import NodeConfig
     from chainnode.engine.ports import TransactionVerifier
@@ -165,8 +167,16 @@ async def run_node(config: NodeConfig, passphrase: bytes, log: Log, stop: asynci
                 rpc=f"{config.rpc_host}:{server.port}",
             )
             await _until_stopped(peers, stop)
+        if faults and isinstance(faults[0], ForkProven):
+            _keep_testimony(home, faults[0])
         if faults:
             raise faults[0]
+
+
+def _keep_testimony(home: Path, fork: ForkProven) -> None:
+    """Write down what this node holds against those who made a fork; what cannot be written is in the log as well."""
+    with contextlib.suppress(OSError):
+        (home / f"fork-{fork.height}.testimony").write_bytes(fork.testimony)
 
 
 def _loop_handler(

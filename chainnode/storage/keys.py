@@ -12,6 +12,7 @@
     K block_hash                               a block above the tip for which this node voted: [outline, [envelope, ...]]
     B height chunk                             [envelope, ...], 64 transactions of the block
     R height chunk                             [receipt, ...], 64 transactions of the block
+    G height                                   why this node prepared what it did above view 0 [testimony]; 1,000 heights
     X tx_id                                    height, position
     L index                                    [leaf, ...], up to 256 leaves of one block from `index` on
     T level index                              hash tile, up to 256 hashes; the widest version
@@ -78,6 +79,11 @@ def envelopes(height: int, chunk: int) -> bytes:
 def receipts(height: int, chunk: int) -> bytes:
     """Return the key of a chunk of a block's receipts."""
     return _CHUNK.pack(b"R", height, chunk)
+
+
+def testimony(height: int) -> bytes:
+    """Return the key of what this node can testify of a height."""
+    return b"G" + _NUMBER.pack(height)
 
 
 def transaction(tx_id: bytes) -> bytes:

@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from chainnode.model.forensics import encode_testimony, statements_of
 from tests.support.chain import make_chain
 from tests.support.cli import chainnode, make_client_home, running_node
 from tests.support.misconduct import double_vote, report_of
@@ -56,3 +57,20 @@ def test_exit_statuses_tell_forged_malformed_and_unknown_evidence_apart(home, ru
     assert chainnode("--home", home, "evidence", "verify", file).status == 2
     assert chainnode("--home", home, "evidence", "show", "00" * 32).status == 6
     assert chainnode("--home", home, "evidence", "list", "--validator", "nobody").status == 0
+
+
+def test_testimonies_of_a_fork_name_the_guilty(home, running, tmp_path):
+    chain = running.node.chain
+    files = []
+    for number in (1, 2):
+        certificate = chain.certificate(7, bytes([number]) * 32, signers=(number - 1, 2, 3))
+        files.append(tmp_path / f"{number}")
+        files[-1].write_bytes(encode_testimony(7, statements_of(certificate)))
+    ran = chainnode("--home", home, "--json", "evidence", "accuse", *files)
+    assert ran.status == 0
+    assert ran.document["guilty"] == sorted(chain.validators[i].name for i in (2, 3))
+    assert ran.document["needed"] == 2
+    assert "COMMIT view 0" in chainnode("--home", home, "evidence", "accuse", *files).out
+    assert chainnode("--home", home, "evidence", "accuse", files[0]).status == 5
+    files[0].write_bytes(b"none")
+    assert chainnode("--home", home, "evidence", "accuse", *files).status == 2

@@ -41,6 +41,7 @@ from chainnode.model.errors import (
     Unavailable,
 )
 from chainnode.model.evidence import decode_evidence
+from chainnode.model.forensics import decode_testimony, encode_testimony
 from chainnode.model.member import decode_member, verify_member
 from chainnode.model.notarization import parse_notarization
 from chainnode.model.note import (
@@ -211,6 +212,18 @@ def _chain_formats() -> dict[str, Decoder]:
             decode=decode_evidence,
             encode=lambda e: e.encode(),
             seeds=tuple(bytes.fromhex(v["evidence"]) for v in load_golden("evidence").values()),
+        ),
+        "testimony": Decoder(
+            function="chainnode.model.forensics.decode_testimony",
+            decode=decode_testimony,
+            encode=lambda found: encode_testimony(found[0].height, found),
+            seeds=tuple(
+                encode_testimony(e.height, (e.first, e.second))
+                for e in (
+                    decode_evidence(bytes.fromhex(v["evidence"]))
+                    for v in load_golden("evidence").values()
+                )
+            ),
         ),
         "digests": Decoder(
             function="chainnode.model.commitment.parse_digests",
