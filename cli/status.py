@@ -55,7 +55,7 @@ def status(session: Session, *, watch: bool) -> None:
 def show(found: StatusResult) -> None:
     """Print a status for people."""
     ready = "yes" if found["is_ready"] else f"no: {found['not_ready_reason']}"
-    votes = "yes" if found["is_voting"] else "no: observes until it cannot contradict itself"
+    votes = "yes" if found["is_voting"] else f"no: observes, {_why_quiet(found)}"
     print_fields(
         [
             ("chain", f"{found['chain_id']} ({found['suite']})"),
@@ -92,6 +92,14 @@ def show(found: StatusResult) -> None:
         ("peer", "clock", "round trip"),
         [_clock(peer) for peer in found["peers"]],
     )
+
+
+def _why_quiet(found: StatusResult) -> str:
+    quarantine = found["quarantine"]
+    if quarantine is None:
+        return "as it is no validator of this height"
+    seconds = max(0, found["now_ms"] - quarantine["since_ms"]) // 1_000
+    return f"in quarantine since {seconds} s ({quarantine['code']}): {quarantine['sentence']}"
 
 
 def waiting(found: StatusResult) -> str:

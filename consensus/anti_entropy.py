@@ -1,8 +1,10 @@
 """R12: tell what we hold, push what a peer lacks. Retransmission is what liveness rests on."""
 
+from collections.abc import Iterator
+
 from consensus.effects import Behind, Outbox, Send
 from consensus.errors import Refused
-from consensus.messages import Message, Peer, Prepare, Status, ValidatorIndex
+from consensus.messages import Commit, Message, Peer, Prepare, Status, ValidatorIndex
 from consensus.parameters import ANTI_ENTROPY_IDLE_FACTOR
 from consensus.state import HeightState
 
@@ -37,7 +39,13 @@ def status_of(state: HeightState) -> Status:
     )
 
 
-def on_status(state: HeightState, peer: Peer, status: Status, out: Outbox) -> None:
+def on_status(
+    state: HeightState,
+    peer: Peer,
+    status: Status,
+    sender: ValidatorIndex | None,
+    out: Outbox,
+) -> None:
     """Push to `peer` the signed statements, of anybody, that it lacks."""
     if len(status.view_changes) != state.n:
         raise Refused(
@@ -57,7 +65,24 @@ def on_status(state: HeightState, peer: Peer, status: Status, out: Outbox) -> No
         missing.append(state.proposal)
     if is_level:
         missing += _votes_missing(state, status)
+    if sender is not None and _is_blank(status):
+        missing += (vote for vote in _last_votes(state, sender) if vote not in missing)
     out.send += (Send(to=peer, message=message) for message in missing)
+
+
+def _is_blank(status: Status) -> bool:
+    """Tell whether whoever says this holds nothing at all, not even what it has said itself."""
+    return status.view == 0 and status.digest is None and max(status.view_changes) < 0
+
+
+def _last_votes(state: HeightState, sender: ValidatorIndex) -> Iterator[Prepare | Commit]:
+    """Yield what `sender` voted for last, so that it does not say the opposite after it lost its memory."""
+    prepared = state.prepares.highest_of(sender)
+    if isinstance(prepared, Prepare):
+        yield prepared
+    committed = state.commits.highest_of(sender)
+    if committed is not None:
+        yield committed
 
 
 def _votes_missing(state: HeightState, status: Status) -> list[Message]:

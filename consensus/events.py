@@ -22,7 +22,10 @@ from consensus.messages import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartHeight:
-    """R1: open `height`; its parent is stored and synced. Heights may be skipped, never repeated."""
+    """R1: open `height`; its parent is stored and synced. Heights may be skipped.
+
+    The open one is repeated only for an observer to begin to vote, or for a validator to cease; claims held stay.
+    """
 
     height: Height
 
@@ -102,6 +105,9 @@ class StatusReceived:
 
     peer: Peer
     status: Status
+
+    sender: ValidatorIndex | None = None
+    """Which validator the peer is, so that one that knows nothing of itself can be told what it has said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -131,9 +131,10 @@ class Replica:
     def _open(
         self, start: StartHeight, records: tuple[Record, ...], now_ms: int, out: Outbox
     ) -> None:
-        if self._state is not None and start.height <= self._state.height:
+        former = self._state
+        if former is not None and not _may_follow(former.start, start):
             raise InvariantViolation(
-                f"height {start.height} cannot start after height {self._state.height}"
+                f"height {start.height} cannot start after height {former.height}"
             )
         if not (1 <= start.quorum <= start.n and 2 * start.quorum > start.n):
             raise InvariantViolation(f"quorum {start.quorum} of {start.n} validators")
@@ -151,6 +152,9 @@ class Replica:
             status_due_ms=now_ms if records else first_status_ms,
             step_since_ms=now_ms,
         )
+        if former is not None and former.height == start.height:
+            self._state.keep_claims_of(former)
+            self._state.status_due_ms = now_ms
         if records:
             restore(self._state, records, now_ms, out)
         early, self._early = self._early, []
@@ -203,6 +207,13 @@ class Replica:
         return True
 
 
+def _may_follow(former: StartHeight, start: StartHeight) -> bool:
+    """A height may be opened again only to begin or to cease voting in it."""
+    if start.height == former.height:
+        return (start.me is None) != (former.me is None)
+    return start.height > former.height
+
+
 def _origin(event: Received) -> tuple[Height, ValidatorIndex | None]:
     """Return the height that a message is about, and who signed it; None if nobody did."""
     match event:
@@ -233,7 +244,7 @@ def _take_in(state: HeightState, event: Received, now_ms: int, out: Outbox) -> N
         case DecidedReceived():
             on_certificate(state, event.certificate)
         case StatusReceived():
-            on_status(state, event.peer, event.status, out)
+            on_status(state, event.peer, event.status, event.sender, out)
         case _:
             assert_never(event)
 

@@ -181,6 +181,13 @@ class HeightState:
             return Step.VIEW_CHANGE
         return Step.PROPOSE
 
+    def keep_claims_of(self, former: "HeightState") -> None:
+        """Take over what was verified of others at this very height."""
+        self.prepares, self.commits = former.prepares, former.commits
+        self.view_changes, self.forgetful = former.view_changes, former.forgetful
+        self.certified, self.decided = former.certified, former.decided
+        self.busy_since_ms = former.busy_since_ms
+
     def is_idle(self) -> bool:
         """Tell whether nothing has happened at this height yet."""
         return (

@@ -43,6 +43,7 @@ from consensus.messages import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from collections.abc import Set as AbstractSet
 
     from chainnode.keystore.signer import Signer
@@ -78,7 +79,10 @@ class SignatureBook:
         self._domain = domain
         self._signer = signer
         self._signatures: dict[tuple[Height, ValidatorIndex], dict[Claim, bytes]] = {}
+        self._own: set[Claim] = set()
         self._is_crowded = False
+        self.exposed: Callable[[Claim], None] = lambda _claim: None
+        """Hears of a claim that bears our signature, and that neither this life nor the vote log knows of."""
 
     @property
     def is_crowded(self) -> bool:
@@ -89,16 +93,18 @@ class SignatureBook:
         """Forget every claim that is not among `held`.
 
         What the core holds must never be forgotten: it would stop this node when the core sends it. So a
-        validator that signs without end pushes out only what nobody will ask for.
+        validator that signs without end pushes out only what nobody will ask for. What we said ourselves stays:
+        it must be known as ours when it comes back.
         """
         self._is_crowded = False
         for key, claims in self._signatures.items():
-            self._signatures[key] = {c: s for c, s in claims.items() if c in held}
+            self._signatures[key] = {c: s for c, s in claims.items() if c in held or c in self._own}
 
     def forget_below(self, height: int) -> None:
         """Drop the claims of decided heights."""
         for key in [k for k in self._signatures if k[0] < height]:
             del self._signatures[key]
+        self._own = {claim for claim in self._own if claim.height >= height}
 
     # -- own claims and recovered ones ---------------------------------------------------------------------
 
@@ -106,10 +112,20 @@ class SignatureBook:
         """Return this validator's signature of its own claim; the same bytes each time."""
         known = self.find(claim)
         if known is not None:
+            self._own.add(claim)
             return known
         signature = self._signer.sign(claim_message(self._domain, claim))
-        self.remember(claim, signature)
+        self.remember_own(claim, signature)
         return signature
+
+    def remember_own(self, claim: Claim, signature: bytes) -> None:
+        """Keep a claim that this validator has made, in this life or, by its vote log, in an earlier one."""
+        self._own.add(claim)
+        self.remember(claim, signature)
+
+    def is_own(self, claim: Claim) -> bool:
+        """Whether this validator knows that it made a claim; of heights that are not decided."""
+        return claim in self._own
 
     def remember(self, claim: Claim, signature: bytes) -> None:
         """Keep the signature of a claim that was verified, or that was read back from the own vote log."""
@@ -151,6 +167,12 @@ class SignatureBook:
                 code="bad_signature",
             )
         self.remember(claim, signature)
+        self._check_known(claim, validators)
+
+    def _check_known(self, claim: Claim, validators: ValidatorSet) -> None:
+        key = validators.members[claim.sender].consensus_key
+        if key == self._signer.public_key and claim not in self._own:
+            self.exposed(claim)
 
     # -- messages to claims, every signature verified --------------------------------------------------------
 
@@ -256,7 +278,9 @@ class SignatureBook:
             justification=justification,
         )
 
-    def open_certificate(self, certificate: Certificate) -> CommitCertificate:
+    def open_certificate(
+        self, certificate: Certificate, validators: ValidatorSet
+    ) -> CommitCertificate:
         """Return the claims of a commit certificate that `verify_certificate` has passed."""
         opened = CommitCertificate(
             height=Height(certificate.height),
@@ -266,6 +290,7 @@ class SignatureBook:
         )
         for claim, (_, signature) in zip(opened.claims(), certificate.signatures, strict=True):
             self.remember(claim, signature)
+            self._check_known(claim, validators)
         return opened
 
     # -- claims to evidence ----------------------------------------------------------------------------------

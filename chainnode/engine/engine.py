@@ -17,6 +17,7 @@ from chainnode.engine.candidates import Candidates
 from chainnode.engine.cosigning import Cosigner
 from chainnode.engine.faults import Faults
 from chainnode.engine.inbox import Inbox
+from chainnode.engine.inquiry import Inquiry
 from chainnode.engine.misconduct import Misconduct
 from chainnode.engine.neighbours import Neighbours
 from chainnode.engine.open_height import OpenHeight, waiting_times
@@ -89,14 +90,19 @@ class Engine:
         self._witness = witness
         allowance = Allowance(clock)
         self._faults = Faults(clock=clock, witness=witness)
+        self._neighbours = Neighbours()
+        self._inquiry = Inquiry(ledger=ledger, neighbours=self._neighbours, clock=clock)
+        self._book = SignatureBook(genesis.domain, consensus_signer)
         self._licence = VotingLicence(
             ledger=ledger,
             signer=consensus_signer,
             records=vote_records,
             log_is_new=vote_log.is_new,
+            inquiry=self._inquiry,
+            book=self._book,
             clock=clock,
+            witness=witness,
         )
-        self._book = SignatureBook(genesis.domain, consensus_signer)
         self._relay = TransactionRelay(
             domain=genesis.domain,
             ledger=ledger,
@@ -145,7 +151,6 @@ class Engine:
             licence=self._licence,
             witness=witness,
         )
-        self._neighbours = Neighbours()
         self._presence = Presence(
             domain=genesis.domain,
             name=name,
@@ -177,10 +182,11 @@ class Engine:
             pool=pool,
             candidates=self._candidates,
             licence=self._licence,
-            book=self._book,
             clock=clock,
             emit=self._events.append,
         )
+        self._book.exposed = self._licence.exposed
+        self._licence.changed = self._open_height.reconsider
         self._inbox = Inbox(
             genesis=genesis,
             ledger=ledger,
@@ -192,6 +198,8 @@ class Engine:
             neighbours=self._neighbours,
             presence=self._presence,
             unknown_kinds=self._unknown_kinds,
+            inquiry=self._inquiry,
+            licence=self._licence,
             faults=self._faults,
             outbox=self._outbox,
             clock=clock,
@@ -228,6 +236,7 @@ class Engine:
             self._sync.deadline_ms,
             self._outbox.deadline_ms,
             self._presence.deadline_ms,
+            self._inquiry.deadline_ms,
         )
         return min(d for d in deadlines if d is not None)
 
@@ -248,6 +257,8 @@ class Engine:
         self._catch_up()
         self._relay.repeat()
         self._outbox.repeat(now_ms)
+        for peer, wall_ms in self._inquiry.due(now_ms):
+            self._outbox.ask(peer, wall_ms)
 
     def flush(self) -> None:
         """Send what has been gathered for peers; to be called when the inputs of a moment are through."""
@@ -281,12 +292,15 @@ class Engine:
 
     def status(self) -> EngineStatus:
         """Return where consensus stands, and for whom it waits."""
+        height = self._ledger.tip.height + 1
+        validators = self._ledger.validators(height)
         return describe(
             name=self._name,
             ledger=self._ledger,
             snapshot=self._replica.snapshot(),
-            validators=self._ledger.validators(self._ledger.tip.height + 1),
+            validators=validators,
             is_voting=self._open_height.is_voting,
+            quarantine=self._licence.reason(height, validators),
             neighbours=self._neighbours,
             is_syncing=self._sync.is_active or self._candidates.awaited is not None,
             cosigned=self._cosigner.newest,
@@ -318,6 +332,7 @@ class Engine:
             self._presence.greet(peer)
             if not self._presence.is_ending:
                 self._outbox.greet(peer)
+                self._inquiry.hurry()
         else:
             self._neighbours.went(peer)
             self._inbox.forget(peer)
@@ -436,14 +451,15 @@ class Engine:
     def _commit(self, executed: Executed, certificate: Certificate) -> None:
         """Make a decided block the tip. The one way by which the height advances."""
         self._testimony.decided(certificate.height)
-        self._ledger.commit(executed, certificate)
+        self._ledger.commit(executed, certificate, voted_height=self._licence.voted_height)
         # From here on a restart finds the block and all that it did.
         height = self._ledger.tip.height
         self._candidates.reset()
         self._relay.committed(executed.transactions, height)
-        self._book.forget_below(height + 1)
         self._licence.committed(certificate)
-        self._vote_log.forget_below(height + 1)
+        self._book.forget_below(height + 1)
+        # What was voted last stays, so that the log shows how far it goes.
+        self._vote_log.forget_below(min(height + 1, self._licence.voted_height))
         self._witness.block_committed(executed, certificate)
         self._go_on()
 
@@ -452,4 +468,5 @@ class Engine:
         if not self._sync.is_active:
             self._cosigner.committed()
             if self._open_height.begin():
+                self._inquiry.hurry()
                 self._inbox.take_early()

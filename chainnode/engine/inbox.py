@@ -50,10 +50,12 @@ if TYPE_CHECKING:
     from chainnode.engine.candidates import Candidates
     from chainnode.engine.cosigning import Cosigner
     from chainnode.engine.faults import Faults
+    from chainnode.engine.inquiry import Inquiry
     from chainnode.engine.neighbours import Neighbours
     from chainnode.engine.outbox import Outbox
     from chainnode.engine.ports import Clock
     from chainnode.engine.presence import Presence
+    from chainnode.engine.recovery import VotingLicence
     from chainnode.engine.relay import TransactionRelay
     from chainnode.engine.sync import Sync
     from chainnode.engine.testimony import Testimony
@@ -85,6 +87,8 @@ class Inbox:
         neighbours: Neighbours,
         presence: Presence,
         unknown_kinds: UnknownKinds,
+        inquiry: Inquiry,
+        licence: VotingLicence,
         faults: Faults,
         outbox: Outbox,
         clock: Clock,
@@ -103,11 +107,15 @@ class Inbox:
         self._neighbours = neighbours
         self._presence = presence
         self._unknown_kinds = unknown_kinds
+        self._inquiry = inquiry
+        self._licence = licence
         self._faults = faults
         self._outbox = outbox
         self._testimony = testimony
         self._emit = emit
         self._catch_up = catch_up
+        self._clock = clock
+        self._turns_height = 0
         self._status_turns = Turns(clock, STATUS_ANSWER_MS)
         self._early: dict[str, tuple[ProposeMessage, int]] = {}
 
@@ -151,7 +159,7 @@ class Inbox:
             case CosignatureMessage():
                 self._cosigner.receive(peer, message)
             case ClockMessage():
-                self._neighbours.offsets.receive(peer, message, received_ms)
+                self._receive_clock(peer, message, received_ms)
             case PresenceMessage():
                 self._presence.receive(peer, message)
             case CloneMessage():
@@ -164,6 +172,7 @@ class Inbox:
     def forget(self, peer: str) -> None:
         """Drop what a peer that went has said ahead of time."""
         self._early.pop(peer, None)
+        self._turns_height = 0
 
     def take_early(self) -> None:
         """Take up the proposals for the open height that came before it was open."""
@@ -243,6 +252,12 @@ class Inbox:
         self._neighbours.stands_at(peer, message)
         self._sync.hint(peer, message.tip_height)
         open_height = self._ledger.tip.height + 1
+        if open_height != self._turns_height:
+            # What was asked about the height before says nothing of this one.
+            self._turns_height, self._status_turns = (
+                open_height,
+                Turns(self._clock, STATUS_ANSWER_MS),
+            )
         is_due = self._status_turns.take(peer)
         if is_due:
             self._cosigner.resend(peer, message)
@@ -258,8 +273,22 @@ class Inbox:
                 commits=tuple(ValidatorIndex(i) for i in message.commits),
                 view_changes=message.view_changes,
             )
-            self._emit(StatusReceived(peer=Peer(peer), status=status))
+            index = self._ledger.validators(open_height).index_of(peer)
+            self._emit(
+                StatusReceived(
+                    peer=Peer(peer),
+                    status=status,
+                    sender=None if index is None else ValidatorIndex(index),
+                )
+            )
         self._catch_up()
+
+    def _receive_clock(self, peer: str, message: ClockMessage, received_ms: int) -> None:
+        self._neighbours.offsets.receive(peer, message, received_ms)
+        if message.echoed_ms == 0:
+            self._outbox.answer(peer)
+        self._inquiry.heard(peer, message)
+        self._licence.answered()
 
     def _receive_decision(self, peer: str, message: DecidedMessage) -> None:
         try:
@@ -279,7 +308,7 @@ class Inbox:
             verify_certificate(certificate, self._genesis.domain, validators)
         except ChainError as error:
             raise PeerFault(f"{peer} sent a certificate that does not hold: {error}") from error
-        opened = self._book.open_certificate(certificate)
+        opened = self._book.open_certificate(certificate, validators)
         self._emit(DecidedReceived(peer=Peer(peer), certificate=opened))
 
     def _compare_decision(self, peer: str, certificate: Certificate) -> None:

@@ -17,14 +17,13 @@ from consensus.parameters import Parameters
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chainnode.engine.book import SignatureBook
     from chainnode.engine.candidates import Candidates
     from chainnode.engine.ports import Clock
     from chainnode.engine.recovery import VotingLicence
     from chainnode.ledger.ledger import Ledger
     from chainnode.mempool.pool import Pool
     from chainnode.model.genesis import Genesis
-    from consensus.effects import Build, Validate
+    from consensus.effects import Build, Record, Validate
     from consensus.events import Event
 
 MAX_JITTER_PERMILLE: Final = 100
@@ -43,7 +42,6 @@ class OpenHeight:
         pool: Pool,
         candidates: Candidates,
         licence: VotingLicence,
-        book: SignatureBook,
         clock: Clock,
         emit: Callable[[Event], None],
     ) -> None:
@@ -54,21 +52,39 @@ class OpenHeight:
         self._pool = pool
         self._candidates = candidates
         self._licence = licence
-        self._book = book
         self._clock = clock
         self._emit = emit
         self._height = 0
         self._has_work = False
+        self._records: tuple[Record, ...] = ()
         self.is_voting = False
         """Whether this validator votes on it, or only observes."""
 
     def begin(self) -> bool:
         """Have the core work on the height above the tip; return False if it does already."""
-        tip = self._ledger.tip
-        height = tip.height + 1
+        height = self._ledger.tip.height + 1
         if self._height == height:
             return False
         self._height = height
+        self._records = self._licence.take_records(height, self._ledger.validators(height))
+        self._has_work = self._pool.oldest_since_ms is not None
+        if self._pool.oldest_since_ms is None:
+            self._emit(WorkDone())
+        else:
+            self._emit(WorkPending(since_ms=self._pool.oldest_since_ms))
+        self._open()
+        return True
+
+    def reconsider(self) -> None:
+        """Begin or cease to vote at the open height, as the licence has it now."""
+        height = self._ledger.tip.height + 1
+        me = self._licence.index_at(height, self._ledger.validators(height))
+        if self._height == height and self.is_voting != (me is not None):
+            self._open()
+
+    def _open(self) -> None:
+        tip = self._ledger.tip
+        height = tip.height + 1
         validators = self._ledger.validators(height)
         now_ms = self._clock.monotonic_ms()
         age_ms = max(0, self._clock.now_ms() - tip.time_ms)
@@ -82,17 +98,10 @@ class OpenHeight:
             leaders=leaders_at(self._ledger, height),
             parent_ms=now_ms - age_ms,
         )
-        self._has_work = self._pool.oldest_since_ms is not None
-        if self._pool.oldest_since_ms is None:
-            self._emit(WorkDone())
-        else:
-            self._emit(WorkPending(since_ms=self._pool.oldest_since_ms))
-        records = () if me is None else self._licence.take_records(height, self._book, validators)
-        if records:
-            self._emit(Recovered(start=start, records=records))
+        if self._records and me is not None:
+            self._emit(Recovered(start=start, records=self._records))
         else:
             self._emit(start)
-        return True
 
     def note_work(self) -> None:
         """Tell the core, once in a height, that transactions wait."""

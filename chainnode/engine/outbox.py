@@ -11,7 +11,12 @@ from chainnode.engine.allowance import Turns
 from chainnode.engine.clock_offsets import INTERVAL_MS
 from chainnode.engine.leaders import leaders_at
 from chainnode.engine.message_codec import encode_message
-from chainnode.engine.messages import DecidedMessage, OutlineMessage, StatusMessage
+from chainnode.engine.messages import (
+    ClockMessage,
+    DecidedMessage,
+    OutlineMessage,
+    StatusMessage,
+)
 from chainnode.engine.ports import Urgency
 from consensus.messages import Commit, Prepare, Proposal, ProvenViewChange, Status
 
@@ -32,6 +37,9 @@ DECISION_INTERVAL_MS: Final = 250
 
 STATUS_EVERY_MS: Final = 3_000
 """How often peers hear of our heights even when the core says nothing, as when it only observes."""
+
+ANSWER_EVERY_MS: Final = 20
+"""A peer's question is answered at most this often; it asks again after half a second."""
 
 
 class Outbox:
@@ -58,6 +66,7 @@ class Outbox:
         self._network = network
         self._clock = clock
         self._decision_turns = Turns(clock, DECISION_INTERVAL_MS)
+        self._answer_turns = Turns(clock, ANSWER_EVERY_MS)
         self._next_status_ms = 0
         self._next_clock_ms = 0
 
@@ -134,6 +143,19 @@ class Outbox:
     def greet(self, peer: str) -> None:
         """Tell one peer our heights."""
         self._network.send(peer, self._status_message(None), Urgency.VOTE)
+
+    def ask(self, peer: str, wall_ms: int) -> None:
+        """Ask a peer what it has heard of us; `wall_ms` is what its answer will echo. See `inquiry`."""
+        self.greet(peer)
+        question = ClockMessage(sent_ms=wall_ms, echoed_ms=0, received_ms=0)
+        self._network.send(peer, encode_message(question), Urgency.VOTE)
+
+    def answer(self, peer: str) -> None:
+        """Answer a question, after what was to be pushed: where we stand, and an echo of the peer's clock."""
+        if self._answer_turns.take(peer):
+            self.greet(peer)
+            sample = self._neighbours.offsets.message_to(peer, self._clock.now_ms())
+            self._network.send(peer, encode_message(sample), Urgency.VOTE)
 
     def tell_decision(self, peer: str, height: int) -> None:
         """Help a peer that works on a decided height, at most once in a while."""

@@ -5,7 +5,13 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal
 
-from chainnode.services.ports import EngineStatus, HeldVote, PeerStatus, Standing
+from chainnode.services.ports import (
+    EngineStatus,
+    HeldVote,
+    PeerStatus,
+    QuarantineStatus,
+    Standing,
+)
 from consensus.messages import Commit, Prepare, Propose
 from consensus.state import Step
 
@@ -13,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from chainnode.engine.neighbours import Neighbours
+    from chainnode.engine.quarantine import Quarantine
     from chainnode.ledger.ledger import Ledger
     from chainnode.mempool.pool import Pool
     from chainnode.model.cosigned import CosignedCheckpoint
@@ -33,6 +40,7 @@ def describe(
     snapshot: Snapshot | None,
     validators: ValidatorSet,
     is_voting: bool,
+    quarantine: Quarantine | None,
     neighbours: Neighbours,
     is_syncing: bool,
     cosigned: CosignedCheckpoint | None,
@@ -70,6 +78,14 @@ def describe(
         if undecided_since_ms is None
         else undecided_since_ms + wall_minus_monotonic_ms,
         is_voting=is_voting,
+        quarantine=None
+        if quarantine is None
+        else QuarantineStatus(
+            code=quarantine.code,
+            height=quarantine.height,
+            sentence=quarantine.sentence,
+            since_ms=quarantine.since_ms + wall_minus_monotonic_ms,
+        ),
         view_changes=view_changes,
         cosigned_height=0 if cosigned is None else cosigned.height,
         is_syncing=is_syncing,

@@ -148,7 +148,7 @@ def _decode(
         vote = (Prepare if made == votes.PREPARE else Commit)(
             height=height, view=_view(view), digest=_digest(digest), sender=me
         )
-        book.remember(vote, _signature(signature))
+        book.remember_own(vote, _signature(signature))
         return Voted(vote=vote)
     if record.kind == CHANGED:
         (change,) = codec.array(value, "view change", arity=1)
@@ -158,7 +158,9 @@ def _decode(
                 f"view change: of validator {signed.sender} at height {signed.height}"
             )
         # Own words, read back: verified like anybody's, so that a log of another validator's is noticed.
-        return Voted(vote=book.open_change(signed, validators))
+        asked = book.open_change(signed, validators)
+        book.remember_own(asked, signed.signature)
+        return Voted(vote=asked)
     if record.kind == LOCKED:
         (proof,) = codec.array(value, "locked", arity=1)
         certificate = book.open_proof(parse_proof(proof), height, validators, leaders)
@@ -196,7 +198,7 @@ def _decode_proposal(
         proposer=ValidatorIndex(codec.integer(proposer, "proposer", most=MAX_VALIDATORS - 1)),
         justification=justification,
     )
-    book.remember(proposal.claim, _signature(signature))
+    book.remember_own(proposal.claim, _signature(signature))
     return proposal
 
 

@@ -19,8 +19,10 @@ from chainnode.ledger.errors import InvalidBlock
 from chainnode.ledger.execution import Base, Executed
 from chainnode.ledger.guarded_store import GuardedStore
 from chainnode.ledger.reader import ChainReader
+from chainnode.ledger.stored import stored
 from chainnode.ledger.tip import Tip, TipRecord
 from chainnode.ledger.validator_history import DELAY, put_validators
+from chainnode.model import codec
 from chainnode.model.block import make_outline
 from chainnode.model.certificate import decode_certificate
 from chainnode.model.errors import InvariantViolation
@@ -56,6 +58,7 @@ class Ledger(ChainReader):
         self._store = GuardedStore(store)
         super().__init__(self._store, genesis)
         self._candidates = CandidateStore(self._store, genesis.domain)
+        self._voted = _read_voted(self._store)
 
     @classmethod
     def open(cls, store: KeyValueStore, genesis: Genesis) -> Ledger:
@@ -160,12 +163,16 @@ class Ledger(ChainReader):
         checks.check_results(header, ours)
         return Executed(outline=outline, transactions=tuple(transactions), results=results)
 
-    def commit(self, executed: Executed, certificate: Certificate) -> None:
+    def commit(
+        self, executed: Executed, certificate: Certificate, *, voted_height: int = 0
+    ) -> None:
         """Make an executed block the tip.
 
         Args:
             executed: from `build` or `execute` on the present tip.
             certificate: of this block, verified by the caller.
+            voted_height: the highest height at which this validator has voted, as far as it knows; noted with the
+                block, so that an older vote log is known to be older.
 
         Raises:
             InvariantViolation: the block does not follow the tip, or the certificate is not its own.
@@ -211,6 +218,9 @@ class Ledger(ChainReader):
             state_from=state_from,
         )
         batch.put(keys.TIP, record.encode())
+        if voted_height > (self._voted or 0):
+            batch.put(keys.VOTED, encode_voted(voted_height))
+            self._voted = voted_height
         self._candidates.forget(batch)
         self._store.write(batch, sync=True)
         # A crash before this line leaves the block as a whole or nothing of it, and a restart is level with its
@@ -322,15 +332,19 @@ class Ledger(ChainReader):
         """Return what was kept of a height, or None."""
         return self._store.get(keys.testimony(height))
 
-    def note_vote(self) -> None:
-        """Remember, synced, that this node has voted: a vote log that is new after that has been lost."""
+    def note_vote(self, height: int = 0) -> None:
+        """Remember, synced, that this validator has voted, and at least at `height`; 0 if no height is known."""
+        if self._voted is not None and height <= self._voted:
+            return
         batch = WriteBatch()
-        batch.put(keys.VOTED, b"")
+        batch.put(keys.VOTED, encode_voted(height))
         self._store.write(batch, sync=True)
+        self._voted = height
 
-    def has_voted(self) -> bool:
-        """Whether `note_vote` was ever called on this store."""
-        return self._store.get(keys.VOTED) is not None
+    @property
+    def voted_height(self) -> int | None:
+        """The highest height at which this validator is known to have voted; 0 if only that it has, None if not even that."""
+        return self._voted
 
     def approximate_size_bytes(self) -> int:
         """Return how much disk the chain takes, give or take."""
@@ -341,3 +355,20 @@ def _parent_view(outline: Outline) -> int:
     """Return the view of the parent's canonical certificate; 0 for the first block, whose parent has none."""
     data = outline.parent_certificate
     return decode_certificate(data).view if data else 0
+
+
+def encode_voted(height: int) -> bytes:
+    """Return what the store keeps of the highest height at which this validator has voted."""
+    return codec.encode((height,))
+
+
+def _read_voted(store: KeyValueStore) -> int | None:
+    data = store.get(keys.VOTED)
+    if data is None:
+        return None
+    if not data:
+        # As earlier versions noted it: that it has voted, and no height.
+        return 0
+    with stored("the note of the last vote"):
+        (height,) = codec.decode_array(data, max_bytes=16, arity=1, what="voted")
+        return codec.integer(height, "height")

@@ -172,6 +172,14 @@ def _status(services: NodeServices) -> results.StatusResult:
         "digest": None if engine.digest is None else engine.digest.hex(),
         "standings": [render.standing(s) for s in engine.standings],
         "explanation": explain(engine, now_ms),
+        "quarantine": None
+        if engine.quarantine is None
+        else {
+            "code": engine.quarantine.code.value,
+            "height": engine.quarantine.height,
+            "sentence": engine.quarantine.sentence,
+            "since_ms": engine.quarantine.since_ms,
+        },
     }
 
 

@@ -54,6 +54,16 @@ class StandingResult(TypedDict):
     """The step that waits for it."""
 
 
+class QuarantineResult(TypedDict):
+    """Why the node observes, though it is a validator: it may have forgotten what it said."""
+
+    code: str
+    height: int
+    """The height at which that was found."""
+    sentence: str
+    since_ms: int
+
+
 class StatusResult(TypedDict):
     """`chain_status`: the chain, where consensus stands, and for whom it waits."""
 
@@ -99,6 +109,7 @@ class StatusResult(TypedDict):
     standings: list[StandingResult]
     explanation: str | None
     """Why the open height is not decided, in a sentence for people; null if nothing is due."""
+    quarantine: QuarantineResult | None
 
 
 class HeaderResult(TypedDict):

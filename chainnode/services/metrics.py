@@ -12,6 +12,8 @@ from prometheus_client.metrics_core import (
     InfoMetricFamily,
 )
 
+from chainnode.services.ports import QuarantineCode
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -230,6 +232,15 @@ class _NodeCollector:
         for standing in status.standings:
             awaited.add_metric((standing.name,), int(standing.awaited_for is not None))
         yield awaited
+        quarantine = GaugeMetricFamily(
+            "chainnode_quarantine",
+            "Whether this validator observes for that reason",
+            labels=("code",),
+        )
+        for code in QuarantineCode:
+            is_it = status.quarantine is not None and status.quarantine.code == code
+            quarantine.add_metric((code.value,), int(is_it))
+        yield quarantine
         yield from self._traffic()
 
     def _age_s(self, since_ms: int | None) -> float:

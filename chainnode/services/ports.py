@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -34,6 +35,33 @@ class PeerStatus:
     """Its clock minus ours, or None before the first sample."""
 
     round_trip_ms: int | None
+
+
+class QuarantineCode(StrEnum):
+    """Every reason for a validator to observe; see `chainnode.engine.quarantine`."""
+
+    VOTE_LOG_LOST = "vote_log_lost"
+    VOTE_LOG_OLDER = "vote_log_older"
+    STORE_OLDER = "store_older"
+    UNKNOWN_VOTE = "unknown_vote"
+    UNKNOWN_SIGNATURE = "unknown_signature"
+    ASKING_OTHERS = "asking_others"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuarantineStatus:
+    """Why a validator observes: it may have forgotten what it said."""
+
+    code: QuarantineCode
+
+    height: int
+    """The height at which that was found."""
+
+    sentence: str
+    """What was found, what was expected, and what ends it; for people."""
+
+    since_ms: int
+    """Wall clock, milliseconds UTC."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +135,10 @@ class EngineStatus:
     """Wall clock; since when the open height has had something to decide, or None."""
 
     is_voting: bool
-    """False while this node only observes: its vote log may have forgotten votes for these heights."""
+    """False while this node only observes: it is in quarantine, or no validator of this height."""
+
+    quarantine: QuarantineStatus | None
+    """Why it does not vote, though it is a validator; None if it votes."""
 
     view_changes: int
     """View changes since start."""

@@ -34,6 +34,8 @@ def explain(status: EngineStatus, now_ms: int) -> str | None:
     waited_ms = max(0, now_ms - since_ms)
     state = "stalled" if waited_ms > STALLED_MS else "under way"
     parts = [_what(status), *_awaited(status)]
+    if status.quarantine is not None:
+        parts.append(f"this node does not vote: {status.quarantine.sentence}")
     return f"{state} since {waited_ms // 1_000}.{waited_ms % 1_000 // 100} s: {'; '.join(parts)}"
 
 

@@ -5,7 +5,7 @@
     M genesis                                  the genesis document
     M tip                                      the tip record (chainnode/ledger/tip.py)
     M checkpoint                               newest checkpoint with its cosignatures, as the engine keeps it
-    M voted                                    empty; this validator has voted in a life that used this store
+    M voted                                    [height]: this validator has voted, and at that height if it is not 0
     H height                                   header
     C height                                   certificate: of a height below the tip the one that the next block
                                                names, of the tip the one that this node decided by

@@ -140,13 +140,13 @@ def test_a_decision_is_verified_once_while_its_block_is_on_its_way(
 ) -> None:
     bench = EngineBench()
     executed = bench.block()
-    bench.receive(A, decided(CHAIN.certify(executed)))
+    bench.receive(A, decided(CHAIN.certify(executed, signers=[1, 2, 3])))
 
     def unexpected(*_: object) -> None:
         raise AssertionError
 
     monkeypatch.setattr(inbox_module, "verify_certificate", unexpected)
-    bench.receive(B, decided(CHAIN.certify(executed)))
+    bench.receive(B, decided(CHAIN.certify(executed, signers=[1, 2, 3])))
     bench.receive(A, bench.proposal(executed))
     assert bench.ledger.tip.height == 1
 
@@ -252,7 +252,7 @@ def test_a_peer_that_works_on_a_decided_height_is_told_at_most_once_in_a_while()
 def test_a_decision_whose_block_is_still_missing_is_passed_on() -> None:
     bench = EngineBench()
     executed = bench.block()
-    bench.receive(A, decided(CHAIN.certify(executed)))
+    bench.receive(A, decided(CHAIN.certify(executed, signers=[1, 2, 3])))
     bench.receive(B, status(1))
     assert [to for to, _ in bench.sent(DecidedMessage)] == [B]
 
@@ -272,7 +272,7 @@ def test_an_early_proposal_is_judged_by_the_time_at_which_it_came() -> None:
     bench.sent(Vote)
     # Long enough for it to be out of time, if it counted from now.
     bench.clock.advance(60_000)
-    bench.receive(A, decided(CHAIN.certify(first)))
+    bench.receive(A, decided(CHAIN.certify(first, signers=[1, 2, 3])))
     assert [v.height for _, v in bench.sent(Vote)] == [2]
     assert "peer_fault" in bench.witness.names()
 
@@ -290,7 +290,7 @@ def test_votes_of_the_next_height_count_when_it_opens() -> None:
     bench.receive(B, bench.proposal(second))
     for sender in (1, 2, 3):
         bench.receive(NAMES[sender], bench.commit(sender, second))
-    bench.receive(A, decided(CHAIN.certify(first)))
+    bench.receive(A, decided(CHAIN.certify(first, signers=[1, 2, 3])))
     assert bench.ledger.tip.height == 2
 
 
@@ -368,7 +368,7 @@ def test_a_validator_whose_turn_failed_is_passed_over_by_all_that_the_engine_jud
     bench = EngineBench(me=3)
     first = bench.block()
     bench.receive(A, bench.proposal(first))
-    bench.receive(A, decided(CHAIN.certify(first, view=1)))
+    bench.receive(A, decided(CHAIN.certify(first, view=1, signers=[0, 1, 2])))
     for _ in (2, 3):
         bench.commit_here(bench.block())
     assert bench.engine.status().skipped == (A,)
@@ -394,7 +394,7 @@ def change_with_lock(*, sender: int, height: int, leader: int) -> ViewChangeMess
     """Return a request for view 1 that states a lock of view 0, which `leader` proposed."""
     digest = random_bytes("locked")
     signatures = []
-    for signer in (1, 2, 3):
+    for signer in (0, 1, 2):
         kind = PROPOSE if signer == leader else PREPARE
         message = vote_message(DOMAIN, kind, height, 0, digest)
         signatures.append((signer, CHAIN.validators[signer].consensus.sign(message)))
@@ -444,13 +444,13 @@ def test_an_observer_tells_its_heights_too() -> None:
 
 def test_operators_see_peers_clocks_and_who_is_linked() -> None:
     bench = EngineBench()
-    bench.engine.link(A, is_up=True)
+    bench.engine.link(C, is_up=True)
     now = bench.clock.now_ms()
-    bench.receive(A, ClockMessage(sent_ms=now + 40, echoed_ms=now, received_ms=now + 40))
+    bench.receive(C, ClockMessage(sent_ms=now + 40, echoed_ms=now, received_ms=now + 40))
     peers = {p.name: p for p in bench.engine.status().peers}
-    assert peers[A].connected
-    assert peers[A].clock_offset_ms == 40
-    assert peers[A].last_heard_ms == now
+    assert peers[C].connected
+    assert peers[C].clock_offset_ms == 40
+    assert peers[C].last_heard_ms == now
     assert not peers[B].connected
     assert bench.name not in peers
 

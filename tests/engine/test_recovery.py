@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
-from chainnode.engine.messages import ProposeMessage, Vote
-from chainnode.model.errors import InvariantViolation
+from chainnode.engine.messages import (
+    ClockMessage,
+    OutlineMessage,
+    ProposeMessage,
+    ViewChangeMessage,
+    Vote,
+)
+from chainnode.model.errors import InvariantViolation, PeerFault
+from chainnode.model.votes import COMMIT, PREPARE
+from chainnode.services.ports import QuarantineCode
 from chainnode.storage.append_file import MemoryFile
 from chainnode.storage.memory import MemoryStore
 from tests.support.chain import make_chain
@@ -27,7 +37,11 @@ def next_block(bench: EngineBench) -> None:
     bench.clock.advance(60)
     executed = bench.block()
     leader = NAMES[executed.outline.header.height % 4]
-    bench.receive(leader if leader != bench.name else A, bench.proposal(executed))
+    if leader == bench.name:
+        # Nobody but us could sign its proposal.
+        bench.receive(A, OutlineMessage(executed.outline.encode()))
+    else:
+        bench.receive(leader, bench.proposal(executed))
     bench.receive(A, decided(CHAIN.certify(executed, signers=[1, 2, 3])))
 
 
@@ -163,3 +177,97 @@ def test_whoever_is_in_no_set_observes_and_still_commits() -> None:
     assert bench.ledger.tip.height == 2
     assert not bench.engine.status().is_voting
     assert bench.sent(Vote) == []
+
+
+def test_nothing_is_voted_before_as_many_have_answered_as_a_decision_needs() -> None:
+    bench = EngineBench(answers=False)
+    bench.receive(A, bench.proposal(bench.block()))
+    bench.pass_ms(2_000)
+    assert bench.sent(Vote) == []
+    found = bench.engine.status().quarantine
+    assert found is not None
+    assert found.code is QuarantineCode.ASKING_OTHERS
+    bench.answer(A)
+    bench.receive(A, bench.proposal(bench.block()))
+    assert bench.sent(Vote) == []
+    bench.answer(B)
+    bench.receive(A, bench.proposal(bench.block()))
+    assert len(bench.sent(Vote)) == 1
+
+
+def test_a_peer_at_another_height_has_not_answered() -> None:
+    bench = EngineBench(answers=False)
+    bench.engine.link(A, is_up=True)
+    bench.engine.link(B, is_up=True)
+    bench.engine.tick()
+    questions = dict(bench.sent(ClockMessage))
+    for peer in (A, B):
+        bench.receive(peer, status(9))
+        bench.receive(peer, bench.echo(questions[peer]))
+    assert not bench.engine.status().is_voting
+
+
+@pytest.mark.parametrize("kind", [PREPARE, COMMIT])
+def test_an_own_vote_that_is_not_known_silences_at_once_and_is_told_once(kind: int) -> None:
+    bench = EngineBench()
+    executed = bench.block()
+    bench.receive(A, bench.vote(kind, 0, 1, executed.outline.block_hash))
+    status_now = bench.engine.status()
+    assert not status_now.is_voting
+    assert status_now.quarantine is not None
+    assert status_now.quarantine.code is QuarantineCode.UNKNOWN_VOTE
+    bench.receive(A, bench.proposal(executed))
+    bench.pass_ms(5_000)
+    assert bench.sent(Vote) == []
+    assert bench.sent(ViewChangeMessage) == []
+    assert bench.witness.names().count("quarantine_began") == 1
+    # It was noted, so a restart does not take the new log for level.
+    again = restarted(bench)
+    found = again.engine.status().quarantine
+    assert found is not None
+    assert found.code is QuarantineCode.VOTE_LOG_LOST
+    again.clock.advance(10_000)
+    next_block(again)
+    assert again.engine.status().is_voting
+    assert again.witness.names().count("quarantine_ended") == 1
+
+
+def test_an_own_vote_that_is_known_comes_back_without_harm() -> None:
+    bench = EngineBench()
+    executed = bench.block()
+    bench.receive(A, bench.proposal(executed))
+    ((_, vote),) = bench.sent(Vote)
+    bench.receive(B, vote)
+    again = restarted(bench)
+    again.receive(B, vote)
+    assert bench.engine.status().is_voting
+    assert again.engine.status().is_voting
+
+
+def test_a_claim_that_we_did_not_sign_silences_nobody() -> None:
+    bench = EngineBench()
+    vote = bench.vote(COMMIT, 0, 1, bench.block().outline.block_hash)
+    with pytest.raises(PeerFault):
+        bench.receive(A, dataclasses.replace(vote, view=1))
+    assert bench.engine.status().is_voting
+
+
+@pytest.mark.parametrize("lag_ms", [0, 3_600_000])
+def test_what_is_younger_is_told_by_peers_clocks_and_not_by_ours(lag_ms: int) -> None:
+    """A machine that believes it is an hour ago takes blocks of that hour for new, if it asks its own clock."""
+    bench = EngineBench()
+    next_block(bench)
+    lost = restarted(bench, file=MemoryFile(), answers=False)
+    lost.clock.wall_ms -= lag_ms
+    for peer in (A, B):
+        lost.engine.link(peer, is_up=True)
+    lost.engine.tick()
+    questions = dict(lost.sent(ClockMessage))
+    for peer in (A, B):
+        true_ms = lost.clock.now_ms() + lag_ms
+        lost.receive(peer, status(2))
+        answer = lost.echo(questions[peer])
+        lost.receive(peer, dataclasses.replace(answer, sent_ms=true_ms, received_ms=true_ms))
+    lost.clock.advance(10_000)
+    next_block(lost)
+    assert lost.engine.status().is_voting == (lag_ms == 0)

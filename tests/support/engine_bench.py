@@ -14,9 +14,11 @@ from chainnode.engine.engine import Engine
 from chainnode.engine.message_codec import decode_message, encode_message
 from chainnode.engine.messages import (
     BlocksMessage,
+    ClockMessage,
     CosignatureMessage,
     DecidedMessage,
     Message,
+    OutlineMessage,
     ProposeMessage,
     StatusMessage,
     UnknownMessage,
@@ -149,7 +151,9 @@ class EngineBench:
         pool_limits: PoolLimits | None = None,
         start: bool = True,
         challenge: bytes = bytes(32),
+        answers: bool = True,
     ) -> None:
+        """`answers`: two peers say at once that they have heard nothing of this validator, and go."""
         self.chain = chain
         self.clock = BenchClock() if clock is None else clock
         self.network = BenchNetwork()
@@ -188,11 +192,36 @@ class EngineBench:
         )
         if start:
             self.engine.start()
+        if start and answers and me is not None and len(chain.validators) > 1:
+            self.answer(*[v.name for v in chain.validators if v.name != self.name][:2])
 
     # -- inputs --------------------------------------------------------------------------------------------
 
     def receive(self, peer: str, message: Message) -> None:
         self.engine.receive(peer, encode_message(message), self.clock.now_ms())
+
+    def answer(self, *peers: str) -> None:
+        """Have these peers come, answer what a node asks after its start, and go."""
+        for peer in peers:
+            self.engine.link(peer, is_up=True)
+            self.engine.tick()
+        questions = {to: m for to, m in self.sent(ClockMessage) if m.echoed_ms == 0}
+        tip_height, size = self.ledger.tip.height, len(self.chain.validators)
+        for peer in peers:
+            self.receive(peer, status(tip_height + 1, tip=tip_height, n=size))
+            if peer in questions:
+                self.receive(peer, self.echo(questions[peer]))
+        for peer in peers:
+            self.engine.link(peer, is_up=False)
+        # What was said to all is what the node says now that it may vote.
+        self.network.said = [said for said in self.network.said if said[0] not in peers]
+        self.sent(ClockMessage)
+        self.sent(StatusMessage)
+
+    def echo(self, question: ClockMessage) -> ClockMessage:
+        """Return the answer of a peer whose clock is ours."""
+        now_ms = self.clock.now_ms()
+        return ClockMessage(sent_ms=now_ms, echoed_ms=question.sent_ms, received_ms=now_ms)
 
     def pass_ms(self, ms: int) -> int:
         """Let time pass; return how often the engine wanted to be woken."""
@@ -213,8 +242,19 @@ class EngineBench:
 
     def commit_here(self, executed: Executed) -> None:
         """Have the block decided by word of a peer, its proposal first."""
-        self.receive(NAMES[1], self.proposal(executed))
-        self.receive(NAMES[1], decided(self.chain.certify(executed)))
+        header = executed.outline.header
+        if header.proposer == self.name:
+            # A proposal that we did not make would be one that we have forgotten.
+            self.receive(NAMES[1], OutlineMessage(executed.outline.encode()))
+        else:
+            self.receive(NAMES[1], self.proposal(executed))
+        self.receive(NAMES[1], self.decided_by_others(executed))
+
+    def decided_by_others(self, executed: Executed) -> DecidedMessage:
+        """Return the decision by all but this validator: it knows what it has signed itself."""
+        names = [v.name for v in self.chain.validators]
+        others = [i for i, name in enumerate(names) if name != self.name]
+        return decided(self.chain.certify(executed, signers=others))
 
     # -- messages ------------------------------------------------------------------------------------------
 

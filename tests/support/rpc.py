@@ -67,6 +67,7 @@ def engine_status(names: Sequence[str]) -> EngineStatus:
         cosigned_height=0,
         is_syncing=False,
         is_voting=True,
+        quarantine=None,
         pool_count=0,
         pool_bytes=0,
         unverified=0,

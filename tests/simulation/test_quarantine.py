@@ -1,0 +1,231 @@
+"""A validator whose vote log is older than what it has said keeps silent, says why, and votes again: it never votes twice.
+
+The observer of the simulation raises at the first vote that contradicts another one.
+"""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tests.support.simulated_backups import back_up, restore
+from tests.support.simulated_chain import SimulatedChain
+
+COMMIT = 4
+ABSENT = {"asking_others"}
+
+
+def started(heights=4, seed=3, **options):
+    world = SimulatedChain(seed=seed, **options)
+    world.start()
+    decide(world, heights)
+    return world
+
+
+def decide(world, count=1):
+    for _ in range(count):
+        goal = world.height() + 1
+        world.submit(2)
+        world.run_until(
+            lambda goal=goal: world.height() >= goal and world.is_settled(),
+            within_ms=6_000,
+            what=f"height {goal}",
+        )
+
+
+def codes(world, node, for_ms=3_000):
+    """Return every reason for silence that a node gives in this time."""
+    found = set()
+    for _ in range(for_ms // 10):
+        world.run_for(10)
+        reason = node.engine.status().quarantine
+        if reason is not None:
+            found.add(reason.code.value)
+    return found - ABSENT
+
+
+def check_votes_again(world, node):
+    """See the chain go on with the node, and then with it as one of a bare quorum."""
+    world.run_for(2_000)
+    decide(world, 4)
+    status = node.engine.status()
+    assert status.is_voting, status.quarantine
+    assert status.quarantine is None
+    next(n for n in world.running() if n is not node).crash()
+    decide(world, 3)
+
+
+def hold_open(world, node):
+    """Have the next height prepared and committed to by `node`, and not decided by anybody; return the height."""
+    height = world.height() + 1
+    world.network.withholds = lambda sender, _to, kind: kind == COMMIT and sender != node.name
+    world.submit(2, to=node.name)
+    world.run_until(
+        lambda: any(
+            kind == 3 and h == height for kind, h, _ in world.observer.voted.get(node.name, ())
+        ),
+        within_ms=900,
+        what="it has sent a COMMIT",
+    )
+    world.run_for(20)
+    return height
+
+
+@pytest.mark.parametrize("behind", [1, 5, 40])
+def test_an_older_home_is_exposed_by_its_signatures_in_the_blocks_that_it_fetches(behind):
+    world = started()
+    node = world.nodes[list(world.nodes)[1]]
+    backup = back_up(node)
+    decide(world, behind)
+    node.crash()
+    restore(world, node, backup)
+    node.boot()
+    assert codes(world, node, 1_000) & {"unknown_signature", "unknown_vote"} or behind == 1
+    world.run_until(world.is_level, within_ms=6_000)
+    check_votes_again(world, node)
+
+
+@pytest.mark.parametrize("victim", range(4))
+def test_an_older_home_is_exposed_by_its_votes_for_the_open_height_before_it_votes(victim):
+    world = started()
+    node = world.nodes[list(world.nodes)[victim]]
+    backup = back_up(node)
+    height = hold_open(world, node)
+    before = list(world.observer.voted[node.name])
+    node.crash()
+    restore(world, node, backup)
+    world.network.withholds = lambda _from, _to, kind: kind == COMMIT
+    node.boot()
+    assert codes(world, node) == {"unknown_vote"}
+    assert "of height" in node.engine.status().quarantine.sentence
+    assert node.engine.status().quarantine.height == height
+    assert world.observer.voted[node.name] == before
+    assert world.observer.events["quarantine_began"] == 1
+    world.network.withholds = lambda _from, _to, _kind: False
+    world.run_until(lambda: world.height() >= height, within_ms=6_000)
+    check_votes_again(world, node)
+    assert world.observer.events["quarantine_ended"] == 1
+
+
+@pytest.mark.parametrize("restarts", [1, 3])
+def test_an_older_vote_log_beside_a_current_store_is_known_at_the_start(restarts):
+    world = started()
+    node = world.nodes[list(world.nodes)[2]]
+    backup = back_up(node)
+    decide(world, 6)
+    node.crash()
+    restore(world, node, backup, store=False)
+    for _ in range(restarts):
+        node.boot()
+        reason = node.engine.status().quarantine
+        assert reason.code.value == "vote_log_older"
+        assert f"the vote log ends at height {backup.height}" in reason.sentence
+        assert f"at height {world.height()}" in reason.sentence
+        assert not node.engine.status().is_voting
+        if restarts > 1:
+            node.crash()
+    if restarts > 1:
+        node.boot()
+    check_votes_again(world, node)
+
+
+def test_a_lost_vote_log_and_an_older_store_each_say_so():
+    world = started()
+    names = list(world.nodes)
+    node = world.nodes[names[0]]
+    backup = back_up(node)
+    decide(world, 5)
+    node.crash()
+    file = node.disk.file
+    node.disk.lose_vote_log()
+    node.boot()
+    assert node.engine.status().quarantine.code.value == "vote_log_lost"
+    node.crash()
+    node.disk.file = file
+    restore(world, node, backup, vote_log=False)
+    node.boot()
+    assert node.engine.status().quarantine.code.value == "store_older"
+    world.run_until(world.is_level, within_ms=6_000)
+    world.run_for(700)
+    assert node.engine.status().is_voting
+
+
+@pytest.mark.parametrize("hours", [-2, -1, 1])
+def test_a_restored_machine_whose_clock_is_wrong_is_not_released_by_old_blocks(hours):
+    """A virtual machine may believe for a while that it is when its snapshot was taken."""
+    world = started()
+    node = world.nodes[list(world.nodes)[1]]
+    backup = back_up(node)
+    world.run_for(3_600_000)
+    decide(world, 3)
+    height = hold_open(world, node)
+    node.crash()
+    restore(world, node, backup)
+    node.clock.skew_ms = hours * 3_600_000
+    world.network.withholds = lambda _from, _to, kind: kind == COMMIT
+    node.boot()
+    assert codes(world, node) <= {"unknown_vote", "unknown_signature"}
+    assert node.ledger.tip.height == height - 1
+    assert not node.engine.status().is_voting
+    node.clock.skew_ms = 0
+    world.network.withholds = lambda _from, _to, _kind: False
+    world.run_until(lambda: world.height() >= height, within_ms=6_000)
+    check_votes_again(world, node)
+
+
+def test_a_node_that_is_asked_for_nothing_does_not_wait_long_after_a_normal_restart():
+    world = started()
+    for node in world.nodes.values():
+        node.crash()
+        node.boot()
+        assert world.run_until(lambda n=node: n.engine.status().is_voting, within_ms=200) < 100
+    for node in world.nodes.values():
+        node.crash()
+    for node in world.nodes.values():
+        node.boot()
+    world.run_until(
+        lambda: all(n.engine.status().is_voting for n in world.running()), within_ms=700
+    )
+    assert world.observer.events["quarantine_began"] == 0
+    decide(world, 2)
+
+
+def run_backups(seed):
+    """One validator comes back again and again from some older copy of its home, or of a part of it."""
+    world = started(heights=2, seed=seed, validators=random.Random(seed).choice((4, 4, 5, 7)))
+    rng = world.random
+    node = world.nodes[rng.choice(list(world.nodes))]
+    backups = [back_up(node)]
+    for _ in range(6):
+        for _ in range(rng.randint(1, 4)):
+            world.submit(rng.randint(0, 3))
+            world.run_for(rng.choice((5, 20, 100, 700)))
+            if rng.random() < 0.5:
+                backups.append(back_up(node))
+        if rng.random() < 0.3:
+            other = rng.choice([n for n in world.nodes.values() if n is not node])
+            other.crash()
+            other.boot()
+        node.crash()
+        # What it said is on its way for some milliseconds; if it reached nobody, nothing could show that it was said.
+        world.run_for(rng.randint(5, 400))
+        kind = rng.randrange(4)
+        if kind:
+            restore(world, node, rng.choice(backups), store=kind != 1, vote_log=kind != 2)
+        node.boot()
+        backups = backups[-3:] if kind == 0 else [back_up(node)]
+    world.run_for(3_000)
+    decide(world, 4)
+    assert node.engine.status().is_voting, node.engine.status().quarantine
+    world.check_history()
+
+
+@pytest.mark.parametrize("first", range(0, 60, 10))
+def test_random_restores_of_older_homes_never_make_a_validator_vote_twice(first):
+    for seed in range(first, first + 10):
+        try:
+            run_backups(seed)
+        except BaseException as error:
+            error.add_note(f"run_backups({seed})")
+            raise
