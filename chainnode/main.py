@@ -14,7 +14,7 @@ from chainnode.clock import SystemClock
 from chainnode.config import load_config
 from chainnode.logs import Log, level_named
 from chainnode.model.errors import ChainError, NodeFault, Refused
-from chainnode.node.offline import rebuild_home
+from chainnode.node.offline import rebuild_home, reinstate_home
 from chainnode.node.run import run_node
 
 if TYPE_CHECKING:
@@ -83,6 +83,15 @@ def rebuild(home: Path, progress: Callable[[int, int], None]) -> int:
         ChainError, NodeFault: it did not; the home is as it was.
     """
     return rebuild_home(home, progress)
+
+
+def reinstate(home: Path, height: int) -> None:
+    """Let the validator of a stopped home vote again from `height` on, by word of the alliance.
+
+    Raises:
+        ChainError, NodeFault: as `reinstate_home`; the home is as it was.
+    """
+    reinstate_home(home, height)
 
 
 async def _until_signal(config: NodeConfig, passphrase: bytes, log: Log) -> None:

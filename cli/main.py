@@ -21,7 +21,7 @@ from cli.identity import account, org
 from cli.init import init
 from cli.keys import keys
 from cli.lookup import lookup
-from cli.node import check_config, rebuild, start
+from cli.node import check_config, rebuild, reinstate, start
 from cli.notarize import notarize
 from cli.output import print_error
 from cli.policy import policy
@@ -43,6 +43,7 @@ for _command in (
     check_config,
     start,
     rebuild,
+    reinstate,
     status,
     keys,
     notarize,

@@ -1,8 +1,8 @@
-"""`chainnode start`, `check-config`, `rebuild`: what runs on the machine of a node itself."""
+"""`chainnode start`, `check-config`, `rebuild`, `reinstate`: what runs on the machine of a node itself."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -61,6 +61,57 @@ def rebuild(session: Session) -> None:
     else:
         click.echo(
             f"rebuilt up to block {height}; every root came out as the validators certified it"
+        )
+
+
+_DANGER: Final = """\
+This validator has lost its memory of what it voted for. From height {height} on it shall vote again, as if it had never
+voted there. That is safe only if all of this is so:
+
+  - nobody in the alliance, on no machine and in no backup, has block {height}; ask all of them, compare their `status`
+  - more validators have lost their vote logs than the chain bears, so that no block can come which would end this by itself
+  - the machine that had this validator's keys before is gone, and cannot come back
+  - all nodes are stopped, and all members of the alliance have agreed on this height
+
+A block {height} that was decided on a machine that is lost now, and told to its clients, is given up by this."""
+
+
+@click.command()
+@click.option(
+    "--height",
+    type=click.IntRange(1),
+    required=True,
+    help="One above the newest block that anybody in the alliance still has.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask; the alliance has agreed.")
+@pass_session
+def reinstate(session: Session, *, height: int, yes: bool) -> None:
+    """Let the validator of this stopped home vote again, when a quorum has lost its vote logs.
+
+    A last resort of the alliance as a whole; see "A quorum is lost for good" in docs/operations.md.
+    """
+    from chainnode.main import reinstate as reinstate_home  # noqa: PLC0415  as in `start`
+
+    if not yes:
+        click.echo(_DANGER.format(height=height), err=True)
+        _confirm(f"vote again from {height}")
+    reinstate_home(session.home, height)
+    if session.json:
+        print_json({"height": height})
+    else:
+        click.echo(f"this validator votes again from height {height}; start it")
+
+
+def _confirm(sentence: str) -> None:
+    try:
+        typed = click.prompt(
+            f"Type `{sentence}` to go on", default="", show_default=False, err=True
+        )
+    except click.Abort:
+        typed = ""
+    if typed.strip() != sentence:
+        raise click.UsageError(
+            "not confirmed, so nothing was changed; type the sentence, or give --yes"
         )
 
 

@@ -18,6 +18,9 @@ opens when the block below it is decided, which takes votes of honest validators
 they got it. So if that block is younger, whatever we said at that height, we said since. How old a block is, is
 reckoned by f + 1 peers' clocks and our monotonic one, never by our wall clock.
 
+If a quorum has lost its logs, no block ever comes. Then the alliance may say from which height a validator votes again
+(`chainnode reinstate`); what it said there before is given up, and is no longer held against it here.
+
 Observing means following decisions without a vote. It costs the chain one validator for a moment; a vote on a guess
 could cost it agreement.
 """
@@ -29,6 +32,7 @@ from typing import TYPE_CHECKING, Final
 from chainnode.engine import quarantine
 from chainnode.engine.leaders import leaders_at
 from chainnode.engine.vote_records import decode_records
+from consensus.effects import ViewEntered
 from consensus.messages import Commit, Digest, Height, ValidatorIndex, View
 
 if TYPE_CHECKING:
@@ -53,6 +57,10 @@ it by one, and that clock ahead of the peer's by which we reckon by two."""
 
 CERTIFICATES: Final = 1_000
 """Newest certificates of the store that are looked through for our signature: it is missing in as many only if we were."""
+
+
+REINSTATED_VIEW: Final = View(1 << 16)
+"""Where a reinstated validator begins: lost lives would have to have changed views for two weeks to have been here."""
 
 
 def index_of(key: bytes, validators: ValidatorSet) -> int | None:
@@ -94,6 +102,10 @@ class VotingLicence:
         """Called when we begin or cease to vote at the open height."""
 
         self.quarantine = self._look_at_the_home(log_is_new=log_is_new)
+        self._given_up_height = 0
+        """Up to where what we said in lost lives is given up, by word of the alliance."""
+
+        self._reinstate()
         if self.quarantine is not None:
             self._tell_begin(self.quarantine)
 
@@ -112,6 +124,16 @@ class VotingLicence:
             lost = noted is not None or seen > 0
             return quarantine.vote_log_lost(seen, now_ms) if lost else None
         return quarantine.vote_log_older(seen, log_height, now_ms) if seen > log_height else None
+
+    def _reinstate(self) -> None:
+        """Take the alliance's word, if it was given, for what the home alone leaves open."""
+        found, height = self.quarantine, self._ledger.reinstated_height
+        if not 0 < height <= self._ledger.tip.height + 1:
+            return
+        self._given_up_height = height
+        if found is not None and found.until_height is None and found.height <= height:
+            self.quarantine = None
+            self._witness.event("reinstated", height=height, instead_of=found.code.value)
 
     def _last_signature(self, *, above: int) -> int:
         """Return the newest stored height whose certificate we signed, of those above a height; 0 if there is none."""
@@ -137,7 +159,7 @@ class VotingLicence:
         found = self.quarantine
         if found is not None and found.until_height is not None:
             return found.until_height
-        return self._log_height if self._records else 0
+        return max(self._given_up_height, self._log_height if self._records else 0)
 
     def _enter(self, found: Quarantine) -> None:
         before = self.quarantine
@@ -236,8 +258,11 @@ class VotingLicence:
         if height >= self._log_height:
             self._records = ()
         me = index_of(self._key, validators)
-        if me is None or not records:
+        if me is None:
             return ()
+        if not records and height == self._given_up_height:
+            # What is new is said in views that no lost life can have reached, so that it contradicts nothing.
+            return (ViewEntered(height=Height(height), view=REINSTATED_VIEW),)
         self._is_recalling = True
         decoded = decode_records(
             records, self._book, validators, leaders_at(self._ledger, height), me

@@ -346,6 +346,18 @@ class Ledger(ChainReader):
         """The highest height at which this validator is known to have voted; 0 if only that it has, None if not even that."""
         return self._voted
 
+    def reinstate(self, height: int) -> None:
+        """Keep, synced, that the alliance lets this validator vote again from `height`, whatever it said before."""
+        batch = WriteBatch()
+        batch.put(keys.REINSTATED, encode_voted(height))
+        self._store.write(batch, sync=True)
+
+    @property
+    def reinstated_height(self) -> int:
+        """The height that was given to `reinstate` last; 0 if it never was."""
+        data = self._store.get(keys.REINSTATED)
+        return 0 if data is None else _read_height(data, "the statement that reinstates")
+
     def approximate_size_bytes(self) -> int:
         """Return how much disk the chain takes, give or take."""
         return self._store.approximate_size_bytes()
@@ -358,7 +370,7 @@ def _parent_view(outline: Outline) -> int:
 
 
 def encode_voted(height: int) -> bytes:
-    """Return what the store keeps of the highest height at which this validator has voted."""
+    """Return how the store keeps a height by itself."""
     return codec.encode((height,))
 
 
@@ -369,6 +381,10 @@ def _read_voted(store: KeyValueStore) -> int | None:
     if not data:
         # As earlier versions noted it: that it has voted, and no height.
         return 0
-    with stored("the note of the last vote"):
-        (height,) = codec.decode_array(data, max_bytes=16, arity=1, what="voted")
+    return _read_height(data, "the note of the last vote")
+
+
+def _read_height(data: bytes, what: str) -> int:
+    with stored(what):
+        (height,) = codec.decode_array(data, max_bytes=16, arity=1, what="height")
         return codec.integer(height, "height")

@@ -6,6 +6,7 @@
     M tip                                      the tip record (chainnode/ledger/tip.py)
     M checkpoint                               newest checkpoint with its cosignatures, as the engine keeps it
     M voted                                    [height]: this validator has voted, and at that height if it is not 0
+    M reinstated                               [height]: the alliance lets this validator vote from that height
     H height                                   header
     C height                                   certificate: of a height below the tip the one that the next block
                                                names, of the tip the one that this node decided by
@@ -40,6 +41,7 @@ GENESIS: Final = b"Mgenesis"
 TIP: Final = b"Mtip"
 CHECKPOINT: Final = b"Mcheckpoint"
 VOTED: Final = b"Mvoted"
+REINSTATED: Final = b"Mreinstated"
 CANDIDATES: Final = b"K"
 
 FIRST: Final = b"\x00"

@@ -134,6 +134,10 @@ class Alliance:
         self._nodes[agency].terminate()
         assert self._nodes[agency].wait(timeout=STOP_S) == 0
 
+    def is_running(self, agency):
+        """Whether an agency's node runs."""
+        return self._nodes[agency].poll() is None
+
     def await_refusal(self, agency):
         """Return what a node says that must not start."""
         assert self._nodes[agency].wait(timeout=STOP_S) == FAULT_STATUS

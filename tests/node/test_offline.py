@@ -1,11 +1,14 @@
-"""Rebuilding a home's store from its blocks: whenever it is interrupted or repeated, no store is lost."""
+"""What is done to a stopped home: rebuilding its store loses none, and its validator votes again only by word of all."""
 
 import pytest
 
 from chainnode.ledger.ledger import Ledger
 from chainnode.model.errors import Refused, StorageFault
-from chainnode.node.offline import rebuild_home
+from chainnode.node.offline import rebuild_home, reinstate_home
+from chainnode.storage.append_file import DiskFile
+from chainnode.storage.home_lock import HomeLock
 from chainnode.storage.leveldb import LevelStore
+from chainnode.storage.vote_log import VoteLog, VoteRecord
 from tests.support.chain import make_chain
 
 CHAIN = make_chain()
@@ -76,3 +79,61 @@ def test_store_that_cannot_be_put_in_place_is_left_where_it_is(home, monkeypatch
     with pytest.raises(StorageFault, match="cannot take the place"):
         rebuild_home(home, lambda *_: None)
     assert stores(home) == ["data", "data.rebuilt"]
+
+
+# -- reinstate -------------------------------------------------------------------------------------------------
+
+
+def reinstated(home):
+    store = LevelStore(home / "data")
+    try:
+        return Ledger.open(store, CHAIN.genesis).reinstated_height
+    finally:
+        store.close()
+
+
+def test_the_word_of_the_alliance_is_kept_in_the_store(home):
+    assert reinstated(home) == 0
+    reinstate_home(home, HEIGHTS + 1)
+    reinstate_home(home, HEIGHTS + 1)
+    assert reinstated(home) == HEIGHTS + 1
+
+
+@pytest.mark.parametrize("height", [HEIGHTS, HEIGHTS + 2])
+def test_a_home_that_does_not_end_at_the_block_below_is_refused(home, height):
+    with pytest.raises(Refused, match=f"ends at block {HEIGHTS}, and --height is {height}"):
+        reinstate_home(home, height)
+    assert reinstated(home) == 0
+
+
+def test_a_home_whose_vote_log_speaks_of_the_height_is_refused(home):
+    file = DiskFile(home / "votes.log")
+    vote_log, _ = VoteLog.open(file, CHAIN.genesis.domain.genesis_hash)
+    vote_log.append([VoteRecord(kind=1, height=HEIGHTS, payload=b"")])
+    reinstate_home(home, HEIGHTS + 1)
+    vote_log.append([VoteRecord(kind=1, height=HEIGHTS + 1, payload=b"")])
+    vote_log.close()
+    with pytest.raises(Refused, match=f"holds votes of height {HEIGHTS + 1}"):
+        reinstate_home(home, HEIGHTS + 1)
+
+
+@pytest.mark.parametrize(("noted", "refuses"), [(HEIGHTS + 1, False), (HEIGHTS + 2, True)])
+def test_a_vote_above_the_height_shows_that_somebody_had_a_later_block(home, noted, refuses):
+    store = LevelStore(home / "data")
+    Ledger.open(store, CHAIN.genesis).note_vote(noted)
+    store.close()
+    if not refuses:
+        reinstate_home(home, HEIGHTS + 1)
+        return
+    with pytest.raises(Refused, match=f"has voted at height {noted}"):
+        reinstate_home(home, HEIGHTS + 1)
+
+
+def test_a_home_without_a_chain_is_refused_and_one_in_use_is_left_alone(home, tmp_path):
+    lock = HomeLock(home)
+    with pytest.raises(Refused, match="in use"):
+        reinstate_home(home, HEIGHTS + 1)
+    lock.release()
+    (home / "data").rename(tmp_path / "elsewhere")
+    with pytest.raises(Refused, match="let it fetch the chain"):
+        reinstate_home(home, HEIGHTS + 1)

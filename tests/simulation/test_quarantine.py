@@ -9,10 +9,11 @@ import random
 
 import pytest
 
+from chainnode.ledger.ledger import Ledger
 from tests.support.simulated_backups import back_up, restore
 from tests.support.simulated_chain import SimulatedChain
 
-COMMIT = 4
+PREPARE, COMMIT = 3, 4
 ABSENT = {"asking_others"}
 
 
@@ -229,3 +230,51 @@ def test_random_restores_of_older_homes_never_make_a_validator_vote_twice(first)
         except BaseException as error:
             error.add_note(f"run_backups({seed})")
             raise
+
+
+def lose_a_quorum(world, *, is_open):
+    """Three of four lose their vote logs, perhaps while a height is open; return the height from which to vote again."""
+    *lost, survivor = world.nodes.values()
+    if is_open:
+        # All of them propose or prepare, and nobody hears of it: nobody is locked.
+        world.network.withholds = lambda _from, _to, kind: kind in {PREPARE, COMMIT}
+        world.submit(2, to=survivor.name)
+        world.run_for(500)
+    for node in world.nodes.values():
+        node.crash()
+    for node in lost:
+        node.disk.lose_vote_log()
+    return lost, min(world.observer.tips.values()) + 1
+
+
+@pytest.mark.parametrize("is_open", [False, True])
+def test_a_quorum_that_lost_its_vote_logs_waits_for_ever_and_goes_on_by_word_of_the_alliance(
+    is_open,
+):
+    world = started()
+    lost, height = lose_a_quorum(world, is_open=is_open)
+    world.network.withholds = lambda _from, _to, _kind: False
+    for node in world.nodes.values():
+        node.boot()
+    world.submit(2)
+    world.run_for(120_000)
+    assert world.height() == height - 1
+    assert {n.engine.status().quarantine.code.value for n in lost} <= {
+        "vote_log_lost",
+        "unknown_vote",
+    }
+    for node in world.nodes.values():
+        node.crash()
+    for node in lost:
+        Ledger.open(node.disk.store, world.chain.genesis).reinstate(height)
+    for node in world.nodes.values():
+        node.boot()
+    world.run_until(lambda: world.height() >= height, within_ms=12_000, what="it goes on")
+    assert world.observer.events["reinstated"] == len(lost)
+    decide(world, 3)
+    world.check_history()
+    # The statement has served: a log that is lost later is found out as ever.
+    lost[0].crash()
+    lost[0].disk.lose_vote_log()
+    lost[0].boot()
+    assert lost[0].engine.status().quarantine.code.value == "vote_log_lost"
