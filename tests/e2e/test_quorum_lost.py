@@ -121,6 +121,6 @@ def test_keys_that_are_gone_end_the_chain_and_a_successor_vouches_for_its_last_s
     alliance.start_again("A")
     wait_until(lambda: alliance.status("A") is not None, "the old node answers")
     alliance.type(
-        'chainnode --home "$HOME_A" lookup "$WORK/minutes.txt" --passphrase-file "$PASS_A"'
+        'chainnode --home "$HOME_A" lookup "$WORK/notice.txt" --passphrase-file "$PASS_A"'
     )
     alliance.type(VERIFY)
