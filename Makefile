@@ -11,7 +11,7 @@ FAMILY ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo test lint devnet devnet-down bench soak fuzz coverage clean
+.PHONY: install demo test lint devnet devnet-down bench simulate soak fuzz coverage clean
 
 install: $(VENV)/.installed
 
@@ -49,8 +49,11 @@ bench: install
 	$(BIN)/chainnode devnet bench --validators $(VALIDATORS) --suite $(SUITE) --workload notarize
 	$(BIN)/chainnode devnet bench --validators $(VALIDATORS) --suite $(SUITE) --workload notarize-batch --batch-size 500
 
-soak: install
-	SEEDS=$(SEEDS) $(BIN)/pytest -m soak -n 2
+simulate: install
+	$(BIN)/python -m tests.simulation.soak --seeds $(SEEDS)
+
+soak: simulate
+	$(BIN)/pytest -m soak -n 2
 
 # Seconds for each family; FAMILY="engine log" runs some of them alone.
 fuzz: install

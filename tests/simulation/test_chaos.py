@@ -1,7 +1,7 @@
-"""Random trouble, one seed at a time: nothing that must hold breaks, and the chain comes back by itself.
+"""Random trouble and adversaries, one seed at a time: nothing that must hold breaks, and the chain comes back by itself.
 
-SEEDS=1000-9000 pytest tests/simulation/test_chaos.py -m soak        other seeds, as many as time allows
-SEEDS=4711 pytest tests/simulation/test_chaos.py -m soak             one seed again
+make soak SEEDS=5000                                            many seeds over all sizes, with figures
+python -m tests.simulation.soak --first 4711 --seeds 1 -n 7     one seed again
 """
 
 from __future__ import annotations
@@ -12,84 +12,53 @@ import sys
 
 import pytest
 
-from tests.support.simulated_chaos import run_chaos
+from tests.simulation.soak import again
+from tests.support.adversaries.catalogue import ADVERSARIES
+from tests.support.simulated_chaos import SIZES, run_chaos
 
-SHORT_SEEDS = 200
-PER_TEST = 20
-AGAIN = "FIRST_SEED={seed} SEEDS=1 pytest tests/simulation/test_chaos.py -m soak -k {test}"
-
-
-def check_seeds(seeds, *, test, **options):
-    """Run each seed; a failure says how to run it again."""
-    for seed in seeds:
-        try:
-            run_chaos(seed, **options)
-        except BaseException as error:
-            again = AGAIN.format(seed=seed, test=test)
-            error.add_note(f"seed {seed} failed; again: {again}")
-            print(f"seed {seed}: {error}; again: {again}")
-            raise
+SUITE_SEEDS = 200
+PER_TEST = 10
 
 
-def soak_seeds():
-    first = int(os.environ.get("FIRST_SEED", "1000"))
-    return range(first, first + int(os.environ.get("SEEDS", "2000")))
+def check_seed(seed, validators, **options):
+    """Run one seed; a failure says how to run it again."""
+    try:
+        return run_chaos(seed, validators=validators, **options)
+    except BaseException as error:
+        adversary = options.get("adversary")
+        error.add_note(f"again: {again(seed, validators, adversary)}")
+        raise
 
 
-@pytest.mark.parametrize("first", range(0, SHORT_SEEDS, PER_TEST))
-def test_four_validators_stay_one_chain_through_any_trouble(first):
-    check_seeds(range(first, first + PER_TEST), test="four")
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("first", range(0, SUITE_SEEDS, PER_TEST))
+def test_validators_stay_one_chain_through_any_trouble(first):
+    for seed in range(first, first + PER_TEST):
+        check_seed(seed, SIZES[seed % len(SIZES)])
 
 
-def test_seven_validators_stay_one_chain_through_any_trouble():
-    check_seeds(range(15), test="seven", validators=7, duration_ms=5_000)
+@pytest.mark.parametrize("adversary", ADVERSARIES)
+def test_every_adversary_fails_at_every_size(adversary):
+    for number, validators in enumerate((4, 5, 7)):
+        check_seed(900 + number, validators, adversary=adversary, chaos_ms=10_000, healed_ms=10_000)
 
 
-def test_odd_sizes_stay_one_chain_through_any_trouble():
-    for validators in (1, 2, 3, 5, 6):
-        check_seeds(range(5), test="odd", validators=validators, duration_ms=5_000)
+def test_small_chains_have_no_adversary_to_fear_and_recover_too():
+    for validators in (1, 2, 3):
+        for seed in range(5):
+            check_seed(seed, validators, chaos_ms=8_000, healed_ms=10_000)
 
 
-def test_real_signatures_change_nothing():
-    check_seeds(range(4), test="real", real_crypto=True)
-
-
-@pytest.mark.soak
-@pytest.mark.timeout(0)
-def test_soak_four():
-    check_seeds(soak_seeds(), test="four")
-
-
-@pytest.mark.soak
-@pytest.mark.timeout(0)
-def test_soak_four_for_a_minute_each():
-    seeds = soak_seeds()
-    check_seeds(seeds[: -(-len(seeds) // 10)], test="minute", duration_ms=60_000)
-
-
-@pytest.mark.soak
-@pytest.mark.timeout(0)
-def test_soak_seven():
-    check_seeds(soak_seeds(), test="seven", validators=7)
-
-
-@pytest.mark.soak
-@pytest.mark.timeout(0)
-def test_soak_odd_sizes():
-    for validators in (1, 2, 3, 5, 6):
-        check_seeds(soak_seeds(), test="odd", validators=validators)
-
-
-@pytest.mark.soak
-@pytest.mark.timeout(0)
-def test_soak_real_signatures():
-    check_seeds(soak_seeds(), test="real", real_crypto=True)
+def test_real_signatures_and_full_blocks_change_nothing():
+    for seed, validators in ((3, 4), (4, 5)):
+        check_seed(seed, validators, chaos_ms=8_000, healed_ms=10_000, real_crypto=True)
 
 
 def test_one_seed_is_one_course_of_events_whatever_the_hash_seed():
     program = (
         "from tests.support.simulated_chaos import run_chaos\n"
-        "print([run_chaos(seed, duration_ms=4_000).trace_hash() for seed in (3, 5, 8)])"
+        "print([run_chaos(seed, validators=5, chaos_ms=6_000, healed_ms=8_000).trace\n"
+        "       for seed in (3, 5, 8, 13)])"
     )
     runs = [
         subprocess.run(
@@ -102,4 +71,4 @@ def test_one_seed_is_one_course_of_events_whatever_the_hash_seed():
         for hash_seed in ("1", "2")
     ]
     assert runs[0] == runs[1]
-    assert len(set(eval(runs[0]))) == 3  # another seed is another course
+    assert len(set(eval(runs[0]))) == 4  # another seed is another course

@@ -243,10 +243,11 @@ def make_chain(
     parameters: Parameters | None = None,
     chain_id: str = CHAIN_ID,
     spares: int = 0,
+    contracts: Sequence[str] = (),
 ) -> Chain:
     """Return a chain of 1 to 10 validators and the accounts named above.
 
-    `spares` more have keys and are not in genesis; the contract `validators` of simulations is active then.
+    `spares` more have keys and are not in genesis; `contracts` are active besides the built-in ones.
     """
     crypto = suite_named(suite)
     everybody = [_validator_keys(crypto, name) for name in VALIDATOR_NAMES[: validators + spares]]
@@ -280,7 +281,7 @@ def make_chain(
         ],
         contracts=[
             ContractActivation(name=name, version=1, from_height=Height(1))
-            for name in ("evidence", "identity", "notary", *(("validators",) if spares else ()))
+            for name in ("evidence", "identity", "notary", *contracts)
         ],
     )
     return Chain(

@@ -54,6 +54,8 @@ class FaultPlan:
         self.at = at
         self.fate = fate
         self.writes = 0
+        self.on_write: Callable[[], None] | None = None
+        """Called before each write: a slow disk takes its time there."""
 
     @property
     def has_struck(self) -> bool:
@@ -66,6 +68,8 @@ class FaultPlan:
             raise StorageFault("written to after a fault")
         number = self.writes
         self.writes += 1
+        if self.on_write is not None:
+            self.on_write()
         if number != self.at:
             write()
             return

@@ -49,6 +49,9 @@ if TYPE_CHECKING:
         def opened(self, host: str, height: int) -> None:
             """The host works on this height now."""
 
+        def refused(self, host: str, height: int) -> None:
+            """The host found a block of this height invalid."""
+
 
 PARAMETERS = Parameters(
     min_interval_ms=100,
@@ -71,13 +74,19 @@ class SimulatedChain:
         parameters: Parameters = PARAMETERS,
         real_crypto: bool = False,
         spares: int = 0,
+        has_governance: bool = False,
     ) -> None:
         """`spares` more machines are there whose validators are not in genesis' set; see `change_validators`."""
         self.seed = seed
         self.random = random.Random(seed)
         self.chain = simulated_genesis(
-            validators, parameters, real_crypto=real_crypto, spares=spares
+            validators,
+            parameters,
+            real_crypto=real_crypto,
+            spares=spares,
+            has_governance=has_governance or spares > 0,
         )
+        self.has_governance = has_governance or spares > 0
         self.parameters = parameters
         self.time = VirtualTime()
         self.faulty: frozenset[str] = frozenset()
@@ -87,6 +96,7 @@ class SimulatedChain:
         self.monitors: list[Monitor] = []
         self.network = SimulatedNetwork(self.time, self.random)
         self.network.watchers.append(self.observer)
+        self.network.lag_ms = lambda host: self.nodes[host].lag_ms
         self.nodes: dict[str, SimulatedNode] = {}
         """By machine: the validator's name, unless it is a twin."""
 
@@ -290,6 +300,9 @@ class SimulatedChain:
         """A node logs something."""
         if node.name not in self.faulty:
             self.observer.happened(node.host, event, fields)
+            if event == "block_refused":
+                for monitor in self.monitors:
+                    monitor.refused(node.host, int(fields["height"]))
 
     # -- looking -------------------------------------------------------------------------------------------
 
@@ -316,6 +329,11 @@ class SimulatedChain:
         return self.is_level() and all(
             len(n.pool) == 0 and n.engine.status().unverified == 0 for n in self.running()
         )
+
+    def leader(self, height: int, view: int) -> int:
+        """Return the index of whoever leads a view."""
+        leaders = self.observer.leaders(height)
+        return leaders[view % len(leaders)]
 
     def describe(self) -> str:
         """Return where every node stands, in one line."""

@@ -1,4 +1,8 @@
-"""Seconds of trouble drawn from one seed, and then the proof that the chain comes back by itself.
+"""A run of one seed: trouble, with or without an adversary, and then the proof that the chain comes back by itself.
+
+    chaos    40 virtual seconds; whatever happens, nothing that must hold breaks
+    healed   60 virtual seconds; correct machines run, hear each other and keep time; what an adversary owns goes on lying.
+             The chain must decide again within a bound that follows from the timeouts, settle, and stay calm
 
 Each seed draws its own kind of trouble first (swarm testing), since trouble of every kind at once hides what one kind
 alone would show: uniform faults heal themselves.
@@ -6,26 +10,49 @@ alone would show: uniform faults heal themselves.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import gc
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from chainnode.engine.open_height import MAX_JITTER_PERMILLE
 from chainnode.engine.sync import ANSWER_MS
+from tests.support.adversaries.catalogue import ADVERSARIES, CHOICES, NOBODY
 from tests.support.faulty_disk import Fate, FaultPlan
-from tests.support.simulated_chain import SimulatedChain
+from tests.support.simulated_chain import PARAMETERS, SimulatedChain
+from tests.support.simulated_checks import Violation
 from tests.support.simulated_network import PERFECT, Conditions
 from tests.support.simulated_node import SimulatedNode, State
+from tests.support.simulated_speed import remembering
+from tests.support.specification import Specification
 
 if TYPE_CHECKING:
     import random
 
     from chainnode.storage.memory import MemoryStore
+    from tests.support.adversaries.base import Adversary
+
+CHAOS_MS = 40_000
+HEALED_MS = 60_000
 
 NEW_HEIGHTS = 3
-"""What must be decided after healing."""
+"""What must be decided after healing, besides the first."""
+
+LEAST_HEIGHTS = 30
+"""What a whole run must decide, or it has shown too little."""
 
 STEP_MS = 250
-"""How often trouble is drawn anew."""
+"""How often trouble is drawn anew, and an adversary acts."""
+
+LEAST_CALM_HEIGHTS = 10
+"""How many of them are decided once all is well, whatever chaos has brought; times of idleness lie between them."""
+
+SIZES = (4, 5, 6, 7, 10)
+"""Numbers of validators; each seed of a soak has its own."""
+
+SKIP_HEIGHTS = (0, 6, 1_000)
+"""For how long a failed leader is passed over; each seed has one of these."""
+
+_MAX_MACHINES = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,11 +70,20 @@ class Trouble:
     skew_ms: int
     """Clocks are wrong by up to this much."""
 
+    wild_jump_permille: int
+    """How often one validator's clock, always the same, jumps by up to an hour, and back."""
+
     disk_permille: int
     """How many lives end by themselves at one of their first hundred writes."""
 
+    slow_disk_ms: int
+    """A sync takes up to this long; nothing else happens on that machine meanwhile."""
+
     amnesia_permille: int
     """How often one validator, always the same, comes back without its vote log, and perhaps with an old store."""
+
+    change_permille: int
+    """How often the validator set is replaced."""
 
     submit_permille: int
     burst: int
@@ -77,9 +113,12 @@ def draw_trouble(random: random.Random, precision_ms: int) -> Trouble:
         pause_permille=maybe(10, 50),
         jump_permille=maybe(20),
         skew_ms=random.choice((0, precision_ms // 4, precision_ms // 2 - 20)),
+        wild_jump_permille=maybe(0, 30),
         disk_permille=maybe(200, 700),
+        slow_disk_ms=maybe(0, 5, 60),
         amnesia_permille=maybe(300, 800),
-        submit_permille=random.choice((100, 400, 900)),
+        change_permille=maybe(10, 40),
+        submit_permille=random.choice((50, 150, 400)),
         burst=random.choice((1, 3, 10)),
         verifier_delay_ms=random.choice(((0, 0), (0, 0), (0, 50))),
     )
@@ -88,14 +127,23 @@ def draw_trouble(random: random.Random, precision_ms: int) -> Trouble:
 class Chaos:
     """Draws trouble for a chain until told to stop."""
 
-    def __init__(self, world: SimulatedChain, trouble: Trouble) -> None:
+    def __init__(
+        self, world: SimulatedChain, trouble: Trouble, adversary: Adversary | None = None
+    ) -> None:
         self.world = world
         self.trouble = trouble
-        self.forgetful = world.random.choice(list(world.nodes))
+        self.adversary = adversary
+        correct = [n.host for n in world.correct()]
+        self.forgetful = world.random.choice(correct)
+        validators = world.chain.genesis.validator_set
+        self.may_forget = len(world.faulty) < validators.faulty
+        """Whoever has forgotten keeps silent for a while: with f liars besides, no quorum would be left."""
+
         self.backup: tuple[int, MemoryStore] | None = None
         world.network.conditions = trouble.conditions
         for node in world.nodes.values():
             node.verifier_delay_ms = trouble.verifier_delay_ms
+            node.slow_disk_ms = trouble.slow_disk_ms
             self._jump(node)
 
     def start(self) -> None:
@@ -107,14 +155,15 @@ class Chaos:
         """Make trouble for so long."""
         for _ in range(duration_ms // STEP_MS):
             self._draw()
+            if self.adversary is not None:
+                self.adversary.act()
             self.world.run_for(STEP_MS)
 
     def _happens(self, permille: int) -> bool:
-        return self.world.random.randrange(1_000) < permille
+        return bool(permille) and self.world.random.randrange(1_000) < permille
 
     def _boot(self, node: SimulatedNode) -> None:
-        # More than f forgetful ones could fork the chain, and below four validators f is 0.
-        if node.name == self.forgetful and len(self.world.nodes) > 3 and node.life:
+        if node.host == self.forgetful and self.may_forget and node.life:
             self._forget(node)
         plan = FaultPlan()
         if self._happens(self.trouble.disk_permille):
@@ -124,19 +173,20 @@ class Chaos:
 
     def _forget(self, node: SimulatedNode) -> None:
         """Take a backup, or come back from one, or lose the vote log alone."""
-        height = self.world.observer.tips.get(node.name, 0)
+        height = self.world.observer.tips.get(node.host, 0)
         if height and self._happens(self.trouble.amnesia_permille):
             node.disk.lose_vote_log()
             if self.backup is not None and self._happens(500):
                 height, node.disk.store = self.backup
-                self.world.observer.restored(node.name, height)
+                self.world.observer.restored(node.host, height)
                 self.backup = None
         elif height and self.backup is None:
             self.backup = (height, node.disk.copy_store())
 
     def _jump(self, node: SimulatedNode) -> None:
         skew_ms = self.trouble.skew_ms
-        node.clock.skew_ms = self.world.random.randint(-skew_ms, skew_ms)
+        if node.name not in self.world.faulty:
+            node.clock.skew_ms = self.world.random.randint(-skew_ms, skew_ms)
 
     def _draw(self) -> None:
         world, trouble, random = self.world, self.trouble, self.world.random
@@ -152,6 +202,8 @@ class Chaos:
             if node.state is State.DOWN:
                 if self._happens(trouble.restart_permille):
                     self._boot(node)
+            elif node.state is State.STOPPED:
+                continue
             elif self._happens(trouble.crash_permille):
                 node.crash()
             elif node.state is State.PAUSED:
@@ -161,8 +213,13 @@ class Chaos:
                 node.pause()
             if self._happens(trouble.jump_permille):
                 self._jump(node)
+        if self.may_forget and self._happens(trouble.wild_jump_permille):
+            wild = world.nodes[self.forgetful]
+            wild.clock.skew_ms = random.choice((-3_600_000, 0, 3_600_000))
         if self._happens(trouble.submit_permille):
             world.submit(random.randint(1, trouble.burst), lasts=random.choice((5, 1_000, 1_000)))
+        if self._happens(trouble.change_permille):
+            draw_set(world)
 
     def _cut(self) -> None:
         world, random = self.world, self.world.random
@@ -187,62 +244,240 @@ class Chaos:
             world.split(*([name] for name in names))
 
 
-def recovery_bound_ms(world: SimulatedChain) -> int:
-    """Return within what time a healed chain must be well again, from the timeouts alone.
+def draw_set(world: SimulatedChain) -> None:
+    """Have the chain replace its validators, if it can, by others of whom no more are faulty than may be."""
+    names = [v.name for v in world.chain.validators]
+    if not world.has_governance or len(names) < 4:
+        return
+    chosen = world.random.sample(names, world.random.randint(4, len(names)))
+    if sum(name in world.faulty for name in chosen) <= (len(chosen) - 1) // 3:
+        world.change_validators(chosen)
 
-    The view that is open may be in vain and have just begun, and so may the next, if its leader is behind; and one who
-    is behind may have asked somebody who is not there any more. No heartbeat may be needed.
+
+# -- healing -----------------------------------------------------------------------------------------------------
+
+
+def capped_timeout_ms(world: SimulatedChain) -> int:
+    """Return the longest that a view can last once its timer runs."""
+    return world.parameters.timeout_cap_ms * (1_000 + MAX_JITTER_PERMILLE) // 1_000
+
+
+def progress_bound_ms(world: SimulatedChain) -> int:
+    """Return within what time a healed chain must decide its first block, from the timeouts alone.
+
+    Two timeouts: the view that is open may be in vain and have just begun, and so may the next, if its leader is
+    behind. Each validator that still lies may lead one more.
     """
-    capped_ms = world.parameters.timeout_cap_ms * (1_000 + MAX_JITTER_PERMILLE) // 1_000
-    bound_ms = 2 * capped_ms + ANSWER_MS
-    assert bound_ms < world.parameters.heartbeat_ms
-    return bound_ms
+    return (2 + len(world.faulty)) * capped_timeout_ms(world)
 
 
-def heal(world: SimulatedChain) -> None:
-    """End all trouble: everybody runs, everybody hears everybody, at once."""
+def recovery_bound_ms(world: SimulatedChain) -> int:
+    """Return within what time `NEW_HEIGHTS` more must be decided after that, and all be level.
+
+    Whoever is behind may ask somebody who does not answer. Each height may begin with the views of those that lie.
+    """
+    parameters, lying = world.parameters, len(world.faulty)
+    timeouts_ms = sum(parameters.timeout_ms * 3**v // 2**v for v in range(lying + 1))
+    bound_ms = (1 + lying) * ANSWER_MS + (NEW_HEIGHTS + 1) * timeouts_ms * lying + 2_000
+    return progress_bound_ms(world) + bound_ms
+
+
+def heal(world: SimulatedChain, adversary: Adversary | None = None) -> None:
+    """End all trouble: every correct machine runs, all hear all, at once. Liars go on."""
+    if adversary is not None:
+        adversary.heal()
     world.network.conditions = PERFECT
     world.cut(())
     for node in world.nodes.values():
         # The plan of a disk that was to fail later is void as well.
         node.disk.plan.at = None
         node.verifier_delay_ms = (0, 0)
+        node.slow_disk_ms = 0
+        if abs(node.clock.skew_ms) > world.parameters.precision_ms // 2:
+            node.clock.skew_ms = 0
         if node.state is State.PAUSED:
             node.resume()
         elif node.state is State.DOWN:
             node.boot()
 
 
-def check_recovery(world: SimulatedChain) -> int:
-    """Heal, and see the chain decide, settle and agree within the bound; return how long it took."""
-    heal(world)
-    goal = max(world.observer.decisions, default=0) + NEW_HEIGHTS
-    bound_ms = recovery_bound_ms(world)
+def check_recovery(world: SimulatedChain, adversary: Adversary | None = None) -> int:
+    """Heal, and see the chain decide, settle and agree within the bounds; return how long it took."""
+    heal(world, adversary)
     spent_ms = 0
-    while max(world.observer.decisions, default=0) < goal:
+    for number in range(NEW_HEIGHTS + 1):
         # One client that goes on working: without work there is nothing to decide.
         before = max(world.observer.decisions, default=0)
         world.submit()
-        spent_ms += world.run_until(
+        bound_ms = recovery_bound_ms(world) if number else progress_bound_ms(world)
+        spent_ms += _run_acting(
+            world,
+            adversary,
             lambda b=before: max(world.observer.decisions, default=0) > b,
             within_ms=bound_ms - spent_ms,
-            what=f"{NEW_HEIGHTS} new heights after healing",
+            what=f"new height {number + 1} after healing",
         )
-    spent_ms += world.run_until(
-        world.is_settled, within_ms=bound_ms - spent_ms, what="all level and nothing pending"
+    spent_ms += _run_acting(
+        world,
+        adversary,
+        world.is_settled,
+        within_ms=recovery_bound_ms(world) - spent_ms,
+        what="all level and nothing pending",
     )
+    spent_ms += _end_quarantines(world, adversary)
     world.check_history()
     return spent_ms
 
 
+def _end_quarantines(world: SimulatedChain, adversary: Adversary | None) -> int:
+    """Decide what it takes for whoever lost its memory to vote again; return how long that took."""
+    spent_ms = 0
+    for _ in range(2 * NEW_HEIGHTS):
+        if _everybody_votes(world):
+            return spent_ms
+        world.submit()
+        spent_ms += _run_acting(
+            world,
+            adversary,
+            world.is_settled,
+            within_ms=recovery_bound_ms(world),
+            what="all level and nothing pending before all vote",
+        )
+    if not _everybody_votes(world):
+        raise Violation(f"somebody still does not vote: {world.describe()}")
+    return spent_ms
+
+
+def _everybody_votes(world: SimulatedChain) -> bool:
+    """Whether every correct validator of the open height votes on it."""
+    members = world.observer.validators(max(world.observer.decisions) + 1)
+    return all(
+        n.engine.status().is_voting for n in world.running() if members.index_of(n.name) is not None
+    )
+
+
+def _run_acting(world: SimulatedChain, adversary: Adversary | None, condition, **how) -> int:
+    """Run until a condition holds while the adversary acts."""
+    if adversary is None:
+        return world.run_until(condition, **how)
+    within_ms, spent_ms = how["within_ms"], 0
+    while True:
+        adversary.act()
+        if condition():
+            return spent_ms
+        slice_ms = min(STEP_MS, within_ms - spent_ms)
+        if slice_ms <= 0:
+            raise Violation(f"not within {within_ms} ms: {how['what']}; {world.describe()}")
+        world.run_for(slice_ms)
+        spent_ms += slice_ms
+
+
+def stay_calm(world: SimulatedChain, adversary: Adversary | None, duration_ms: int) -> None:
+    """Go on working with all well: nobody who is not provoked changes a view."""
+    before = {n.host: n.view_changes for n in world.correct()}
+    until_ms = world.time.now_ms + duration_ms
+    wanted = max(LEAST_CALM_HEIGHTS, LEAST_HEIGHTS + 4 - max(world.observer.decisions))
+    calm_ms = max(STEP_MS, duration_ms // (wanted + 1))
+    due_ms = 0
+    while world.time.now_ms < until_ms:
+        if adversary is not None:
+            adversary.act()
+        if world.time.now_ms >= due_ms:
+            due_ms = world.time.now_ms + calm_ms
+            world.submit()
+        world.run_for(min(STEP_MS if adversary else calm_ms, until_ms - world.time.now_ms))
+    _run_acting(
+        world,
+        adversary,
+        world.is_settled,
+        within_ms=recovery_bound_ms(world),
+        what="all level and nothing pending in the end",
+    )
+    world.check_history()
+    changed = {n.host: n.view_changes - before[n.host] for n in world.correct()}
+    if adversary is None and any(changed.values()):
+        raise Violation(f"view changes though all was well: {changed}")
+
+
+# -- a run -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What one seed came to."""
+
+    seed: int
+    validators: int
+    adversary: str
+    heights: int
+    events: int
+    virtual_ms: int
+    recovery_ms: int
+    view_changes: int
+    trace: str
+
+
 def run_chaos(
-    seed: int, *, validators: int = 4, duration_ms: int = 8_000, real_crypto: bool = False
-) -> SimulatedChain:
-    """Run one seed from start to recovery."""
-    world = SimulatedChain(seed=seed, validators=validators, real_crypto=real_crypto)
+    seed: int,
+    *,
+    validators: int = 4,
+    adversary: str | None = None,
+    chaos_ms: int = CHAOS_MS,
+    healed_ms: int = HEALED_MS,
+    real_crypto: bool = False,
+) -> Outcome:
+    """Run one seed from start to end; `adversary` is the name of a kind, by default drawn."""
+    with remembering(not real_crypto):
+        gc.disable()
+        try:
+            return _run(seed, validators, adversary, chaos_ms, healed_ms, real_crypto=real_crypto)
+        finally:
+            gc.enable()
+
+
+def _run(
+    seed: int,
+    validators: int,
+    kind: str | None,
+    chaos_ms: int,
+    healed_ms: int,
+    *,
+    real_crypto: bool,
+) -> Outcome:
+    # Before the world's own source of chance exists, so that naming the kind changes nothing else.
+    governed = validators >= 4 and seed % 3 == 0
+    spares = min(2, _MAX_MACHINES - validators) if governed else 0
+    world = SimulatedChain(
+        seed=seed,
+        validators=validators,
+        parameters=replace(PARAMETERS, skip_heights=SKIP_HEIGHTS[seed // 3 % len(SKIP_HEIGHTS)]),
+        real_crypto=real_crypto,
+        spares=spares,
+        has_governance=governed,
+    )
+    drawn = world.random.choice(CHOICES) if validators >= 4 else NOBODY
+    kind = drawn if kind is None else kind
+    adversary = None if kind == NOBODY else ADVERSARIES[kind](world)
+    specification = Specification(world)
+    world.watch(specification)
     trouble = draw_trouble(world.random, world.parameters.precision_ms)
-    chaos = Chaos(world, trouble)
+    chaos = Chaos(world, trouble, adversary)
     chaos.start()
-    chaos.run(duration_ms)
-    check_recovery(world)
-    return world
+    chaos.run(chaos_ms)
+    recovery_ms = check_recovery(world, adversary)
+    stay_calm(world, adversary, healed_ms - recovery_ms)
+    specification.check_talkative()
+    heights = max(world.observer.decisions)
+    if healed_ms == HEALED_MS and heights < LEAST_HEIGHTS:
+        raise Violation(f"only {heights} heights in {world.time.now_ms} ms")
+    return Outcome(
+        seed=seed,
+        validators=validators,
+        adversary=kind,
+        heights=heights,
+        events=world.time.events,
+        virtual_ms=world.time.now_ms,
+        recovery_ms=recovery_ms,
+        view_changes=sum(n.view_changes for n in world.correct()),
+        trace=world.trace_hash(),
+    )

@@ -20,7 +20,7 @@ from chainnode.engine.messages import (
     Vote,
 )
 from chainnode.model.block import decode_outline
-from chainnode.model.certificate import verify_certificate
+from chainnode.model.certificate import decode_certificate, verify_certificate
 from chainnode.model.checkpoint import Checkpoint
 from chainnode.model.cosignature import verify_cosignature
 from chainnode.model.note import Signature, cosigner_key
@@ -48,6 +48,7 @@ class Decision:
     header: Header
     block_hash: bytes
     tx_ids: tuple[bytes, ...]
+    parent_certificate: bytes
 
 
 _CHECKED_KINDS = {2, 3, 4, 5, 13}
@@ -69,10 +70,13 @@ class Observer:
         self.events: Counter[str] = Counter()
         self.refusals: Counter[str] = Counter()
         self.accusations: Counter[str] = Counter()
+        self._accused: set[tuple[str, int, str]] = set()
         self.expected_faults = False
         self.voted: dict[str, list[tuple[int, int, int]]] = {}
         """(kind, height, view) of each vote, proposal included, by validator, in the order in which they were heard."""
 
+        self._failed_turns: list[tuple[int, tuple[str, ...]]] = []
+        self._orders: dict[int, tuple[int, ...]] = {}
         self._votes: dict[tuple[int, int, int, int], bytes] = {}
         self._commits: dict[tuple[int, int], int] = {}
         self._changes: dict[tuple[int, int, int], int | None] = {}
@@ -96,7 +100,12 @@ class Observer:
             ids = tuple(ledger.receipts(height))
             self._decide(
                 name,
-                Decision(block.header, block.block_hash, tuple(r.tx_id for r in ids)),
+                Decision(
+                    block.header,
+                    block.block_hash,
+                    tuple(r.tx_id for r in ids),
+                    block.parent_certificate,
+                ),
                 certificate,
             )
 
@@ -106,7 +115,8 @@ class Observer:
         ids = tuple(t.id for t in executed.transactions)
         if executed.results.new_validators is not None:
             self._governs(outline.header.height + 2, executed.results.new_validators)
-        self._decide(name, Decision(outline.header, outline.block_hash, ids), certificate)
+        decision = Decision(outline.header, outline.block_hash, ids, outline.parent_certificate)
+        self._decide(name, decision, certificate)
 
     def _decide(self, name: str, decision: Decision, certificate: Certificate) -> None:
         height = decision.header.height
@@ -134,6 +144,8 @@ class Observer:
                 )
             self.acknowledged[tx_id] = height
         self.decisions[height] = decision
+        if decision.parent_certificate:
+            self._note_failed_turns(decode_certificate(decision.parent_certificate))
 
     def validators(self, height: int) -> ValidatorSet:
         """Return the set that governs a height, as the decided blocks say."""
@@ -142,6 +154,42 @@ class Observer:
     def _governs(self, from_height: int, members: ValidatorSet) -> None:
         if from_height > self._sets[-1][0] and members != self._sets[-1][1]:
             self._sets.append((from_height, members))
+
+    def leaders(self, height: int) -> tuple[int, ...]:
+        """Return who leads view 0, 1, ... of a height (R2), restated from the protocol's page."""
+        known = self._orders.get(height)
+        if known is None:
+            members = self.validators(height).members
+            names = [member.name for member in members]
+            rotation = [(height + i) % len(names) for i in range(len(names))]
+            skipped: list[int] = []
+            first = height - 2 - self._genesis.parameters.skip_heights
+            for failed_at, failed in reversed(self._failed_turns):
+                if not first <= failed_at <= height - 3:
+                    continue
+                for name in failed:
+                    if name in names and names.index(name) not in skipped:
+                        skipped.append(names.index(name))
+            skipped = skipped[: (len(names) - 1) // 3]
+            known = tuple(
+                [i for i in rotation if i not in skipped] + [i for i in rotation if i in skipped]
+            )
+            self._orders[height] = known
+        return known
+
+    def _note_failed_turns(self, certificate: Certificate) -> None:
+        """Remember who led the views in which a height was not decided, the latest first."""
+        height = certificate.height
+        if certificate.view:
+            order, members = self.leaders(height), self.validators(height).members
+            names: list[str] = []
+            for view in reversed(range(certificate.view)):
+                name = members[order[view % len(order)]].name
+                if name not in names:
+                    names.append(name)
+            self._failed_turns.append((height, tuple(names)))
+        for later in [h for h in self._orders if h > height + 2]:
+            del self._orders[later]
 
     def _member(self, height: int, index: int) -> Validator:
         return self.validators(height).members[index]
@@ -263,8 +311,13 @@ class Observer:
             self.refusals[str(fields["code"])] += 1
         if event in {"misbehaviour_proven", "peer_fault", "block_refused"}:
             self.accusations[event] += 1
+            self._accused.add(self._accusation(name, event, fields))
             if not self.expected_faults and not self._is_rightly_accused(event, fields):
                 raise Violation(f"{name} accuses a correct node: {event} {fields}")
+
+    def has_accused(self, name: str, height: int, validator: str) -> bool:
+        """Whether a node has said at a height that a validator misbehaves, or has not listened to it any more."""
+        return (name, height, validator) in self._accused
 
     def _is_rightly_accused(self, event: str, fields: dict[str, int | str]) -> bool:
         if event == "block_refused":
@@ -272,15 +325,20 @@ class Observer:
             return bool(self.faulty)
         if event == "peer_fault":
             return fields["peer"] in self.faulty
-        return self._culprit(fields) in self.faulty
+        return self._accusation("", event, fields)[2] in self.faulty
 
-    def _culprit(self, fields: dict[str, int | str]) -> str:
-        """Return whom a proven misbehaviour names."""
+    def _accusation(
+        self, name: str, event: str, fields: dict[str, int | str]
+    ) -> tuple[str, int, str]:
+        """Return who accuses whom, and of which height."""
+        if event != "misbehaviour_proven":
+            return name, self.tips.get(name, 0) + 1, str(fields.get("peer", ""))
         if "validator" in fields:
-            return str(fields["validator"])
+            return name, int(fields["height"]), str(fields["validator"])
         found = re.search(r"height=(\d+).*?sender=(\d+)", str(fields["evidence"]))
         assert found is not None
-        return self._member(int(found[1]), int(found[2])).name
+        height = int(found[1])
+        return name, height, self._member(height, int(found[2])).name
 
     # -- in the end ----------------------------------------------------------------------------------------
 

@@ -42,8 +42,21 @@ class SimulatedClock:
 
     def __init__(self, time: VirtualTime, *, skew_ms: int = 0, monotonic_base_ms: int = 0) -> None:
         self._time = time
+        self.has_jumped = False
+        """Whether the wall clock was ever off by more than a minute."""
+
         self.skew_ms = skew_ms
         self.monotonic_base_ms = monotonic_base_ms
+
+    @property
+    def skew_ms(self) -> int:
+        """How far the wall clock is ahead of true time."""
+        return self._skew_ms
+
+    @skew_ms.setter
+    def skew_ms(self, skew_ms: int) -> None:
+        self._skew_ms = skew_ms
+        self.has_jumped = self.has_jumped or abs(skew_ms) > 60_000
 
     def now_ms(self) -> int:
         return EPOCH_MS + self._time.now_ms + self.skew_ms

@@ -73,6 +73,9 @@ class SimulatedNetwork:
         """Says which messages, by (from, to, kind of message), never arrive."""
 
         self.interference: Interference | None = None
+        self.lag_ms: Callable[[str], int] = lambda _host: 0
+        """How much later than now what a host says leaves it."""
+
         self.watchers: list[Watcher] = []
         self._time = time
         self._random = random
@@ -123,6 +126,7 @@ class SimulatedNetwork:
         self._travel(sender, receiver, data, delay_ms)
 
     def _travel(self, sender: str, receiver: str, data: bytes, later_ms: int) -> None:
+        later_ms += self.lag_ms(sender)
         conditions, random = self.conditions, self._random.random
         copies = 1
         if conditions.loss_permille and random() * 1_000 < conditions.loss_permille:

@@ -67,12 +67,16 @@ class SimulatedNode:
         self.life = 0
         self.view_changes = 0
         self.verifier_delay_ms = (0, 0)
+        self.slow_disk_ms = 0
+        """A sync takes up to this long, and the process does nothing else meanwhile."""
+
         self.engine: Engine
         self.ledger: Ledger
         self.pool: Pool
         self._world = world
         self._keys = keys
         self._waiting: list[Callable[[], None]] = []
+        self._busy_until_ms = 0
         self._tick_at_ms: int | None = None
         self._ticks: tuple[int, int] = (0, 0)
 
@@ -92,7 +96,10 @@ class SimulatedNode:
         self._tick_at_ms = None
         self._waiting.clear()
         self.clock.monotonic_base_ms = self._world.random.randrange(10_000_000)
-        self._guard(partial(self._open, FaultPlan() if plan is None else plan))
+        self._busy_until_ms = 0
+        plan = FaultPlan() if plan is None else plan
+        plan.on_write = self._wait_for_disk
+        self._guard(partial(self._open, plan))
         if self.state is State.RUNNING:
             self._world.booted(self)
         self._after()
@@ -207,9 +214,30 @@ class SimulatedNode:
         if self.state is State.PAUSED:
             self._waiting.append(action)
             return
-        if self.state is State.RUNNING:
+        wait_ms = self.lag_ms
+        if wait_ms:
+            life = self.life
+            self._world.time.after(wait_ms, lambda: self._do(action) if self.life == life else None)
+        elif self.state is State.RUNNING:
             self._guard(action)
             self._after()
+
+    @property
+    def voting_since_ms(self) -> int:
+        """When its core took up the open height, as an observer or to vote."""
+        state = self.engine._replica._state
+        return -1 if state is None else state.started_ms - self.clock.monotonic_base_ms
+
+    @property
+    def lag_ms(self) -> int:
+        """For how long the process still waits for its disk: what it says leaves then, what it hears is read then."""
+        return max(0, self._busy_until_ms - self._world.time.now_ms)
+
+    def _wait_for_disk(self) -> None:
+        if self.slow_disk_ms:
+            now_ms = self._world.time.now_ms
+            wait_ms = self._world.random.randint(0, self.slow_disk_ms)
+            self._busy_until_ms = max(now_ms, self._busy_until_ms) + wait_ms
 
     def _guard(self, action: Callable[[], None]) -> None:
         """Do something in the process, and see how that ends."""

@@ -62,14 +62,20 @@ def _public_key_of(private_key: bytes) -> bytes:
 
 @functools.cache
 def simulated_genesis(
-    validators: int, parameters: Parameters, *, real_crypto: bool, spares: int = 0
+    validators: int,
+    parameters: Parameters,
+    *,
+    real_crypto: bool,
+    spares: int = 0,
+    has_governance: bool = False,
 ) -> Chain:
     """Return a chain whose genesis carries the suite to simulate with.
 
-    With `spares` there are keys for so many more validators, and a contract by which the set may be changed.
+    There are keys for `spares` more validators; with `has_governance`, a contract by which the set may be changed.
     """
-    chain = make_chain(validators=validators, parameters=parameters, spares=spares)
-    if spares:
+    more = (GOVERNANCE,) if has_governance else ()
+    chain = make_chain(validators=validators, parameters=parameters, spares=spares, contracts=more)
+    if has_governance:
         _enable_governance()
     if real_crypto:
         return chain

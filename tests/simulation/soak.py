@@ -1,0 +1,147 @@
+"""Many seeds over all sizes, on all cores, with figures; one line for each failure says how to run it again.
+
+    python -m tests.simulation.soak --seeds 5000
+    python -m tests.simulation.soak --first 4711 --seeds 1 -n 7 --adversary attacker
+
+Every hundredth run uses real signatures and fills its blocks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tests.support.adversaries.catalogue import ADVERSARIES, NOBODY
+from tests.support.simulated_chaos import SIZES, Outcome, run_chaos
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+FULL_EVERY = 100
+"""One run in so many is made with real signatures and full blocks, which takes several times as long."""
+
+
+def again(seed: int, validators: int, adversary: str | None = None) -> str:
+    """Return the command that runs one seed again."""
+    command = f"python -m tests.simulation.soak --first {seed} --seeds 1 -n {validators}"
+    return command if adversary is None else f"{command} --adversary {adversary!r}"
+
+
+def run_one(job: tuple[int, int], adversary: str | None, *, is_single: bool) -> Outcome | str:
+    """Run a seed; return what it came to, or how it failed."""
+    seed, validators = job
+    is_full = seed % FULL_EVERY == FULL_EVERY - 1
+    try:
+        return run_chaos(seed, validators=validators, adversary=adversary, real_crypto=is_full)
+    except Exception as error:  # whatever it is, the seed that shows it is the result
+        if is_single:
+            raise
+        return f"{type(error).__name__}: {error}\n    again: {again(seed, validators, adversary)}"
+
+
+@dataclass(slots=True)
+class Figures:
+    """What many runs of one size came to."""
+
+    runs: int = 0
+    heights: int = 0
+    events: int = 0
+    virtual_ms: int = 0
+    view_changes: int = 0
+    slowest_recovery_ms: int = 0
+    adversaries: Counter[str] = field(default_factory=Counter)
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one run."""
+        self.runs += 1
+        self.heights += outcome.heights
+        self.events += outcome.events
+        self.virtual_ms += outcome.virtual_ms
+        self.view_changes += outcome.view_changes
+        self.slowest_recovery_ms = max(self.slowest_recovery_ms, outcome.recovery_ms)
+        self.adversaries[outcome.adversary] += 1
+
+
+def soak(
+    first: int, seeds: int, sizes: tuple[int, ...], adversary: str | None, workers: int
+) -> int:
+    """Run the seeds and print the figures; return how many failed."""
+    jobs = [(seed, sizes[seed % len(sizes)]) for seed in range(first, first + seeds)]
+    figures = {size: Figures() for size in sizes}
+    failures = 0
+    began = time.monotonic()
+    run = partial(run_one, adversary=adversary, is_single=seeds == 1)
+    for done, ((_, size), result) in enumerate(
+        zip(jobs, _results(run, jobs, workers), strict=True), 1
+    ):
+        if isinstance(result, str):
+            failures += 1
+            print(f"FAILED n={size}: {result}", flush=True)
+        else:
+            figures[size].add(result)
+        if done % 500 == 0:
+            print(f"{done} of {seeds} runs, {failures} failed", file=sys.stderr, flush=True)
+    _report(figures, failures, time.monotonic() - began)
+    return failures
+
+
+def _results(run, jobs: list[tuple[int, int]], workers: int) -> Iterable[Outcome | str]:
+    if workers == 1 or len(jobs) == 1:
+        yield from map(run, jobs)
+        return
+    with ProcessPoolExecutor(workers) as pool:
+        yield from pool.map(run, jobs, chunksize=4)
+
+
+def _report(figures: dict[int, Figures], failures: int, wall_s: float) -> None:
+    print(f"{'n':>3} {'runs':>6} {'heights':>8} {'view changes':>12} {'slowest recovery':>17}")
+    total = Figures()
+    for size, found in figures.items():
+        print(
+            f"{size:>3} {found.runs:>6} {found.heights:>8} {found.view_changes:>12} "
+            f"{found.slowest_recovery_ms:>14} ms"
+        )
+        total.runs += found.runs
+        total.events += found.events
+        total.virtual_ms += found.virtual_ms
+        total.adversaries += found.adversaries
+    drawn = ", ".join(
+        f"{name} {total.adversaries[name]}"
+        for name in (NOBODY, *ADVERSARIES)
+        if total.adversaries[name]
+    )
+    print(f"adversaries: {drawn}")
+    print(
+        f"{total.runs + failures} seeds, {failures} failed; {total.virtual_ms / 3_600_000:.1f} virtual "
+        f"hours in {wall_s:.0f} s; {total.events / wall_s:,.0f} events a second, "
+        f"{(total.runs + failures) / wall_s:.1f} runs a second"
+    )
+
+
+def main() -> None:
+    """Read the command line, and exit with 1 if any seed failed."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--first", type=int, default=0, help="first seed")
+    parser.add_argument("--seeds", type=int, default=1_000, help="how many, over all sizes")
+    parser.add_argument(
+        "-n", type=int, choices=range(1, 11), help="validators; by default all sizes"
+    )
+    parser.add_argument("--adversary", choices=[NOBODY, *ADVERSARIES], help="by default drawn")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    options = parser.parse_args()
+    sizes = SIZES if options.n is None else (options.n,)
+    failed = soak(options.first, options.seeds, sizes, options.adversary, options.workers)
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
