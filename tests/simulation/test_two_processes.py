@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import random
 
 import pytest
@@ -63,7 +62,7 @@ def test_s27_two_machines_with_one_key_both_stop_within_five_seconds_of_sharing_
     world = chain_with(owner, seed)
     first = world.nodes[owner]
     second = world.add_twin(owner, may_notice=True)
-    second.disk = copy.deepcopy(first.disk)
+    second.disk = first.disk.copy()
     OneLink(world, first, second, [n.name for n in world.correct()][:shares], seed)
     second.boot()
     world.submit(2)

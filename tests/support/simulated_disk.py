@@ -37,6 +37,12 @@ class SimulatedDisk:
         zeros = random.choice((0, 0, random.randint(0, unsynced - survivors)))
         self.file = self.file.crash(survivors=survivors, zeros=zeros)
 
+    def copy(self) -> SimulatedDisk:
+        """Return another disk that holds what this one holds now."""
+        disk = SimulatedDisk()
+        disk.store, disk.file = copy.deepcopy(self.store), copy.deepcopy(self.file)
+        return disk
+
     def copy_store(self) -> MemoryStore:
         """Return a backup of the store as it is now."""
         return copy.deepcopy(self.store)
