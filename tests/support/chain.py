@@ -33,6 +33,7 @@ from chainnode.model.genesis import (
     tls_key_of,
 )
 from chainnode.model.ids import BlockHash, Height, View
+from chainnode.model.limits import MAX_VALIDATORS
 from chainnode.model.parameters import Parameters
 from chainnode.model.roles import Role
 from chainnode.model.suites import ED25519_SHA256, Suite, suite_named
@@ -70,6 +71,7 @@ VALIDATOR_NAMES = (
     "hazel",
     "ivy",
     "juniper",
+    *(f"tree{number}" for number in range(11, MAX_VALIDATORS + 1)),
 )
 ORGANISATIONS = ("archive", "court", "justice")
 _ROLES: Mapping[str, tuple[Role, ...]] = {
@@ -245,7 +247,7 @@ def make_chain(
     spares: int = 0,
     contracts: Sequence[str] = (),
 ) -> Chain:
-    """Return a chain of 1 to 10 validators and the accounts named above.
+    """Return a chain of 1 to `MAX_VALIDATORS` validators and the accounts named above.
 
     `spares` more have keys and are not in genesis; `contracts` are active besides the built-in ones.
     """
