@@ -11,7 +11,7 @@ FAMILY ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo test lint devnet devnet-down bench simulate soak fuzz coverage clean
+.PHONY: install demo test lint devnet devnet-down bench simulate mutants soak fuzz coverage clean
 
 install: $(VENV)/.installed
 
@@ -52,7 +52,10 @@ bench: install
 simulate: install
 	$(BIN)/python -m tests.simulation.soak --seeds $(SEEDS)
 
-soak: simulate
+mutants: install
+	$(BIN)/python -m tests.simulation.mutants
+
+soak: simulate mutants
 	$(BIN)/pytest -m soak -n 2
 
 # Seconds for each family; FAMILY="engine log" runs some of them alone.

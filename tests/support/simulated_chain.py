@@ -52,6 +52,9 @@ if TYPE_CHECKING:
         def refused(self, host: str, height: int) -> None:
             """The host found a block of this height invalid."""
 
+        def forgot(self, host: str) -> None:
+            """The host has lost its vote log and is about to boot."""
+
 
 PARAMETERS = Parameters(
     min_interval_ms=100,

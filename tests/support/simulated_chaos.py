@@ -27,6 +27,7 @@ from tests.support.specification import Specification
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Callable
 
     from chainnode.storage.memory import MemoryStore
     from tests.support.adversaries.base import Adversary
@@ -176,6 +177,8 @@ class Chaos:
         height = self.world.observer.tips.get(node.host, 0)
         if height and self._happens(self.trouble.amnesia_permille):
             node.disk.lose_vote_log()
+            for monitor in self.world.monitors:
+                monitor.forgot(node.host)
             if self.backup is not None and self._happens(500):
                 height, node.disk.store = self.backup
                 self.world.observer.restored(node.host, height)
@@ -425,12 +428,21 @@ def run_chaos(
     chaos_ms: int = CHAOS_MS,
     healed_ms: int = HEALED_MS,
     real_crypto: bool = False,
+    tell_adversary: Callable[[str], object] = lambda _name: None,
 ) -> Outcome:
-    """Run one seed from start to end; `adversary` is the name of a kind, by default drawn."""
-    with remembering(not real_crypto):
+    """Run one seed from start to end; `adversary` is the name of a kind, by default drawn and told."""
+    with remembering(enabled=not real_crypto):
         gc.disable()
         try:
-            return _run(seed, validators, adversary, chaos_ms, healed_ms, real_crypto=real_crypto)
+            return _run(
+                seed,
+                validators,
+                adversary,
+                chaos_ms,
+                healed_ms,
+                real_crypto=real_crypto,
+                tell_adversary=tell_adversary,
+            )
         finally:
             gc.enable()
 
@@ -443,6 +455,7 @@ def _run(
     healed_ms: int,
     *,
     real_crypto: bool,
+    tell_adversary: Callable[[str], object],
 ) -> Outcome:
     # Before the world's own source of chance exists, so that naming the kind changes nothing else.
     governed = validators >= 4 and seed % 3 == 0
@@ -457,6 +470,7 @@ def _run(
     )
     drawn = world.random.choice(CHOICES) if validators >= 4 else NOBODY
     kind = drawn if kind is None else kind
+    tell_adversary(kind)
     adversary = None if kind == NOBODY else ADVERSARIES[kind](world)
     specification = Specification(world)
     world.watch(specification)

@@ -113,10 +113,18 @@ class Observer:
         """A node says that a block is decided and on its disk."""
         outline = executed.outline
         ids = tuple(t.id for t in executed.transactions)
+        self._check_results(name, executed)
         if executed.results.new_validators is not None:
             self._governs(outline.header.height + 2, executed.results.new_validators)
         decision = Decision(outline.header, outline.block_hash, ids, outline.parent_certificate)
         self._decide(name, decision, certificate)
+
+    def _check_results(self, name: str, executed: Executed) -> None:
+        """What a decided header says came of its transactions is what came of them at this node."""
+        header, results = executed.outline.header, executed.results
+        found = (results.receipts_root, results.log.size, results.log.root, results.state.root)
+        if found != (header.receipts_root, header.log_size, header.log_root, header.state_root):
+            raise Violation(f"{name} commits {header.height} with other results than its header's")
 
     def _decide(self, name: str, decision: Decision, certificate: Certificate) -> None:
         height = decision.header.height

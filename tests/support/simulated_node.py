@@ -139,6 +139,10 @@ class SimulatedNode:
             witness=_Witness(self),
             challenge=hashlib.sha256(f"{world.seed} {self.host} {life}".encode()).digest(),
         )
+        if self.is_deaf_to_presence:
+            # Nor does it fall silent when it hears what the other machine has said.
+            self.engine._book.exposed = lambda _claim: None
+            self.engine._licence.reason = lambda _height, _validators: None
         self.engine.start()
 
     def crash(self) -> None:
@@ -221,6 +225,18 @@ class SimulatedNode:
         elif self.state is State.RUNNING:
             self._guard(action)
             self._after()
+
+    @property
+    def core_height(self) -> int:
+        """The height that its core works on; 0 if it works on none."""
+        state = self.engine._replica._state
+        return 0 if state is None or state.decided is not None else int(state.height)
+
+    @property
+    def core_votes(self) -> bool:
+        """Whether its core votes on that height, or only observes."""
+        state = self.engine._replica._state
+        return state is not None and state.me is not None
 
     @property
     def voting_since_ms(self) -> int:

@@ -25,6 +25,7 @@ from chainnode.model.certificate import decode_certificate, verify_certificate
 from chainnode.model.errors import ChainError
 from chainnode.model.votes import COMMIT, PREPARE, PROPOSE, view_change_message, vote_message
 from tests.support.simulated_checks import Violation
+from tests.support.simulated_clock import EPOCH_MS
 from tests.support.simulated_network import kind_of
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ class VoteSeen:
     is_signed: bool
     """Whether the signature that came with it holds."""
 
+    signature: bytes
+
     def doubts(self) -> tuple[Claim, ...]:
         """Return what one must have seen signed elsewhere to believe this."""
         return () if self.is_signed else (self._claim,)
@@ -105,6 +108,8 @@ class ChangeSeen:
 
     is_signed: bool
     """Whether the signature that came with it holds."""
+
+    signature: bytes
 
     @property
     def claim(self) -> Claim:
@@ -140,6 +145,8 @@ class ProposalSeen:
     is_fresh: bool
     is_signed: bool
     """Whether the signature that came with it holds."""
+
+    signature: bytes
 
     def doubts(self) -> tuple[Claim, ...]:
         """Return what one must have seen signed elsewhere to believe this."""
@@ -190,6 +197,13 @@ class Chapter:
     asked: dict[int, int] = field(default_factory=dict)
     """By sender, the highest view that it asked for, as heard in this life."""
 
+    commits: dict[tuple[int, bytes], set[int]] = field(default_factory=lambda: defaultdict(set))
+    """Who committed what, as its core heard at this height in this life; only where nobody lies."""
+
+    followed: dict[int, int] = field(default_factory=dict)
+    """As `asked`, but only what its core heard at this height; only where nobody lies."""
+
+    heeds_since_ms: int = -1
     changes: set[ChangeSeen] = field(default_factory=set)
     entitled_ms: dict[int, int] = field(default_factory=dict)
     """By view, when a quorum had asked for it or it had a lawful proposal, in this life (R9)."""
@@ -219,6 +233,10 @@ class Specification:
         self._spoke_ms: dict[str, int] = {}
         self._times: dict[bytes, tuple[int, int]] = {}
         """(time, first view) of each block that was proposed lawfully."""
+
+        self._have_spoken: set[str] = set()
+        self._forgot_ms: dict[str, int] = {}
+        """When (true wall clock) a host came back without all that it had written down."""
 
     # -- what happens --------------------------------------------------------------------------------------------
 
@@ -268,6 +286,8 @@ class Specification:
             chapter.entitled_ms.clear()
             chapter.votes.clear()
             chapter.asked.clear()
+            chapter.commits.clear()
+            chapter.followed.clear()
             sender = self._index(host, height)
             if sender is not None and chapter.own_changes:
                 chapter.asked[sender] = max(chapter.own_changes)
@@ -288,6 +308,11 @@ class Specification:
         """The host found a block of this height invalid."""
         self._chapters[host][height].has_refused = True
 
+    def forgot(self, host: str) -> None:
+        """The host has lost what it had written down of its votes, and boots now."""
+        if host in self._have_spoken:
+            self._forgot_ms[host] = EPOCH_MS + self._world.time.now_ms
+
     def check_talkative(self) -> None:
         """R12: whoever runs has told its status lately."""
         now_ms = self._world.time.now_ms
@@ -302,7 +327,9 @@ class Specification:
         if chapter.own.get((vote.kind, vote.view)) == vote.digest:
             return
         self._check_slot(what, chapter, vote.kind, vote.view)
-        self._check_durable(host, what)
+        self._check_durable(host, what, vote.signature)
+        self._check_memory(host, what, vote.height)
+        self._check_heeds(host, what, vote.height, vote.view, vote.sender)
         if vote.kind == PREPARE:
             if vote.sender == self._world.leader(vote.height, vote.view):
                 raise Violation(f"R2: {what}: a leader's proposal is its PREPARE")
@@ -336,7 +363,9 @@ class Specification:
         if chapter.own.get((PREPARE, proposal.view)) == proposal.digest:
             return
         self._check_slot(what, chapter, PREPARE, proposal.view)
-        self._check_durable(host, what)
+        self._check_durable(host, what, proposal.signature)
+        self._check_memory(host, what, proposal.height)
+        self._check_heeds(host, what, proposal.height, proposal.view, proposal.sender)
         if proposal.unlawful:
             raise Violation(f"R3, R11: {what}: {proposal.unlawful}")
         for change in proposal.changes:
@@ -350,7 +379,9 @@ class Specification:
         what = f"{host} VIEW-CHANGE to {change.view} of height {change.height}"
         if change.view in chapter.own_changes:
             return
-        self._check_durable(host, what)
+        self._check_durable(host, what, change.signature)
+        self._check_memory(host, what, change.height)
+        self._check_heeds(host, what, change.height, change.view, change.sender)
         voted = max([-1, *(view for _, view in chapter.own)])
         if change.view <= voted or change.view < chapter.reached():
             raise Violation(f"R6, R8: {what}: it has been in view {max(voted, chapter.reached())}")
@@ -392,6 +423,15 @@ class Specification:
             raise Violation(
                 f"R9: {what}: no quorum had asked for view {left}, nor had it a proposal"
             )
+        node = self._world.nodes[host]
+        if (
+            left == 0
+            and len(node.pool) == 0
+            and not chapter.proposals[0]
+            and not node.clock.has_jumped
+            and not self._is_heartbeat_near(height)
+        ):
+            raise Violation(f"R1: {what}: nothing was due")
         waited_ms = now_ms - max(since_ms, chapter.opened_ms)
         if waited_ms < self._timeout_ms(left):
             raise Violation(f"R8: {what}: after {waited_ms} ms of {self._timeout_ms(left)}")
@@ -406,6 +446,14 @@ class Specification:
         ) + parameters.heartbeat_ms - 2 * parameters.precision_ms - 7_200_000 * self._is_wild(host):
             raise Violation(f"R1: {what}: an empty block, and no heartbeat is due")
 
+    def _is_heartbeat_near(self, height: int) -> bool:
+        """Whether a heartbeat may be due by some correct clock."""
+        parent = self._world.observer.decisions.get(height - 1)
+        parent_ms = self._genesis.time_ms if parent is None else parent.header.time_ms
+        parameters = self._world.parameters
+        age_ms = EPOCH_MS + self._world.time.now_ms - parent_ms
+        return age_ms >= parameters.heartbeat_ms - 2 * parameters.precision_ms
+
     def _is_wild(self, host: str) -> bool:
         """Whether a clock has jumped by hours in this run, so that its wall clock says little about waiting."""
         return self._world.nodes[host].clock.has_jumped
@@ -416,9 +464,10 @@ class Specification:
         time_ms, first_view = self._times[vote.digest]
         return came_ms is None or self._world.parameters.is_timely(time_ms, first_view, came_ms)
 
-    def _check_durable(self, host: str, what: str) -> None:
-        """What is said of oneself is on the disk before: nothing is appended that is not synced."""
-        if self._world.nodes[host].disk.file.unsynced_bytes:
+    def _check_durable(self, host: str, what: str, signature: bytes) -> None:
+        """What is said of oneself is in the synced part of the vote log before."""
+        file = self._world.nodes[host].disk.file
+        if file._content.find(signature, 0, file._durable_bytes) < 0:
             raise Violation(f"R6: {what}: said before it was synced to the vote log")
 
     def _check_evidence(self, host: str, height: int, chapter: Chapter) -> None:
@@ -455,8 +504,13 @@ class Specification:
                     chapter.prepares[seen.view, seen.digest].add(seen.sender)
                 if seen.height == self._world.observer.tips.get(host, 0) + 1:
                     chapter.votes[seen.kind, seen.view, seen.sender].add(seen.digest)
+                if seen.kind == COMMIT and self._must_heed(host, seen.height):
+                    chapter.commits[seen.view, seen.digest].add(seen.sender)
             case ChangeSeen():
                 self._learn_change(chapter, seen, now_ms)
+                if self._must_heed(host, seen.height) and seen in chapter.changes:
+                    known = chapter.followed.get(seen.sender, 0)
+                    chapter.followed[seen.sender] = max(known, seen.view)
             case ProposalSeen():
                 if seen.sender == self._world.leader(seen.height, seen.view):
                     chapter.prepares[seen.view, seen.digest].add(seen.sender)
@@ -469,6 +523,44 @@ class Specification:
                         known[seen.digest] = came_ms
                     self._times[seen.digest] = (seen.header.time_ms, seen.header.first_view)
                     chapter.entitled_ms.setdefault(seen.view, now_ms)
+
+    def _must_heed(self, host: str, height: int) -> bool:
+        """Whether what a host hears is bound to reach its core: where nobody lies, nobody is not listened to."""
+        node = self._world.nodes[host]
+        if self._world.faulty or node.core_height != height or not node.core_votes:
+            return False
+        chapter = self._chapters[host][height]
+        if chapter.heeds_since_ms != node.voting_since_ms:
+            # The core began anew, with what it had made durable and nothing that it had heard.
+            chapter.heeds_since_ms = node.voting_since_ms
+            chapter.commits.clear()
+            chapter.followed.clear()
+        return True
+
+    def _check_memory(self, host: str, what: str, height: int) -> None:
+        """R14: who has forgotten votes at no height in which it may have voted: only above a block that came later."""
+        forgot_ms = self._forgot_ms.get(host)
+        self._have_spoken.add(host)
+        if forgot_ms is None:
+            return
+        parent = self._world.observer.decisions.get(height - 1)
+        margin_ms = 2 * self._world.parameters.precision_ms
+        if parent is None or parent.header.time_ms < forgot_ms - margin_ms:
+            raise Violation(f"R14: {what}: it has forgotten what it said there")
+        del self._forgot_ms[host]
+
+    def _check_heeds(self, host: str, what: str, height: int, view: int, sender: int) -> None:
+        """R7, R10: a quorum of COMMITs ends the height, and f + 1 others who left a view take one along."""
+        chapter = self._chapters[host][height]
+        if not self._must_heed(host, height):
+            return
+        for (committed_view, _), senders in chapter.commits.items():
+            if len(senders) >= self._quorum(height):
+                raise Violation(f"R7: {what}: a quorum has committed in view {committed_view}")
+        others = sorted((v for s, v in chapter.followed.items() if s != sender), reverse=True)
+        rank = self._faulty(height)
+        if len(others) > rank and others[rank] > view:
+            raise Violation(f"R10: {what}: f + 1 others have asked for view {others[rank]}")
 
     def _is_now_timely(self, known: dict[bytes, int | None], seen: ProposalSeen) -> bool:
         came_ms = known[seen.digest]
@@ -530,7 +622,9 @@ class Specification:
         is_signed = self._is_signed(
             vote.kind, vote.height, vote.view, vote.digest, vote.sender, vote.signature
         )
-        return VoteSeen(vote.kind, vote.height, vote.view, vote.digest, vote.sender, is_signed)
+        return VoteSeen(
+            vote.kind, vote.height, vote.view, vote.digest, vote.sender, is_signed, vote.signature
+        )
 
     def _parse_change(
         self, change: SignedChange, proof: PreparedProof | None, *, is_shown: bool
@@ -550,7 +644,13 @@ class Specification:
         if is_shown and change.prepared is None and proof is not None:
             return Rubbish("a view change that proves a lock which it does not state")
         return ChangeSeen(
-            change.height, change.view, change.sender, change.prepared, lock, is_signed
+            change.height,
+            change.view,
+            change.sender,
+            change.prepared,
+            lock,
+            is_signed,
+            change.signature,
         )
 
     def _parse_proposal(self, message: ProposeMessage) -> Seen:
@@ -581,6 +681,7 @@ class Specification:
             unlawful,
             is_fresh,
             is_signed,
+            message.signature,
         )
 
     def _law(

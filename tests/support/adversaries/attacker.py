@@ -18,6 +18,7 @@ from chainnode.engine.messages import (
     SignedChange,
     ViewChangeMessage,
 )
+from chainnode.model.block import make_outline
 from chainnode.model.errors import ChainError
 from chainnode.model.votes import COMMIT, PREPARE, PROPOSE, vote_message
 from tests.support.adversaries.base import Adversary
@@ -48,6 +49,7 @@ class Attacker(Adversary):
         self._proposed: set[tuple[int, int]] = set()
         self._rivals: dict[tuple[int, int], Outline] = {}
         self._victim = ""
+        self._lying_blocks: set[bytes] = set()
 
     def overhears(self, host: str, data: bytes) -> None:
         """React to what has just been said."""
@@ -146,9 +148,24 @@ class Attacker(Adversary):
                 )
             except ChainError:
                 return None
-            self._rivals = {(height, view): executed.outline}
-            node.engine._candidates.add_executed(executed)
+            outline = executed.outline
+            if self.random.random() < 0.3:
+                outline = self._spoilt(outline)
+            else:
+                node.engine._candidates.add_executed(executed)
+            self._rivals = {(height, view): outline}
         return self._rivals[height, view]
+
+    def _spoilt(self, outline: Outline) -> Outline:
+        """Return a block like this one that lies about its results."""
+        spoilt = make_outline(
+            self.world.chain.genesis.domain,
+            header=replace(outline.header, state_root=bytes(32)),
+            parent_certificate=outline.parent_certificate,
+            tx_hashes=outline.tx_hashes,
+        )
+        self._lying_blocks.add(spoilt.block_hash)
+        return spoilt
 
     def _propose(self, name: str, height: int, view: int) -> None:
         """Propose a block of one's own to some, with a justification that differs from one to the next."""
@@ -170,6 +187,11 @@ class Attacker(Adversary):
             proof=None,
         )
         for target in self.targets():
+            if outline.block_hash in self._lying_blocks:
+                # Everybody is to believe it: all else about it is right.
+                changes, proof = _true(self, height, view) if view else ((), None)
+                self.send(name, target, replace(honest, changes=changes, proof=proof))
+                continue
             if view == 0:
                 if self.random.random() < 0.5:
                     self.send(name, target, honest)
