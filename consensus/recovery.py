@@ -17,6 +17,7 @@ from consensus.messages import (
 )
 from consensus.state import HeightState
 from consensus.view_change import ask_for_view
+from consensus.voting import certify
 
 
 def restore(state: HeightState, records: tuple[Record, ...], now_ms: int, out: Outbox) -> None:
@@ -76,6 +77,7 @@ def _restore_vote(
             _enter(state, vote.view)
             state.my_commit = vote
             state.commits.add(vote, vote.digest)
+            certify(state, vote)
         case ViewChange():
             _enter(state, vote.view)
             proof = None if vote.prepared_view is None else proofs.get(vote.prepared_view)

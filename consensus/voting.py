@@ -218,6 +218,11 @@ def _count_commit(state: HeightState, vote: Commit, out: Outbox) -> None:
     first = state.commits.add(vote, wanted)
     if first is not None:
         out.faults.append(DoubleVote(first=first, second=vote))
+    certify(state, vote)
+
+
+def certify(state: HeightState, vote: Commit) -> None:
+    """R7: see whether `vote` has a quorum on its side; alone among one validator, it has."""
     if state.commits.count(vote.view, vote.digest) >= state.quorum:
         on_certificate(
             state,

@@ -640,6 +640,17 @@ def test_r14_a_restart_says_its_votes_again_and_runs_the_timer_at_once():
     assert request.prepared == lock
 
 
+def test_r14_one_that_validates_alone_decides_at_once_what_it_had_committed():
+    """Nobody else will say anything that could make it look again; found by the specification in simulation."""
+    replica = Replica(Parameters())
+    mine = Proposal(height=2, view=0, digest=A, sender=0, first_view=0, proposer=0)
+    vote = Commit(height=2, view=0, digest=A, sender=0)
+    lock = PreparedCertificate(height=2, view=0, digest=A, signers=(0,))
+    records = (Proposed(proposal=mine), Locked(certificate=lock), Voted(vote=vote))
+    effects = replica.step(Recovered(start=start(me=0, n=1), records=records), 0)
+    assert [certificate.digest for certificate in effects.decided] == [A]
+
+
 def test_r14_a_restarted_replica_commits_to_its_prepare_and_to_nothing_else():
     replica, _ = recovered(Voted(vote=prepare(1)))
     replica.step(got(proposal(digest=B)), 0)
