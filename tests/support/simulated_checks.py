@@ -72,6 +72,12 @@ class Observer:
         self.accusations: Counter[str] = Counter()
         self._accused: set[tuple[str, int, str]] = set()
         self.expected_faults = False
+        self.tolerates_forks = False
+        """Whether more than f validators lie in this run, so that a fork is no surprise; see `forks`."""
+
+        self.forks: list[int] = []
+        """Heights for which a second block was committed; from the first of them on, little else is checked."""
+
         self.voted: dict[str, list[tuple[int, int, int]]] = {}
         """(kind, height, view) of each vote, proposal included, by validator, in the order in which they were heard."""
 
@@ -131,6 +137,8 @@ class Observer:
         if height != self.tips.get(name, 0) + 1:
             raise Violation(f"{name} commits {height} on {self.tips.get(name, 0)}")
         self.tips[name] = height
+        if self.forks:
+            return
         if (certificate.height, certificate.block_hash) != (height, decision.block_hash):
             raise Violation(f"{name} commits {height} with a certificate of another block")
         encoded = certificate.encode()
@@ -140,6 +148,9 @@ class Observer:
         known = self.decisions.get(height)
         if known is not None:
             if known.block_hash != decision.block_hash:
+                self.forks.append(height)
+                if self.tolerates_forks:
+                    return
                 raise Violation(
                     f"fork: {name} commits another block {height} than the first one did"
                 )
@@ -285,7 +296,7 @@ class Observer:
 
     def _cosignature(self, name: str, message: CosignatureMessage) -> None:
         member = self._member(message.height, message.sender)
-        if member.name in self.faulty:
+        if member.name in self.faulty or self.forks:
             return
         if message.height not in self.decisions:
             raise Violation(
@@ -302,6 +313,8 @@ class Observer:
 
     def cosigned(self, name: str, cosigned: CosignedCheckpoint) -> None:
         """A node says that a quorum has cosigned."""
+        if self.forks:
+            return
         if cosigned.checkpoint != self._checkpoint(cosigned.height):
             raise Violation(f"{name}: a quorum cosigned another log than that of {cosigned.height}")
         names = {s.name for s in cosigned.signatures}
