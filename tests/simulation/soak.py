@@ -74,7 +74,7 @@ def soak(
 ) -> int:
     """Run the seeds and print the figures; return how many failed."""
     jobs = [(seed, sizes[seed % len(sizes)]) for seed in range(first, first + seeds)]
-    figures = {size: Figures() for size in sizes}
+    figures = {size: Figures() for size in sorted(set(sizes))}
     failures = 0
     began = time.monotonic()
     run = partial(run_one, adversary=adversary, is_single=seeds == 1)

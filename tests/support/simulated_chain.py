@@ -171,8 +171,7 @@ class SimulatedChain:
 
     def trace(self, what: str, name: str, data: bytes) -> None:
         """Add something that happened to the hash of everything that happened."""
-        self._hasher.update(b"%d %s %s " % (self.time.now_ms, what.encode(), name.encode()))
-        self._hasher.update(data)
+        self._hasher.update(f"{self.time.now_ms} {what} {name} ".encode() + data)
 
     def trace_hash(self) -> str:
         """Return what two runs of one seed must agree in."""

@@ -77,6 +77,7 @@ class SimulatedNode:
         self._keys = keys
         self._waiting: list[Callable[[], None]] = []
         self._busy_until_ms = 0
+        self._is_settling = False
         self._tick_at_ms: int | None = None
         self._ticks: tuple[int, int] = (0, 0)
 
@@ -85,7 +86,7 @@ class SimulatedNode:
     @property
     def is_up(self) -> bool:
         """Whether there is a process, running or paused."""
-        return self.state in {State.RUNNING, State.PAUSED}
+        return self.state is State.RUNNING or self.state is State.PAUSED
 
     def boot(self, plan: FaultPlan | None = None) -> None:
         """Start a process on what the disk holds; its writes follow `plan`."""
@@ -170,17 +171,16 @@ class SimulatedNode:
 
     def receive(self, peer: str, data: bytes) -> None:
         """A message reaches the socket."""
-
-        def take() -> None:
-            for monitor in self._world.monitors:
-                monitor.heard(self.host, data)
-            try:
-                self.engine.receive(peer, data, self.clock.now_ms())
-            except PeerFault as fault:
-                self.heard("peer_fault", {"peer": peer, "reason": fault.message})
-
         if self.is_up and not (self.is_deaf_to_presence and kind_of(data) in _PRESENCE_KINDS):
-            self._do(take)
+            self._do(partial(self._take, peer, data))
+
+    def _take(self, peer: str, data: bytes) -> None:
+        for monitor in self._world.monitors:
+            monitor.heard(self.host, data)
+        try:
+            self.engine.receive(peer, data, self.clock.now_ms())
+        except PeerFault as fault:
+            self.heard("peer_fault", {"peer": peer, "reason": fault.message})
 
     def link(self, peer: str, *, is_up: bool) -> None:
         """A connection comes or goes."""
@@ -218,13 +218,21 @@ class SimulatedNode:
         if self.state is State.PAUSED:
             self._waiting.append(action)
             return
-        wait_ms = self.lag_ms
-        if wait_ms:
+        if self._busy_until_ms > self._world.time.now_ms:
             life = self.life
-            self._world.time.after(wait_ms, lambda: self._do(action) if self.life == life else None)
+            self._world.time.after(
+                self.lag_ms, lambda: self._do(action) if self.life == life else None
+            )
         elif self.state is State.RUNNING:
             self._guard(action)
-            self._after()
+            if not self._is_settling:
+                # As in production: what has come is worked off first, then what is to be said is sent.
+                self._is_settling = True
+                self._world.time.after(0, self._settle)
+
+    def _settle(self) -> None:
+        self._is_settling = False
+        self._after()
 
     @property
     def core_height(self) -> int:

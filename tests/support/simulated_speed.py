@@ -1,6 +1,6 @@
 """What a simulation need not do twice: n validators decode the same bytes and check the same cosignatures.
 
-The real decoder and the real check run once for each message, and their answers, which are values that nobody can
+The real decoders and the real check run once for each message, and their answers, which are values that nobody can
 change, are given to whoever asks again in this process. Nothing else is skipped.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from chainnode.engine import inbox
+from chainnode.engine import inbox, relay
 from chainnode.model.suites.ed25519_sha256 import Ed25519Sha256
 
 if TYPE_CHECKING:
@@ -37,8 +37,16 @@ def remembering(enabled: bool = True) -> Iterator[None]:
     if not enabled:
         yield
         return
-    decode, check = inbox.decode_message, Ed25519Sha256.is_signature
-    inbox.decode_message = _remembered(decode)
+    check = Ed25519Sha256.is_signature
+    decoders = [
+        (inbox, "decode_message"),
+        (inbox, "decode_outline"),
+        (inbox, "decode_certificate"),
+        (relay, "decode_transaction"),
+    ]
+    before = [getattr(module, name) for module, name in decoders]
+    for (module, name), decode in zip(decoders, before, strict=True):
+        setattr(module, name, _remembered(decode))
     remembered = _remembered(lambda key, message, signature: check(_SUITE, key, message, signature))
     Ed25519Sha256.is_signature = lambda _self, key, message, signature: remembered(
         bytes(key), bytes(message), bytes(signature)
@@ -46,7 +54,9 @@ def remembering(enabled: bool = True) -> Iterator[None]:
     try:
         yield
     finally:
-        inbox.decode_message, Ed25519Sha256.is_signature = decode, check
+        Ed25519Sha256.is_signature = check
+        for (module, name), decode in zip(decoders, before, strict=True):
+            setattr(module, name, decode)
 
 
 _SUITE = Ed25519Sha256()
