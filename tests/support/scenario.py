@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from chainnode.engine.message_codec import decode_message
+from chainnode.engine.messages import ProposeMessage, Vote
 from chainnode.model import votes
 from tests.support.adversaries.attacker import Attacker
 from tests.support.simulated_chain import SimulatedChain
@@ -18,7 +20,7 @@ from tests.support.specification import Specification
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from chainnode.engine.messages import Message
+    from chainnode.engine.messages import Message, PreparedProof, SignedChange
     from chainnode.model.block import Outline
     from chainnode.model.parameters import Parameters
     from tests.support.simulated_node import SimulatedNode
@@ -139,6 +141,9 @@ class Puppet(Attacker):
         self.keys = {v.name: v.consensus for v in world.chain.validators if v.name in self.faulty}
         world.corrupt(self.faulty)
         self.muted: frozenset[int] = frozenset()
+        self.muted_from: tuple[int, int] | None = None
+        """(height, view): from there on the engines neither propose nor vote."""
+
         self.is_deaf_to: frozenset[int] = frozenset()
         self.knowledge = self._knowledge
 
@@ -148,7 +153,14 @@ class Puppet(Attacker):
 
     def alters(self, host: str, receiver: str, data: bytes) -> tuple[tuple[int, bytes], ...]:
         """Let the engine speak, unless it is muted."""
-        return () if data[1] in self.muted else ((0, data),)
+        if data[1] in self.muted:
+            return ()
+        if self.muted_from is not None and data[1] in {PROPOSE, PREPARE, COMMIT}:
+            message = decode_message(data)
+            assert isinstance(message, ProposeMessage | Vote)
+            if (message.height, message.view) >= self.muted_from:
+                return ()
+        return ((0, data),)
 
     def admits(self, sender: str, host: str, data: bytes) -> bool:
         """Let the engine hear, unless it is deaf to that."""
@@ -171,8 +183,50 @@ class Puppet(Attacker):
         )
         return executed.outline
 
+    def proposal(
+        self,
+        name: str,
+        height: int,
+        view: int,
+        outline: bytes,
+        digest: bytes,
+        justification: tuple[tuple[SignedChange, ...], PreparedProof | None] = ((), None),
+    ) -> ProposeMessage:
+        """Return a signed proposal of any block, whatever justifies it."""
+        domain = self.world.chain.genesis.domain
+        sender = self.index(name, height)
+        assert sender is not None
+        changes, proof = justification
+        return ProposeMessage(
+            height=height,
+            view=view,
+            sender=sender,
+            signature=self.keys[name].sign(
+                votes.vote_message(domain, votes.PROPOSE, height, view, digest)
+            ),
+            outline=outline,
+            changes=changes,
+            proof=proof,
+        )
+
     def tell(self, name: str, message: Message | None, to: Iterable[str] | None = None) -> None:
         """Send what was made up to these, by default to all correct ones."""
         assert message is not None
         for target in self.targets() if to is None else to:
             self.send(name, target, message)
+
+
+class Recorder:
+    """Keeps what correct validators say, so that it can be said again."""
+
+    def __init__(self, world: SimulatedChain) -> None:
+        self.said_by: list[tuple[str, bytes]] = []
+        world.network.watchers.append(self)
+
+    def said(self, host: str, data: bytes) -> None:
+        """Note it."""
+        self.said_by.append((host, data))
+
+    def of_kind(self, kind: int) -> list[tuple[str, bytes]]:
+        """Return (host, message) of one kind, in the order in which they were said."""
+        return [(host, data) for host, data in self.said_by if data[1] == kind]
