@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.support.simulated_chain import SimulatedChain
+    from tests.support.simulated_disk import SimulatedDisk
 
 
 class Step(Enum):
@@ -42,7 +43,7 @@ class CrashPoint:
 
     step: Step
     number: int
-    """Which of these steps, counted from 0 when the point is armed."""
+    """Which of these steps, counted from 0 when the point is armed; -1 for none, to count them."""
 
     kind: int | None = None
     """Of sends, those of this kind only."""
@@ -50,11 +51,16 @@ class CrashPoint:
     is_after: bool = True
     count: int = field(default=0, init=False)
     has_struck: bool = field(default=False, init=False)
+    unsynced: dict[int, int] = field(default_factory=dict, init=False)
+    """Bytes at the end of the vote log that a crash right after a write, by its number, may tear."""
+
     _name: str = field(default="", init=False)
+    _disk: SimulatedDisk = field(init=False)
 
     def arm(self, world: SimulatedChain, name: str) -> None:
         """Have this end the present life of a validator that runs."""
         self.count, self.has_struck, self._name = 0, False, name
+        self._disk = world.nodes[name].disk
         if self.step is Step.SEND:
             _tap_sends(world, self)
         elif self.step is Step.WRITE:
@@ -74,7 +80,11 @@ class CrashPoint:
         action()
 
     def _write(self, write: Callable[[], None], half: Callable[[], None] | None = None) -> None:
-        self.passes(write)
+        def written() -> None:
+            write()
+            self.unsynced[self.count - 1] = self._disk.file.unsynced_bytes
+
+        self.passes(written)
 
 
 def _tap_sends(world: SimulatedChain, point: CrashPoint) -> None:
@@ -107,4 +117,7 @@ class _Decisions:
         pass
 
     def refused(self, host: str, height: int) -> None:
+        pass
+
+    def forgot(self, host: str) -> None:
         pass

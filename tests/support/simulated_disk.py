@@ -20,6 +20,8 @@ class SimulatedDisk:
         self.store = MemoryStore()
         self.file = MemoryFile()
         self.plan = FaultPlan()
+        self.torn: tuple[int, int] | None = None
+        """(first bytes, zeros after them) that the next crash leaves of an unsynced append; None for by chance."""
 
     def attach(self, plan: FaultPlan) -> tuple[FaultyStore, FaultyFile]:
         """Return both for one life of the process, whose writes follow `plan`."""
@@ -35,6 +37,8 @@ class SimulatedDisk:
         unsynced = self.file.unsynced_bytes
         survivors = random.randint(0, unsynced)
         zeros = random.choice((0, 0, random.randint(0, unsynced - survivors)))
+        if self.torn is not None:
+            (survivors, zeros), self.torn = self.torn, None
         self.file = self.file.crash(survivors=survivors, zeros=zeros)
 
     def copy(self) -> SimulatedDisk:
