@@ -6,6 +6,9 @@ import pytest
 
 from chainnode.model.record import decode_record
 from tests.support.simulated_chain import SimulatedChain
+from tests.support.simulated_node import State
+
+PRESENCE_KINDS = {15, 16, 17}
 
 
 def entries(ledger):
@@ -40,3 +43,34 @@ def test_double_votes_of_a_twin_come_on_chain_once_on_all_nodes(seed):
 def ledger_slot(leaf):
     validator, offence, height, _, _ = decode_record(leaf).body
     return validator, offence, height
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_s27_double_votes_of_before_two_machines_noticed_each_other_are_evidence_that_names_them(
+    seed,
+):
+    """Each is honest; both voted, for different blocks, before anybody told them of each other."""
+    world = SimulatedChain(seed=seed)
+    names = list(world.nodes)
+    owner = names[1]  # leads height 1
+    world.corrupt([owner])
+    first, second = world.nodes[owner], world.add_twin(owner, may_notice=True)
+    world.network.withholds = lambda _sender, _receiver, kind: kind in PRESENCE_KINDS
+    world.start()
+    world.run_for(300)
+    world.submit(1, to=first.host)
+    world.submit(1, to=second.host)
+    world.run_for(200)
+    assert world.observer.accusations["misbehaviour_proven"]
+    world.network.withholds = None
+    # What is told at a new link was withheld; it is repeated.
+    world.run_until(
+        lambda: (first.state, second.state) == (State.STOPPED, State.STOPPED), within_ms=10_000
+    )
+    honest = [world.nodes[n] for n in names if n != owner]
+    for _ in range(20):
+        world.submit(1)
+        world.run_for(1_000)
+    found = {tuple(entries(n.ledger)) for n in honest}
+    assert len(found) == 1
+    assert {ledger_slot(leaf)[0] for leaf in next(iter(found))} == {owner}
