@@ -53,6 +53,9 @@ SIZES = (4, 5, 6, 7, 4, 5, 4, 6, 4, 10)
 SKIP_HEIGHTS = (0, 6, 1_000)
 """For how long a failed leader is passed over; each seed has one of these."""
 
+FULL_BLOCK, FULL_TIMES = 60, 25
+"""With real signatures, blocks are full: so many transactions fit, and clients send so many times more."""
+
 _MAX_MACHINES = 10
 
 
@@ -129,8 +132,15 @@ class Chaos:
     """Draws trouble for a chain until told to stop."""
 
     def __init__(
-        self, world: SimulatedChain, trouble: Trouble, adversary: Adversary | None = None
+        self,
+        world: SimulatedChain,
+        trouble: Trouble,
+        adversary: Adversary | None = None,
+        *,
+        times: int = 1,
     ) -> None:
+        """Clients send `times` as many transactions as the trouble says."""
+        self.times = times
         self.world = world
         self.trouble = trouble
         self.adversary = adversary
@@ -220,7 +230,8 @@ class Chaos:
             wild = world.nodes[self.forgetful]
             wild.clock.skew_ms = random.choice((-3_600_000, 0, 3_600_000))
         if self._happens(trouble.submit_permille):
-            world.submit(random.randint(1, trouble.burst), lasts=random.choice((5, 1_000, 1_000)))
+            count = random.randint(1, trouble.burst) * self.times
+            world.submit(count, lasts=random.choice((5, 1_000, 1_000)))
         if self._happens(trouble.change_permille):
             draw_set(world)
 
@@ -466,7 +477,11 @@ def _run(
     world = SimulatedChain(
         seed=seed,
         validators=validators,
-        parameters=replace(PARAMETERS, skip_heights=SKIP_HEIGHTS[seed // 3 % len(SKIP_HEIGHTS)]),
+        parameters=replace(
+            PARAMETERS,
+            skip_heights=SKIP_HEIGHTS[seed // 3 % len(SKIP_HEIGHTS)],
+            max_block_transactions=FULL_BLOCK if real_crypto else PARAMETERS.max_block_transactions,
+        ),
         real_crypto=real_crypto,
         spares=spares,
         has_governance=governed,
@@ -478,7 +493,7 @@ def _run(
     specification = Specification(world)
     world.watch(specification)
     trouble = draw_trouble(world.random, world.parameters.precision_ms)
-    chaos = Chaos(world, trouble, adversary)
+    chaos = Chaos(world, trouble, adversary, times=FULL_TIMES if real_crypto else 1)
     chaos.start()
     chaos.run(chaos_ms)
     recovery_ms = check_recovery(world, adversary)
