@@ -51,9 +51,13 @@ fetched again if they are still wanted."""
 GOSSIP_BYTES: Final = 64 * 1024
 """A gossip message is sent when it has grown to this, or at the next flush."""
 
-REPEAT_MS: Final = 2_000
-"""A transaction that has waited this long is told again: a peer may have been away when it was told first, and a
-leader that never heard of it cannot propose it. On a chain that keeps up none waits so long."""
+REPEATS_PER_TIMEOUT: Final = 2
+"""A transaction that waits is told again so often in the time in which a view without progress is given up: a peer may
+have been away when it was told first, and a leader that never heard of it cannot propose it. Told only once in a timeout,
+it would cost whoever has it a view change. On a chain that keeps up none waits so long."""
+
+LEAST_REPEAT_MS: Final = 250
+"""On chains with shorter timeouts: telling 256 KiB to everybody more often would cost more than a view."""
 
 OVERLOAD_RETRY_MS: Final = 500
 """What an overloaded node asks a client to wait."""
@@ -77,6 +81,8 @@ class TransactionRelay:
     ) -> None:
         """`arrived` is called when wanted transactions, or new work, have come in; `accuse` hears (peer, reason)."""
         self._domain = domain
+        timeout_ms = ledger.genesis.parameters.timeout_ms
+        self._repeat_ms = max(LEAST_REPEAT_MS, timeout_ms // REPEATS_PER_TIMEOUT)
         self._ledger = ledger
         self._pool = pool
         self._network = network
@@ -177,7 +183,7 @@ class TransactionRelay:
             return None
         if self._repeated_ms is not None:
             since_ms = max(since_ms, self._repeated_ms)
-        return since_ms + REPEAT_MS
+        return since_ms + self._repeat_ms
 
     def repeat(self) -> None:
         """Tell every peer the longest-waiting transactions once more, when they have waited too long."""

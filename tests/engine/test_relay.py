@@ -265,9 +265,10 @@ def test_a_peer_that_asks_for_the_same_again_and_again_is_served_its_allowance_a
 def test_what_waits_too_long_is_told_again() -> None:
     bench = EngineBench(me=3)
     bench.receive(PEER, TransactionsMessage((CHAIN.notarization("a").envelope,)))
-    bench.pass_ms(relay_module.REPEAT_MS - 10)
+    repeat_ms = CHAIN.genesis.parameters.timeout_ms // relay_module.REPEATS_PER_TIMEOUT
+    bench.pass_ms(repeat_ms - 10)
     assert bench.sent(TransactionsMessage) == []
     bench.pass_ms(20)
     assert len(bench.sent(TransactionsMessage)) == 1
-    bench.pass_ms(relay_module.REPEAT_MS)
+    bench.pass_ms(repeat_ms)
     assert len(bench.sent(TransactionsMessage)) == 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from chainnode.engine.relay import REPEAT_MS
 from chainnode.model.parameters import Parameters
 from tests.support.simulated_chain import SimulatedChain
 from tests.support.simulated_clock import EPOCH_MS
@@ -252,8 +251,22 @@ def test_a_transaction_whose_telling_was_lost_is_told_again():
     world.submit(3, to=names(world)[0])
     world.run_for(500)
     world.network.withholds = lambda _from, _to, _kind: False
-    world.run_until(world.is_settled, within_ms=REPEAT_MS + 2_500, what="all is decided")
+    world.run_until(
+        world.is_settled, within_ms=world.parameters.timeout_ms + 2_500, what="all is decided"
+    )
     assert len(world.observer.acknowledged) == 6
+
+
+def test_a_transaction_that_one_node_alone_has_heard_of_costs_nobody_a_view_change():
+    world = started()
+    # The leader of the next height must hear of it before the patience of the one that has it ends.
+    world.network.withholds = lambda _from, _to, kind: kind == TRANSACTIONS
+    lonely = names(world)[world.height() % 4]
+    world.submit(1, to=lonely)
+    world.run_for(world.parameters.timeout_ms // 4)
+    world.network.withholds = lambda _from, _to, _kind: False
+    world.run_until(world.is_settled, within_ms=3_000, what="it is decided")
+    assert total_view_changes(world) == 0
 
 
 def test_a_node_that_knows_a_decision_and_lacks_its_block_helps_others_with_what_it_has():
