@@ -117,6 +117,9 @@ class Inbox:
         self._clock = clock
         self._turns_height = 0
         self._status_turns = Turns(clock, STATUS_ANSWER_MS)
+        self._doubted: set[str] = set()
+        """Peers that have sent a cosignature which does not hold, since their links came up."""
+
         self._early: dict[str, tuple[ProposeMessage, int]] = {}
 
     def receive(self, peer: str, data: bytes, received_ms: int) -> None:
@@ -157,7 +160,7 @@ class Inbox:
                 self._sync.receive(peer, message.blocks)
                 self._catch_up()
             case CosignatureMessage():
-                self._cosigner.receive(peer, message)
+                self._receive_cosignature(peer, message)
             case ClockMessage():
                 self._receive_clock(peer, message, received_ms)
             case PresenceMessage():
@@ -172,6 +175,7 @@ class Inbox:
     def forget(self, peer: str) -> None:
         """Drop what a peer that went has said ahead of time."""
         self._early.pop(peer, None)
+        self._doubted.discard(peer)
         self._turns_height = 0
 
     def take_early(self) -> None:
@@ -310,6 +314,24 @@ class Inbox:
             raise PeerFault(f"{peer} sent a certificate that does not hold: {error}") from error
         opened = self._book.open_certificate(certificate, validators)
         self._emit(DecidedReceived(peer=Peer(peer), certificate=opened))
+
+    def _receive_cosignature(self, peer: str, message: CosignatureMessage) -> None:
+        """Take a cosignature; one that does not hold is a fault, but the first time it may be more.
+
+        Whoever is honest and cosigns another log than ours has decided another block: two halves of a fork, which may
+        be level and have no other reason to compare. So the peer is told what is decided here, and will do the same.
+
+        Raises:
+            PeerFault: it does not hold, and the peer has been told already.
+        """
+        try:
+            self._cosigner.receive(peer, message)
+        except PeerFault as fault:
+            if peer in self._doubted or message.height > self._ledger.tip.height:
+                raise
+            self._doubted.add(peer)
+            self._faults.note("cosignature_doubted", peer=peer, reason=fault.message)
+            self._outbox.tell_decision(peer, message.height)
 
     def _compare_decision(self, peer: str, certificate: Certificate) -> None:
         """Look at a decision of a height that is decided here: it must be the same block.

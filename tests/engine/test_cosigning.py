@@ -9,7 +9,8 @@ import pytest
 from chainnode.engine import cosigning as cosigning_module
 from chainnode.engine.cosigning import MAX_SKEW_S
 from chainnode.engine.inbox import STATUS_ANSWER_MS
-from chainnode.engine.messages import CosignatureMessage
+from chainnode.engine.messages import CosignatureMessage, DecidedMessage
+from chainnode.model.certificate import decode_certificate
 from chainnode.model.cosignature import verify_cosignature
 from chainnode.model.errors import PeerFault
 from chainnode.model.note import cosigner_key
@@ -103,7 +104,10 @@ def test_a_saved_checkpoint_above_the_ledger_is_not_believed() -> None:
 
 
 @pytest.mark.parametrize("change", ["signature", "no signature", "timestamp", "sender"])
-def test_a_cosignature_that_does_not_hold_is_a_fault(change: str) -> None:
+def test_a_cosignature_that_does_not_hold_is_answered_with_our_decision_once_and_then_a_fault(
+    change: str,
+) -> None:
+    """An honest peer that cosigns another log has decided another block: both must hear of the other's."""
     bench = EngineBench()
     executed = bench.block()
     bench.commit_here(executed)
@@ -114,6 +118,11 @@ def test_a_cosignature_that_does_not_hold_is_a_fault(change: str) -> None:
         "timestamp": dataclasses.replace(good, timestamp=good.timestamp + 1),
         "sender": dataclasses.replace(good, sender=99),
     }[change]
+    bench.receive(A, bad)
+    decisions = [(to, m) for to, m in bench.sent(DecidedMessage) if to == A]
+    assert [decode_certificate(m.certificate).block_hash for _, m in decisions] == [
+        executed.outline.block_hash
+    ]
     with pytest.raises(PeerFault, match="cosignature"):
         bench.receive(A, bad)
     bench.receive(A, good)
