@@ -206,7 +206,10 @@ class Chapter:
     heeds_since_ms: int = -1
     changes: set[ChangeSeen] = field(default_factory=set)
     entitled_ms: dict[int, int] = field(default_factory=dict)
-    """By view, when a quorum had asked for it or it had a lawful proposal, in this life (R9)."""
+    """By view, when it had a lawful proposal, in this life (R9)."""
+
+    quorums_ms: list[tuple[int, int]] = field(default_factory=list)
+    """Rising: the highest view that a quorum had asked for, and since when, in this life (R9)."""
 
     own: dict[tuple[int, int], bytes] = field(default_factory=dict)
     """One's own votes by (kind, view); PROPOSE counts as PREPARE."""
@@ -216,6 +219,12 @@ class Chapter:
     opened_ms: int = 0
     booted_ms: int = -1
     """When a life began in this height; -1 if none did."""
+
+    def entitled(self, view: int) -> int | None:
+        """Return since when the timer of a view above 0 may run (R9); None if it may not."""
+        times = [ms for reached, ms in self.quorums_ms if reached >= view][:1]
+        times += [self.entitled_ms[view]] if view in self.entitled_ms else []
+        return min(times, default=None)
 
     def reached(self) -> int:
         """Return the highest view that the host has said anything in."""
@@ -284,6 +293,7 @@ class Specification:
         for height, chapter in self._chapters[host].items():
             chapter.booted_ms = now_ms
             chapter.entitled_ms.clear()
+            chapter.quorums_ms.clear()
             chapter.votes.clear()
             chapter.asked.clear()
             chapter.commits.clear()
@@ -418,7 +428,7 @@ class Specification:
         if chapter.has_refused:
             return
         left = view - 1
-        since_ms = chapter.opened_ms if left == 0 else chapter.entitled_ms.get(left)
+        since_ms = chapter.opened_ms if left == 0 else chapter.entitled(left)
         if since_ms is None:
             raise Violation(
                 f"R9: {what}: no quorum had asked for view {left}, nor had it a proposal"
@@ -575,9 +585,11 @@ class Specification:
         chapter.changes.add(change)
         chapter.asked[change.sender] = max(chapter.asked.get(change.sender, 0), change.view)
         quorum = self._quorum(change.height)
-        for view in range(1, change.view + 1):
-            if sum(asked >= view for asked in chapter.asked.values()) >= quorum:
-                chapter.entitled_ms.setdefault(view, now_ms)
+        asked = sorted(chapter.asked.values(), reverse=True)
+        if len(asked) >= quorum:
+            reached, known = asked[quorum - 1], chapter.quorums_ms
+            if not known or reached > known[-1][0]:
+                known.append((reached, now_ms))
 
     # -- reading -------------------------------------------------------------------------------------------------
 
