@@ -30,6 +30,7 @@ from chainnode.engine.messages import (
     ViewChangeMessage,
     Vote,
 )
+from chainnode.ledger.checks import check_transaction_root
 from chainnode.model.block import decode_outline
 from chainnode.model.certificate import decode_certificate, verify_certificate
 from chainnode.model.errors import ChainError, PeerFault
@@ -223,10 +224,22 @@ class Inbox:
         self._emit(ProposalReceived(peer=Peer(peer), proposal=proposal, timely=timely))
 
     def _decode_outline(self, peer: str, data: bytes) -> Outline:
+        """Read an outline whose every part its header names, so that a block hash stands for one block.
+
+        Its hash alone is signed, and a verdict is about the hash. Other transactions under a genuine header would have
+        a valid block found invalid for good, and a decided one stop this node.
+
+        Raises:
+            PeerFault: it is no outline, or not that of its header.
+        """
         try:
-            return decode_outline(self._genesis.domain, data)
+            outline = decode_outline(self._genesis.domain, data)
+            known = self._candidates.outline(outline.block_hash)
+            if known is None or known.tx_hashes != outline.tx_hashes:
+                check_transaction_root(outline, self._genesis.suite)
         except ChainError as error:
             raise PeerFault(f"{peer} sent an outline that is none: {error}") from error
+        return outline
 
     def _receive_outline(self, peer: str, message: OutlineMessage) -> None:
         outline = self._decode_outline(peer, message.outline)

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from chainnode.engine.message_codec import decode_message
+from chainnode.engine.messages import OutlineMessage
+from chainnode.model.block import decode_outline
 from tests.support.scenario import (
     BLOCKS,
     COMMIT,
     PREPARE,
+    PROPOSE,
     TRANSACTIONS,
+    Puppet,
+    begin,
     name_of_leader,
     names,
     recover,
     started,
     voters,
+    watched,
 )
 
 
@@ -84,3 +93,49 @@ def test_s13_whoever_prepared_a_block_gives_it_to_those_who_did_not_when_its_lea
     )
     world.network.withholds = None
     recover(world)
+
+
+class Swapper:
+    """A liar that tells one validator, before anybody else does, the next block with two transactions swapped."""
+
+    def __init__(self, world, evil, liar, victim, *, whole):
+        self.evil, self.liar, self.victim, self.whole = evil, liar, victim, whole
+        self.domain = world.chain.genesis.domain
+        self.told = 0
+        world.network.watchers.append(self)
+
+    def said(self, host, data):
+        if host == self.liar or data[1] != PROPOSE:
+            return
+        proposal = decode_message(data)
+        outline = decode_outline(self.domain, proposal.outline)
+        if len(outline.tx_hashes) < 2:
+            return
+        swapped = replace(outline, tx_hashes=outline.tx_hashes[::-1]).encode()
+        message = replace(proposal, outline=swapped) if self.whole else OutlineMessage(swapped)
+        self.told += 1
+        self.evil.tell(self.liar, message, [self.victim])
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["in-its-proposal", "alone"])
+def test_s13_other_transactions_under_a_genuine_header_neither_stop_nor_mislead_anybody(whole):
+    world = watched()
+    liar, victim = names(world)[0], names(world)[1]
+    evil = Puppet(world, [liar])
+    begin(world)
+    swapper = Swapper(world, evil, liar, victim, whole=whole)
+    for _ in range(4):
+        height = world.height() + 1
+        world.network.withholds = lambda sender, to, kind: (
+            kind == PROPOSE and to == victim and sender != liar
+        )
+        world.submit(3)
+        world.run_until(
+            lambda height=height: world.height() == height, within_ms=6_000, what="all decide"
+        )
+        world.network.withholds = None
+        recover(world, heights=1)
+    assert swapper.told
+    assert not world.observer.events["block_refused"], (
+        "what is refused is the message, not the block"
+    )
