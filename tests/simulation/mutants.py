@@ -1,7 +1,7 @@
 """Score the simulator: each seeded bug must be found within some hundred seeds. Prints who found what, and how.
 
 python -m tests.simulation.mutants                    all of them, a table
-python -m tests.simulation.mutants no-gate            one of them, with the first failure in full
+python -m tests.simulation.mutants no-gate            one of them, with all of the line that found it
 """
 
 from __future__ import annotations
@@ -72,9 +72,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("names", nargs="*", help="mutants to hunt; by default all")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="mutants to hunt; by default all")
     parser.add_argument("--seeds", type=int, default=MOST_SEEDS, help="at most so many for each")
     options = parser.parse_args()
+    known = [m.name for m in MUTANTS]
+    if unknown := sorted(set(options.names).difference(known)):
+        parser.error(f"no such mutant: {', '.join(unknown)}; there are {', '.join(known)}")
     chosen = [m for m in MUTANTS if not options.names or m.name in options.names]
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         kills = list(pool.map(_hunt_named, [(m.name, options.seeds) for m in chosen]))

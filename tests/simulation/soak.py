@@ -3,7 +3,7 @@
     python -m tests.simulation.soak --seeds 5000
     python -m tests.simulation.soak --first 4711 --seeds 1 -n 7 --adversary attacker
 
-About every hundredth run uses real signatures and fills its blocks.
+About every hundredth run uses real signatures and fills its blocks, unless `--crypto` says which.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.support.adversaries.catalogue import ADVERSARIES, NOBODY
-from tests.support.simulated_chaos import SIZES, Outcome, run_chaos
+from tests.support.simulated_chaos import CHAOS_MS, HEALED_MS, SIZES, Outcome, run_chaos
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,22 +28,59 @@ FULL_EVERY = 97
 """One run in so many (a prime, so that all sizes have their share) is made with real signatures and full blocks, which takes several times as long."""
 
 
-def again(seed: int, validators: int, adversary: str | None = None) -> str:
-    """Return the command that runs one seed again."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a run is made with, besides its seed and its number of validators."""
+
+    adversary: str | None = None
+    """Name of a kind; None leaves it to the seed."""
+
+    chaos_ms: int = CHAOS_MS
+    healed_ms: int = HEALED_MS
+    real_crypto: bool | None = None
+    """None leaves it to the seed."""
+
+
+def is_full(seed: int) -> bool:
+    """Whether a seed uses real signatures and fills its blocks, if nothing else is said."""
+    return seed % FULL_EVERY == FULL_EVERY - 1
+
+
+def again(seed: int, validators: int, options: Options) -> str:
+    """Return the command that makes exactly this run again."""
     command = f"python -m tests.simulation.soak --first {seed} --seeds 1 -n {validators}"
-    return command if adversary is None else f"{command} --adversary {adversary!r}"
+    if options.adversary is not None:
+        command += f" --adversary {options.adversary!r}"
+    if options.chaos_ms != CHAOS_MS:
+        command += f" --chaos-ms {options.chaos_ms}"
+    if options.healed_ms != HEALED_MS:
+        command += f" --healed-ms {options.healed_ms}"
+    if options.real_crypto not in {None, is_full(seed)}:
+        command += f" --crypto {'real' if options.real_crypto else 'simulated'}"
+    return command
 
 
-def run_one(job: tuple[int, int], adversary: str | None, *, is_single: bool) -> Outcome | str:
+def run_seed(seed: int, validators: int, options: Options) -> Outcome:
+    """Make one run."""
+    return run_chaos(
+        seed,
+        validators=validators,
+        adversary=options.adversary,
+        chaos_ms=options.chaos_ms,
+        healed_ms=options.healed_ms,
+        real_crypto=is_full(seed) if options.real_crypto is None else options.real_crypto,
+    )
+
+
+def run_one(job: tuple[int, int], options: Options, *, is_single: bool) -> Outcome | str:
     """Run a seed; return what it came to, or how it failed."""
     seed, validators = job
-    is_full = seed % FULL_EVERY == FULL_EVERY - 1
     try:
-        return run_chaos(seed, validators=validators, adversary=adversary, real_crypto=is_full)
+        return run_seed(seed, validators, options)
     except Exception as error:  # whatever it is, the seed that shows it is the result
         if is_single:
             raise
-        return f"{type(error).__name__}: {error}\n    again: {again(seed, validators, adversary)}"
+        return f"{type(error).__name__}: {error}\n    again: {again(seed, validators, options)}"
 
 
 @dataclass(slots=True)
@@ -69,15 +106,13 @@ class Figures:
         self.adversaries[outcome.adversary] += 1
 
 
-def soak(
-    first: int, seeds: int, sizes: tuple[int, ...], adversary: str | None, workers: int
-) -> int:
+def soak(first: int, seeds: int, sizes: tuple[int, ...], options: Options, workers: int) -> int:
     """Run the seeds and print the figures; return how many failed."""
     jobs = [(seed, sizes[seed % len(sizes)]) for seed in range(first, first + seeds)]
     figures = {size: Figures() for size in sorted(set(sizes))}
     failures = 0
     began = time.monotonic()
-    run = partial(run_one, adversary=adversary, is_single=seeds == 1)
+    run = partial(run_one, options=options, is_single=seeds == 1)
     for done, ((_, size), result) in enumerate(
         zip(jobs, _results(run, jobs, workers), strict=True), 1
     ):
@@ -136,10 +171,19 @@ def main() -> None:
         "-n", type=int, choices=range(1, 11), help="validators; by default all sizes"
     )
     parser.add_argument("--adversary", choices=[NOBODY, *ADVERSARIES], help="by default drawn")
+    parser.add_argument("--chaos-ms", type=int, default=CHAOS_MS, help="default: %(default)s")
+    parser.add_argument("--healed-ms", type=int, default=HEALED_MS, help="default: %(default)s")
+    parser.add_argument("--crypto", choices=["real", "simulated"], help="by default by the seed")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    options = parser.parse_args()
-    sizes = SIZES if options.n is None else (options.n,)
-    failed = soak(options.first, options.seeds, sizes, options.adversary, options.workers)
+    found = parser.parse_args()
+    options = Options(
+        adversary=found.adversary,
+        chaos_ms=found.chaos_ms,
+        healed_ms=found.healed_ms,
+        real_crypto=None if found.crypto is None else found.crypto == "real",
+    )
+    sizes = SIZES if found.n is None else (found.n,)
+    failed = soak(found.first, found.seeds, sizes, options, found.workers)
     sys.exit(1 if failed else 0)
 
 

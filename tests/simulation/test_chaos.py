@@ -1,6 +1,6 @@
 """Random trouble and adversaries, one seed at a time: nothing that must hold breaks, and the chain comes back by itself.
 
-make soak SEEDS=5000                                            many seeds over all sizes, with figures
+make simulate SEEDS=5000                                        many seeds over all sizes, with figures
 python -m tests.simulation.soak --first 4711 --seeds 1 -n 7     one seed again
 """
 
@@ -12,21 +12,21 @@ import sys
 
 import pytest
 
-from tests.simulation.soak import again
+from tests.simulation.soak import Options, again, run_seed
 from tests.support.adversaries.catalogue import ADVERSARIES
-from tests.support.simulated_chaos import SIZES, run_chaos
+from tests.support.simulated_chaos import SIZES
 
 SUITE_SEEDS = 200
 PER_TEST = 10
 
 
-def check_seed(seed, validators, **options):
+def check_seed(seed, validators, *, real_crypto=False, **more):
     """Run one seed; a failure says how to run it again."""
+    options = Options(real_crypto=real_crypto, **more)
     try:
-        return run_chaos(seed, validators=validators, **options)
+        return run_seed(seed, validators, options)
     except BaseException as error:
-        adversary = options.get("adversary")
-        error.add_note(f"again: {again(seed, validators, adversary)}")
+        error.add_note(f"again: {again(seed, validators, options)}")
         raise
 
 
@@ -52,6 +52,17 @@ def test_small_chains_have_no_adversary_to_fear_and_recover_too():
 def test_real_signatures_and_full_blocks_change_nothing():
     for seed, validators in ((3, 4), (4, 5)):
         check_seed(seed, validators, chaos_ms=8_000, healed_ms=10_000, real_crypto=True)
+
+
+def test_a_failure_says_how_to_make_the_same_run_again():
+    short = Options(adversary="slow leader", chaos_ms=10_000, healed_ms=10_000, real_crypto=True)
+    assert again(3, 5, short) == (
+        "python -m tests.simulation.soak --first 3 --seeds 1 -n 5 --adversary 'slow leader' "
+        "--chaos-ms 10000 --healed-ms 10000 --crypto real"
+    )
+    # A soak would make this seed's run with real signatures.
+    assert again(96, 4, Options(real_crypto=False)).endswith("-n 4 --crypto simulated")
+    assert again(96, 4, Options(real_crypto=True)).endswith("-n 4")
 
 
 def test_one_seed_is_one_course_of_events_whatever_the_hash_seed():
