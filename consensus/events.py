@@ -38,7 +38,7 @@ class StartHeight:
     me: ValidatorIndex | None
     """Our index; None for an observer, which follows decisions and never votes.
 
-    A node whose vote log is damaged must observe until a height that it cannot have voted in.
+    A node that may have forgotten votes must observe until a height in which it cannot have voted.
     """
 
     leaders: Leaders

@@ -126,7 +126,8 @@ def decide(state: HeightState, _now_ms: int, out: Outbox) -> bool:
     if state.certified is None or state.decided is not None:
         return False
     state.decided = state.certified
-    # Found after a crash, this record makes recovery hand over the same decision again.
+    # For hosts that keep it: found after a crash, it hands over the same decision again. One whose block is durable
+    # by itself may drop it, since without either the COMMITs come again (R12).
     out.persist.append(Decided(certificate=state.certified))
     out.decided.append(state.certified)
     return True

@@ -372,7 +372,7 @@ class TransactionRelay:
         self._wanted.update(tx_hashes)
 
     def hold(self, transactions: Iterable[Transaction]) -> None:
-        """Serve the transactions of a block that this node votes, or voted, for until its height is decided.
+        """Serve the transactions of a block that this node votes for, or has voted for, until its height is decided.
 
         A validator that is locked on the block asks those that prepared it, and nobody else may have them any more.
         """

@@ -471,7 +471,6 @@ def _run(
     real_crypto: bool,
     tell_adversary: Callable[[str], object],
 ) -> Outcome:
-    # Before the world's own source of chance exists, so that naming the kind changes nothing else.
     governed = validators >= 4 and seed % 3 == 0
     spares = min(2, _MAX_MACHINES - validators) if governed else 0
     world = SimulatedChain(
@@ -486,6 +485,7 @@ def _run(
         spares=spares,
         has_governance=governed,
     )
+    # Drawn even where it is given, so that naming the kind that a seed draws is the same run.
     drawn = world.random.choice(CHOICES) if validators >= 4 else NOBODY
     kind = drawn if kind is None else kind
     tell_adversary(kind)

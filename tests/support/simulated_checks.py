@@ -87,7 +87,6 @@ class Observer:
         self._commits: dict[tuple[int, int], int] = {}
         self._changes: dict[tuple[int, int, int], int | None] = {}
         self._certificates: set[bytes] = set()
-        self._cosigned: set[bytes] = set()
         self._seen: set[bytes] = set()
 
     # -- what is decided -----------------------------------------------------------------------------------

@@ -97,9 +97,8 @@ class Attacker(Adversary):
         self.world.network.withholds = None
 
     def leads(self, name: str, height: int, view: int) -> bool:
-        """Whether a validator leads a view, as an own node sees it."""
-        nodes = self.hosts()
-        if not nodes:
+        """Whether a validator leads a view; False while none of one's own machines runs."""
+        if not self.hosts():
             return False
         index = self.index(name, height)
         return index is not None and index == self.world.leader(height, view)
