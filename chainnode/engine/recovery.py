@@ -19,7 +19,8 @@ they got it. So if that block is younger, whatever we said at that height, we sa
 reckoned by f + 1 peers' clocks and our monotonic one, never by our wall clock.
 
 If a quorum has lost its logs, no block ever comes. Then the alliance may say from which height a validator votes again
-(`chainnode reinstate`); what it said there before is given up, and is no longer held against it here.
+(`chainnode reinstate`); what it said there before is given up, and is no longer held against it here. The word is good
+for one loss: once the validator has voted, what it says is in the log again, and must not be lost.
 
 Observing means following decisions without a vote. It costs the chain one validator for a moment; a vote on a guess
 could cost it agreement.
@@ -60,7 +61,8 @@ CERTIFICATES: Final = 1_000
 
 
 REINSTATED_VIEW: Final = View(1 << 16)
-"""Where a reinstated validator begins: lost lives would have to have changed views for two weeks to have been here."""
+"""Where a reinstated validator begins, and so many views higher each other time that it is reinstated at one height: lost
+lives would have to have changed views for two weeks to have been here."""
 
 
 def index_of(key: bytes, validators: ValidatorSet) -> int | None:
@@ -105,6 +107,8 @@ class VotingLicence:
         self._given_up_height = 0
         """Up to where what we said in lost lives is given up, by word of the alliance."""
 
+        self._reinstated_view = REINSTATED_VIEW
+        self._is_word_unused = False
         self._reinstate()
         if self.quarantine is not None:
             self._tell_begin(self.quarantine)
@@ -127,13 +131,21 @@ class VotingLicence:
 
     def _reinstate(self) -> None:
         """Take the alliance's word, if it was given, for what the home alone leaves open."""
-        found, height = self.quarantine, self._ledger.reinstated_height
-        if not 0 < height <= self._ledger.tip.height + 1:
+        found, word = self.quarantine, self._ledger.reinstatement
+        if word is None or word.height > self._ledger.tip.height + 1:
             return
-        self._given_up_height = height
-        if found is not None and found.until_height is None and found.height <= height:
+        self._given_up_height = word.height
+        self._reinstated_view = View(word.times * REINSTATED_VIEW)
+        if word.has_voted:
+            return
+        if self._log_height >= word.height:
+            # A crash came between the first vote by this word and the note of it; nothing was sent yet.
+            self._ledger.use_reinstatement()
+            return
+        self._is_word_unused = True
+        if found is not None and found.until_height is None and found.height <= word.height:
             self.quarantine = None
-            self._witness.event("reinstated", height=height, instead_of=found.code.value)
+            self._witness.event("reinstated", height=word.height, instead_of=found.code.value)
 
     def _last_signature(self, *, above: int) -> int:
         """Return the newest stored height whose certificate we signed, of those above a height; 0 if there is none."""
@@ -187,6 +199,10 @@ class VotingLicence:
     def voted(self) -> None:
         """Note that votes of the open height are in the log, and are about to be sent."""
         self.voted_height = self._ledger.tip.height + 1
+        if self._is_word_unused:
+            # A crash before this finds the vote in the log, and the note is made up for.
+            self._ledger.use_reinstatement()
+            self._is_word_unused = False
         if self._ledger.voted_height is None:
             # A crash before this finds the log with its first votes, and is as good.
             self._ledger.note_vote(self.voted_height)
@@ -262,7 +278,7 @@ class VotingLicence:
             return ()
         if not records and height == self._given_up_height:
             # What is new is said in views that no lost life can have reached, so that it contradicts nothing.
-            return (ViewEntered(height=Height(height), view=REINSTATED_VIEW),)
+            return (ViewEntered(height=Height(height), view=self._reinstated_view),)
         self._is_recalling = True
         decoded = decode_records(
             records, self._book, validators, leaders_at(self._ledger, height), me

@@ -19,6 +19,7 @@ from chainnode.ledger.errors import InvalidBlock
 from chainnode.ledger.execution import Base, Executed
 from chainnode.ledger.guarded_store import GuardedStore
 from chainnode.ledger.reader import ChainReader
+from chainnode.ledger.reinstatement import next_word, stored_reinstatement
 from chainnode.ledger.stored import stored
 from chainnode.ledger.tip import Tip, TipRecord
 from chainnode.ledger.validator_history import DELAY, put_validators
@@ -34,6 +35,7 @@ from chainnode.storage.kv import WriteBatch
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from chainnode.ledger.reinstatement import Reinstatement
     from chainnode.model.block import Outline
     from chainnode.model.certificate import Certificate
     from chainnode.model.genesis import Genesis
@@ -348,15 +350,24 @@ class Ledger(ChainReader):
 
     def reinstate(self, height: int) -> None:
         """Keep, synced, that the alliance lets this validator vote again from `height`, whatever it said before."""
+        self._keep_reinstatement(next_word(self.reinstatement, height))
+
+    def use_reinstatement(self) -> None:
+        """Note, synced, that this validator has voted by the alliance's word, if there is one that was not used."""
+        word = self.reinstatement
+        if word is not None and not word.has_voted:
+            self._keep_reinstatement(word.used())
+
+    def _keep_reinstatement(self, word: Reinstatement) -> None:
         batch = WriteBatch()
-        batch.put(keys.REINSTATED, encode_voted(height))
+        batch.put(keys.REINSTATED, word.encode())
         self._store.write(batch, sync=True)
 
     @property
-    def reinstated_height(self) -> int:
-        """The height that was given to `reinstate` last; 0 if it never was."""
+    def reinstatement(self) -> Reinstatement | None:
+        """What was given to `reinstate` last; None if nothing ever was."""
         data = self._store.get(keys.REINSTATED)
-        return 0 if data is None else _read_height(data, "the statement that reinstates")
+        return None if data is None else stored_reinstatement(data)
 
     def approximate_size_bytes(self) -> int:
         """Return how much disk the chain takes, give or take."""

@@ -87,7 +87,8 @@ def test_store_that_cannot_be_put_in_place_is_left_where_it_is(home, monkeypatch
 def reinstated(home):
     store = LevelStore(home / "data")
     try:
-        return Ledger.open(store, CHAIN.genesis).reinstated_height
+        word = Ledger.open(store, CHAIN.genesis).reinstatement
+        return 0 if word is None else word.height
     finally:
         store.close()
 

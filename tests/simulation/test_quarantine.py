@@ -10,6 +10,9 @@ import random
 import pytest
 
 from chainnode.ledger.ledger import Ledger
+from chainnode.ledger.reinstatement import Reinstatement
+from chainnode.storage import keys
+from chainnode.storage.kv import WriteBatch
 from tests.support.simulated_backups import back_up, restore
 from tests.support.simulated_chain import SimulatedChain
 
@@ -278,3 +281,60 @@ def test_a_quorum_that_lost_its_vote_logs_waits_for_ever_and_goes_on_by_word_of_
     lost[0].disk.lose_vote_log()
     lost[0].boot()
     assert lost[0].engine.status().quarantine.code.value == "vote_log_lost"
+
+
+def reinstated(world):
+    """Have three of four lose their vote logs and be reinstated at a height that stays open; return the three."""
+    lost, height = lose_a_quorum(world, is_open=False)
+    for node in lost:
+        Ledger.open(node.disk.store, world.chain.genesis).reinstate(height)
+    # They propose and prepare; nobody is locked, so that nobody can be said to have forgotten a COMMIT.
+    world.network.withholds = lambda _from, _to, kind: kind in {PREPARE, COMMIT}
+    for node in world.nodes.values():
+        node.boot()
+    world.submit(2)
+    world.run_for(3_000)
+    assert {node.engine.status().view >> 16 for node in lost} == {1}
+    return lost, height
+
+
+def test_a_reinstated_validator_that_loses_its_vote_log_again_is_found_out_at_the_very_height():
+    world = started()
+    (again, *_), height = reinstated(world)
+    again.crash()
+    again.disk.lose_vote_log()
+    again.boot()
+    assert again.engine.status().quarantine.code.value == "vote_log_lost"
+    world.run_for(3_000)
+    world.network.withholds = None
+    world.run_until(lambda: world.height() >= height, within_ms=12_000, what="the others go on")
+    check_votes_again(world, again)
+
+
+def test_validators_that_are_reinstated_twice_at_one_height_contradict_nothing_of_the_first_time():
+    world = started()
+    lost, height = reinstated(world)
+    for node in world.nodes.values():
+        node.crash()
+    for node in lost:
+        node.disk.lose_vote_log()
+        Ledger.open(node.disk.store, world.chain.genesis).reinstate(height)
+    world.network.withholds = None
+    for node in world.nodes.values():
+        node.boot()
+    world.run_until(lambda: world.height() >= height, within_ms=12_000, what="it goes on")
+    decide(world, 3)
+    world.check_history()
+
+
+def test_a_crash_between_the_first_vote_of_a_reinstated_validator_and_the_note_of_it_uses_the_word_up():
+    world = started()
+    (node, *_), height = reinstated(world)
+    node.crash()
+    store = node.disk.store
+    batch = WriteBatch()
+    batch.put(keys.REINSTATED, Reinstatement(height=height, times=1, has_voted=False).encode())
+    store.write(batch, sync=True)
+    node.boot()
+    node.crash()
+    assert Ledger.open(node.disk.store, world.chain.genesis).reinstatement.has_voted
