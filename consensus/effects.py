@@ -176,6 +176,10 @@ class Effects:
     """For the log and the budget of the peer that delivered it."""
 
 
+NO_EFFECTS = Effects()
+"""What most messages lead to: one more vote of many."""
+
+
 @dataclass(slots=True)
 class Outbox:
     """Collects the effects of one step."""
@@ -196,6 +200,18 @@ class Outbox:
 
     def effects(self) -> Effects:
         """Return everything collected, frozen."""
+        if not (
+            self.send
+            or self.persist
+            or self.decided
+            or self.build
+            or self.validate
+            or self.faults
+            or self.behind
+            or self.ahead
+            or self.refused
+        ):
+            return NO_EFFECTS
         return Effects(
             persist=tuple(self.persist),
             send=tuple(self.send),

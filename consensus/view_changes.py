@@ -67,6 +67,8 @@ class ViewChangeBook:
             rank: 1 for the highest.
             without: A validator not to count.
         """
+        if not self._held:
+            return FIRST_VIEW
         views = sorted(
             (held[0].claim.view for sender, held in self._held.items() if sender != without),
             reverse=True,

@@ -127,6 +127,8 @@ class Candidates:
     @property
     def deadline_ms(self) -> int | None:
         """When `advance` should be called next, on the monotonic clock; None if nothing is wanted."""
+        if not self._wishes:
+            return None
         return min((w.next_ask_ms for w in self._wishes.values() if w.holders), default=None)
 
     def advance(self) -> None:

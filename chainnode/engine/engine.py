@@ -32,6 +32,7 @@ from chainnode.engine.unknown_kinds import UnknownKinds
 from chainnode.engine.vote_keeping import VoteKeeper
 from chainnode.model.errors import ChainError, InvariantViolation, Unavailable
 from chainnode.model.ids import TransactionId
+from consensus.effects import NO_EFFECTS
 from consensus.errors import InvariantViolation as CoreViolation
 from consensus.events import Tick, Verdict
 from consensus.messages import Digest, Height, View
@@ -345,6 +346,8 @@ class Engine:
         """Step the core through all pending events; effects may add more."""
         if self._is_stepping or self._presence.is_ending:
             return
+        if not self._events and not self._book.is_crowded:
+            return
         self._is_stepping = True
         while self._events:
             event = self._events.popleft()
@@ -352,7 +355,8 @@ class Engine:
                 effects = self._replica.step(event, self._clock.monotonic_ms())
             except CoreViolation as error:
                 raise InvariantViolation(f"consensus: {error}") from error
-            self._carry_out(effects)
+            if effects is not NO_EFFECTS:
+                self._carry_out(effects)
         # Not in a `finally`: whatever is raised in between stops the node, and until it has stopped nothing more may
         # be said, since the core believes durable what may not be.
         self._is_stepping = False

@@ -136,19 +136,21 @@ class Inbox:
             message = decode_message(data)
         except ChainError as error:
             raise PeerFault(f"{peer} sent bytes that are no message: {error}") from error
-        match message:
-            case ProposeMessage():
-                self._receive_proposal(peer, message, received_ms)
+        match message:  # the most frequent kinds first
             case Vote():
                 self._receive_vote(peer, message)
-            case ViewChangeMessage():
-                self._receive_view_change(peer, message)
-            case StatusMessage():
-                self._receive_status(peer, message)
-            case DecidedMessage():
-                self._receive_decision(peer, message)
             case TransactionsMessage():
                 self._relay.receive(peer, message.envelopes)
+            case CosignatureMessage():
+                self._receive_cosignature(peer, message)
+            case StatusMessage():
+                self._receive_status(peer, message)
+            case ProposeMessage():
+                self._receive_proposal(peer, message, received_ms)
+            case ViewChangeMessage():
+                self._receive_view_change(peer, message)
+            case DecidedMessage():
+                self._receive_decision(peer, message)
             case FetchMessage():
                 self._relay.answer_fetch(peer, message.tx_hashes)
             case FetchOutlineMessage():
@@ -160,8 +162,6 @@ class Inbox:
             case BlocksMessage():
                 self._sync.receive(peer, message.blocks)
                 self._catch_up()
-            case CosignatureMessage():
-                self._receive_cosignature(peer, message)
             case ClockMessage():
                 self._receive_clock(peer, message, received_ms)
             case PresenceMessage():
@@ -298,7 +298,8 @@ class Inbox:
                     sender=None if index is None else ValidatorIndex(index),
                 )
             )
-        self._catch_up()
+        if not self._sync.is_idle:
+            self._catch_up()
 
     def _receive_clock(self, peer: str, message: ClockMessage, received_ms: int) -> None:
         self._neighbours.offsets.receive(peer, message, received_ms)
@@ -353,8 +354,9 @@ class Inbox:
             PeerFault: it is another block, and its certificate does not hold.
             ForkProven: it is another block, and its certificate does hold.
         """
-        height = certificate.height
-        if certificate.block_hash == self._ledger.header(height)[1].block_hash:
+        height, tip = certificate.height, self._ledger.tip
+        ours = tip.block_hash if height == tip.height else self._ledger.header(height)[1].block_hash
+        if certificate.block_hash == ours:
             return
         try:
             verify_certificate(certificate, self._genesis.domain, self._ledger.validators(height))

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from chainnode.engine.ports import Clock, Network
     from chainnode.ledger.ledger import Ledger
     from consensus.effects import Send
+    from consensus.messages import Leaders
     from consensus.messages import Message as CoreMessage
 
 DECISION_INTERVAL_MS: Final = 250
@@ -104,19 +105,23 @@ class Outbox:
             self._network.send(send.to, data, Urgency.VOTE)
 
     def _encode(self, message: CoreMessage) -> bytes | None:
-        leaders = leaders_at(self._ledger, self._ledger.tip.height + 1)
         match message:
             case Proposal():
                 outline = self._candidates.outline(message.digest)
                 if outline is None:
                     return None
-                return encode_message(self._book.seal_proposal(message, outline, leaders))
+                return encode_message(
+                    self._book.seal_proposal(message, outline, self._open_leaders())
+                )
             case Prepare() | Commit():
                 return encode_message(self._book.seal_vote(message))
             case ProvenViewChange():
-                return encode_message(self._book.seal_view_change(message, leaders))
+                return encode_message(self._book.seal_view_change(message, self._open_leaders()))
             case Status():
                 return self._status_message(message)
+
+    def _open_leaders(self) -> Leaders:
+        return leaders_at(self._ledger, self._ledger.tip.height + 1)
 
     def _status_message(self, status: Status | None) -> bytes:
         """Return a STATUS with what the core says, or with our heights alone."""
@@ -162,13 +167,13 @@ class Outbox:
         if height < 1 or not self._decision_turns.take(peer):
             return
         if height <= self._ledger.tip.height:
-            _, certificate = self._ledger.header(height)
+            certificate = self._ledger.certificate_bytes(height)
         elif self._candidates.awaited is not None:
             # Decided by others, and its block is still on its way to us: what proves it is here already.
-            certificate = self._book.seal_certificate(self._candidates.awaited)
+            certificate = self._book.seal_certificate(self._candidates.awaited).encode()
         else:
             return
-        message = encode_message(DecidedMessage(certificate.encode()))
+        message = encode_message(DecidedMessage(certificate))
         self._network.send(peer, message, Urgency.VOTE)
         self.greet(peer)
 

@@ -136,8 +136,12 @@ class Presence:
 
     def _report(self) -> HeardMessage:
         """Return the newest process of each validator that has a link with us, or had one lately."""
-        newest = ((peer, list(self._fresh(heard))) for peer, heard in sorted(self._heard.items()))
-        return HeardMessage(tuple((peer, fresh[-1]) for peer, fresh in newest if fresh))
+        oldest_ms = self._clock.monotonic_ms() - KEPT_MS
+        # Whoever was heard last stands last.
+        newest = [(peer, *next(reversed(heard.items()))) for peer, heard in self._heard.items()]
+        return HeardMessage(
+            tuple(sorted((peer, challenge) for peer, challenge, ms in newest if ms >= oldest_ms))
+        )
 
     # -- what peers show -----------------------------------------------------------------------------------
 

@@ -116,6 +116,16 @@ class Sync:
         return bool(self._queue) and self._queue[-1][1].header.height > self._ledger.tip.height
 
     @property
+    def is_idle(self) -> bool:
+        """Whether `advance` has nothing to do: nothing is queued, awaited or known to be missing."""
+        return (
+            self._behind_since_ms is None
+            and self._asked is None
+            and not self._queue
+            and self._urgent_height <= self._ledger.tip.height
+        )
+
+    @property
     def deadline_ms(self) -> int | None:
         """When `advance` should be called next, on the monotonic clock; None while level."""
         now_ms = self._clock.monotonic_ms()

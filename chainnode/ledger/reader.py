@@ -120,6 +120,10 @@ class ChainReader:
         """
         return self._blocks.header_bytes(height), self._blocks.certificate(height)
 
+    def certificate_bytes(self, height: int) -> bytes:
+        """Return a certificate of a header that is there: 1 to the tip's height."""
+        return self._blocks.certificate_bytes(height)
+
     def certified_block(self, height: int) -> CertifiedBlock:
         """Return a block as other nodes fetch it. Raises NotFound as `header`."""
         return self._blocks.certified_block(height)

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import struct
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from chainnode.model.errors import ChainError, StorageFault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from types import TracebackType
 
 _ADVICE = "rebuild it from its blocks, or fetch the chain again"
 
 
-@contextmanager
-def stored(what: str) -> Iterator[None]:
-    """Turn whatever a decoder says about bytes of our own store into a StorageFault that names `what`."""
-    try:
-        yield
-    except (ChainError, struct.error) as error:
-        raise damaged(f"{what} cannot be read: {error}") from error
+class stored:  # noqa: N801 - reads as the statement that it makes
+    """Turns whatever a decoder says about bytes of our own store into a StorageFault that names `what`."""
+
+    __slots__ = ("_what",)
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(error, ChainError | struct.error):
+            raise damaged(f"{self._what} cannot be read: {error}") from error
 
 
 def damaged(what: str) -> StorageFault:

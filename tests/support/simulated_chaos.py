@@ -47,8 +47,9 @@ STEP_MS = 250
 LEAST_CALM_HEIGHTS = 10
 """How many of them are decided once all is well, whatever chaos has brought; times of idleness lie between them."""
 
-SIZES = (4, 5, 6, 7, 4, 5, 4, 6, 4, 10)
-"""Numbers of validators; each seed of a soak has its own. A run costs their square: most runs are small."""
+SIZES = (4, 5, 6, 7, 4, 5, 6, 4, 5, 10, 4, 6, 5, 4, 7, 4, 5, 6, 4)
+"""Numbers of validators; each seed of a soak has its own. A run costs their square: most runs are small. There are 19 of
+them, a prime, so that each size meets everything else that a seed's number decides."""
 
 SKIP_HEIGHTS = (0, 6, 1_000)
 """For how long a failed leader is passed over; each seed has one of these."""

@@ -26,6 +26,15 @@ class VirtualTime:
         """Do `action` in `delay_ms` milliseconds, 0 or more."""
         heapq.heappush(self._queue, (self.now_ms + delay_ms, next(self._numbers), action))
 
+    def run(self, until_ms: int) -> None:
+        """Let everything happen that is due by `until_ms`."""
+        queue, pop = self._queue, heapq.heappop
+        while queue and queue[0][0] <= until_ms:
+            self.now_ms, _, action = pop(queue)
+            self.events += 1
+            action()
+        self.now_ms = until_ms
+
     def step(self, until_ms: int) -> bool:
         """Let the next event happen if it is due by `until_ms`; otherwise only let time pass until then."""
         if not self._queue or self._queue[0][0] > until_ms:
@@ -59,7 +68,7 @@ class SimulatedClock:
         self.has_jumped = self.has_jumped or abs(skew_ms) > 60_000
 
     def now_ms(self) -> int:
-        return EPOCH_MS + self._time.now_ms + self.skew_ms
+        return EPOCH_MS + self._time.now_ms + self._skew_ms
 
     def monotonic_ms(self) -> int:
         return self.monotonic_base_ms + self._time.now_ms

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from enum import Enum, auto
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chainnode.engine.engine import Engine
 from chainnode.keystore.signer import local_signer
@@ -172,7 +172,7 @@ class SimulatedNode:
     def receive(self, peer: str, data: bytes) -> None:
         """A message reaches the socket."""
         if self.is_up and not (self.is_deaf_to_presence and kind_of(data) in _PRESENCE_KINDS):
-            self._do(partial(self._take, peer, data))
+            self._do(self._take, peer, data)
 
     def _take(self, peer: str, data: bytes) -> None:
         for monitor in self._world.monitors:
@@ -214,17 +214,17 @@ class SimulatedNode:
 
         self._world.time.after(delay_ms, due)
 
-    def _do(self, action: Callable[[], None]) -> None:
+    def _do(self, action: Callable[..., None], *args: Any) -> None:
         if self.state is State.PAUSED:
-            self._waiting.append(action)
+            self._waiting.append(partial(action, *args))
             return
         if self._busy_until_ms > self._world.time.now_ms:
             life = self.life
             self._world.time.after(
-                self.lag_ms, lambda: self._do(action) if self.life == life else None
+                self.lag_ms, lambda: self._do(action, *args) if self.life == life else None
             )
         elif self.state is State.RUNNING:
-            self._guard(action)
+            self._guard(action, *args)
             if not self._is_settling:
                 # As in production: what has come is worked off first, then what is to be said is sent.
                 self._is_settling = True
@@ -263,10 +263,10 @@ class SimulatedNode:
             wait_ms = self._world.random.randint(0, self.slow_disk_ms)
             self._busy_until_ms = max(now_ms, self._busy_until_ms) + wait_ms
 
-    def _guard(self, action: Callable[[], None]) -> None:
+    def _guard(self, action: Callable[..., None], *args: Any) -> None:
         """Do something in the process, and see how that ends."""
         try:
-            action()
+            action(*args)
         except SimulatedCrash:
             self.crash()
         except NodeFault as fault:

@@ -22,11 +22,12 @@ def _remembered(function: Callable[..., Any]) -> Callable[..., Any]:
     answers: dict[tuple[Any, ...], Any] = {}
 
     def ask(*args: Any) -> Any:
-        if args not in answers:
+        answer = answers.get(args, answers)
+        if answer is answers:
             if len(answers) > MAX_REMEMBERED:
                 answers.clear()
-            answers[args] = function(*args)
-        return answers[args]
+            answer = answers[args] = function(*args)
+        return answer
 
     return ask
 
