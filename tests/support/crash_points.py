@@ -15,7 +15,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from tests.support.faulty_disk import SimulatedCrash
-from tests.support.simulated_network import kind_of
+from tests.support.message_kinds import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -54,6 +54,8 @@ class Mutant:
     """The rule of docs/consensus.md that it breaks, or the promise of the engine."""
 
     what: str
+    """What the mutant does, in a sentence."""
+
     patch: Callable[[contextlib.ExitStack], None]
 
     @contextlib.contextmanager
@@ -86,7 +88,8 @@ def _function(original: Any, mutant: Any) -> Callable[[contextlib.ExitStack], No
     return patch
 
 
-def _method(owner: type, name: str, mutant: Any) -> Callable[[contextlib.ExitStack], None]:
+def _attribute(owner: Any, name: str, mutant: Any) -> Callable[[contextlib.ExitStack], None]:
+    """Replace a method of a class, or a constant of a module that nothing else imports."""
     return lambda stack: _set(stack, owner, name, mutant)
 
 
@@ -469,10 +472,6 @@ def _believe_results(_header, _ours):
     return
 
 
-def _constant(owner: Any, name: str, value: Any) -> Callable[[contextlib.ExitStack], None]:
-    return lambda stack: _set(stack, owner, name, value)
-
-
 def _both(
     *patches: Callable[[contextlib.ExitStack], None],
 ) -> Callable[[contextlib.ExitStack], None]:
@@ -512,7 +511,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "R2",
         "short-lag",
         "the order of leaders rests on a certificate that not all have yet",
-        _constant(leader_history, "LAG", 2),
+        _attribute(leader_history, "LAG", 2),
     ),
     _mutant(
         "R3",
@@ -599,19 +598,19 @@ MUTANTS: tuple[Mutant, ...] = (
         "R6",
         "send-first",
         "a vote is sent before it is written down",
-        _method(Engine, "_carry_out", _send_first),
+        _attribute(Engine, "_carry_out", _send_first),
     ),
     _mutant(
         "R6",
         "unsynced",
         "a vote is written and not synced before it is sent",
-        _method(VoteLog, "append", _append_unsynced),
+        _attribute(VoteLog, "append", _append_unsynced),
     ),
     _mutant(
         "R6",
         "unwritten",
         "votes are not written down at all",
-        _method(VoteKeeper, "persist", _persist_nothing),
+        _attribute(VoteKeeper, "persist", _persist_nothing),
     ),
     _mutant(
         "R7",
@@ -632,7 +631,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "R8",
         "impatient",
         "a view is given up after a quarter of its time",
-        _method(Parameters, "view_timeout_ms", _impatient),
+        _attribute(Parameters, "view_timeout_ms", _impatient),
     ),
     _mutant(
         "R8",
@@ -680,7 +679,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "R13",
         "wrong-height",
         "a vote of the next height counts at this one",
-        _method(replica.Replica, "_receive", _send_late_claims_to_the_open_height),
+        _attribute(replica.Replica, "_receive", _send_late_claims_to_the_open_height),
     ),
     _mutant(
         "R14",
@@ -698,19 +697,19 @@ MUTANTS: tuple[Mutant, ...] = (
         "R14",
         "always-licensed",
         "a validator votes although its vote log was lost",
-        _method(VotingLicence, "index_at", _always_licensed),
+        _attribute(VotingLicence, "index_at", _always_licensed),
     ),
     _mutant(
         "R15",
         "first-vote-only",
         "the second of two contradicting votes is dropped",
-        _method(VoteTable, "add", _one_vote_a_slot),
+        _attribute(VoteTable, "add", _one_vote_a_slot),
     ),
     _mutant(
         "R15",
         "no-evidence",
         "double votes are seen and not reported",
-        _method(Misconduct, "prove", _say_nothing_of_it),
+        _attribute(Misconduct, "prove", _say_nothing_of_it),
     ),
     _mutant(
         "quorum", "majority", "more than half is a quorum", _function(quorum.quorum_of, _majority)
@@ -731,19 +730,19 @@ MUTANTS: tuple[Mutant, ...] = (
         "cosigning",
         "cosigned-early",
         "a block is cosigned before it is on the disk",
-        _method(Engine, "_commit", _cosign_first),
+        _attribute(Engine, "_commit", _cosign_first),
     ),
     _mutant(
         "one way up",
         "applied-twice",
         "a block is applied twice",
-        _method(Engine, "_commit", _apply_twice),
+        _attribute(Engine, "_commit", _apply_twice),
     ),
     _mutant(
         "replay",
         "replay-allowed",
         "a transaction may be in two blocks",
-        _method(ChainReader, "is_replayed", _never_replayed),
+        _attribute(ChainReader, "is_replayed", _never_replayed),
     ),
     _mutant(
         "results",

@@ -25,7 +25,7 @@ from chainnode.model.checkpoint import Checkpoint
 from chainnode.model.cosignature import verify_cosignature
 from chainnode.model.note import Signature, cosigner_key
 from chainnode.model.votes import COMMIT, PREPARE, PROPOSE
-from tests.support.simulated_network import kind_of
+from tests.support.message_kinds import Kind, kind_of
 
 if TYPE_CHECKING:
     from chainnode.ledger.execution import Executed
@@ -51,8 +51,13 @@ class Decision:
     parent_certificate: bytes
 
 
-_CHECKED_KINDS = {2, 3, 4, 5, 13}
-"""PROPOSE, PREPARE, COMMIT, VIEW-CHANGE, COSIGNATURE."""
+_CHECKED_KINDS = {
+    Kind.PROPOSE,
+    Kind.PREPARE,
+    Kind.COMMIT,
+    Kind.VIEW_CHANGE,
+    Kind.COSIGNATURE,
+}
 
 
 class Observer:

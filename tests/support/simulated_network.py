@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from tests.support.message_kinds import kind_of
+
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Iterable, Sequence
@@ -30,11 +32,6 @@ class Conditions:
 
 
 PERFECT = Conditions()
-
-
-def kind_of(data: bytes) -> int:
-    """Return the kind of an encoded message: what follows the head of its array."""
-    return data[1]
 
 
 class Interference(Protocol):

@@ -15,10 +15,10 @@ from chainnode.model.errors import ChainError, NodeFault, PeerFault
 from chainnode.model.keys import KeyPurpose
 from chainnode.storage.vote_log import VoteLog
 from tests.support.faulty_disk import FaultPlan, SimulatedCrash
+from tests.support.message_kinds import Kind, kind_of
 from tests.support.simulated_checks import Violation
 from tests.support.simulated_clock import SimulatedClock
 from tests.support.simulated_disk import SimulatedDisk
-from tests.support.simulated_network import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,9 +32,7 @@ if TYPE_CHECKING:
 MAX_TICKS_PER_SECOND = 400
 """More wakings than this in a virtual second are a busy loop: no honest timer needs them."""
 
-
-_PRESENCE_KINDS = {15, 16}
-"""PRESENCE, CLONE."""
+_PRESENCE_KINDS = {Kind.PRESENCE, Kind.CLONE}
 
 
 class State(Enum):

@@ -24,21 +24,27 @@ from chainnode.model.block import decode_outline
 from chainnode.model.certificate import decode_certificate, verify_certificate
 from chainnode.model.errors import ChainError
 from chainnode.model.votes import COMMIT, PREPARE, PROPOSE, view_change_message, vote_message
+from tests.support.message_kinds import Kind, kind_of
 from tests.support.simulated_checks import Violation
 from tests.support.simulated_clock import EPOCH_MS
-from tests.support.simulated_network import kind_of
 
 if TYPE_CHECKING:
     from chainnode.engine.messages import PreparedProof, SignedChange
     from chainnode.model.header import Header
     from tests.support.simulated_chain import SimulatedChain
 
-_JUDGED = {1, 2, 3, 4, 5, 6}
-"""STATUS, PROPOSE, PREPARE, COMMIT, VIEW-CHANGE, DECIDED."""
+_JUDGED = {
+    Kind.STATUS,
+    Kind.PROPOSE,
+    Kind.PREPARE,
+    Kind.COMMIT,
+    Kind.VIEW_CHANGE,
+    Kind.DECIDED,
+}
 
 _MAX_REMEMBERED = 4_000
 _SILENCE_MS = 4_000
-"""No validator that runs is silent for longer: it tells its status more often than that (R12)."""
+"""Every validator that runs tells its status more often than this (R12)."""
 
 _CERTAIN_VIEWS = 6
 """Of a validator that voted in no more views than this at a height, no vote may have been pushed out (R15 holds 8)."""
@@ -171,13 +177,18 @@ class StatusSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class NothingToJudge:
+    """A decision whose certificate holds, or a message that is not of agreement."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rubbish:
     """Something that no correct host may send."""
 
     why: str
 
 
-Seen = VoteSeen | ChangeSeen | ProposalSeen | StatusSeen | Rubbish
+Seen = VoteSeen | ChangeSeen | ProposalSeen | StatusSeen | NothingToJudge | Rubbish
 
 
 @dataclass(slots=True)
@@ -204,7 +215,11 @@ class Chapter:
     """As `asked`, but only what its core heard at this height; only where nobody lies."""
 
     heeds_since_ms: int = -1
+    """When the core began that heard `commits` and `followed`; -1 before any did."""
+
     changes: set[ChangeSeen] = field(default_factory=set)
+    """View changes that the host need believe."""
+
     entitled_ms: dict[int, int] = field(default_factory=dict)
     """By view, when it had a lawful proposal, in this life (R9)."""
 
@@ -215,8 +230,14 @@ class Chapter:
     """One's own votes by (kind, view); PROPOSE counts as PREPARE."""
 
     own_changes: dict[int, tuple[int, bytes] | None] = field(default_factory=dict)
+    """One's own view changes by view, with the lock that each stated."""
+
     has_refused: bool = False
+    """Whether the host found a block of this height invalid, so that it may leave a view early (R4)."""
+
     opened_ms: int = 0
+    """When the host began to work on the height; virtual time, as all moments here."""
+
     booted_ms: int = -1
     """When a life began in this height; -1 if none did."""
 
@@ -239,7 +260,9 @@ class Specification:
         self._genesis = world.chain.genesis
         self._seen: dict[bytes, Seen] = {}
         self._chapters: dict[str, dict[int, Chapter]] = defaultdict(lambda: defaultdict(Chapter))
-        self._spoke_ms: dict[str, int] = {}
+        self._told_status_ms: dict[str, int] = {}
+        """When each host told its status last, or began to live."""
+
         self._times: dict[bytes, tuple[int, int]] = {}
         """(time, first view) of each block that was proposed lawfully."""
 
@@ -268,7 +291,9 @@ class Specification:
         if isinstance(seen, Rubbish):
             raise Violation(f"{host} says what does not hold: {seen.why}")
         if isinstance(seen, StatusSeen):
-            self._spoke_ms[host] = self._world.time.now_ms
+            self._told_status_ms[host] = self._world.time.now_ms
+            return
+        if isinstance(seen, NothingToJudge):
             return
         if seen.doubts():
             raise Violation(f"{host} says what does not hold: {seen.doubts()}")
@@ -289,7 +314,7 @@ class Specification:
     def booted(self, host: str) -> None:
         """A new life begins: what was heard is forgotten, what was said is not."""
         now_ms = self._world.time.now_ms
-        self._spoke_ms[host] = now_ms
+        self._told_status_ms[host] = now_ms
         for height, chapter in self._chapters[host].items():
             chapter.booted_ms = now_ms
             chapter.entitled_ms.clear()
@@ -327,7 +352,7 @@ class Specification:
         """R12: whoever runs has told its status lately."""
         now_ms = self._world.time.now_ms
         for node in self._world.running():
-            if now_ms - self._spoke_ms.get(node.host, 0) > _SILENCE_MS:
+            if now_ms - self._told_status_ms.get(node.host, 0) > _SILENCE_MS:
                 raise Violation(f"R12: {node.host} has told no status for {_SILENCE_MS} ms")
 
     # -- judging -------------------------------------------------------------------------------------------------
@@ -347,7 +372,7 @@ class Specification:
             if vote.digest not in known:
                 raise Violation(f"R4: {what}: no lawful proposal of that block has come")
             came_ms = known[vote.digest]
-            if came_ms is not None and not self._was_timely(host, chapter, vote):
+            if came_ms is not None and not self._was_timely(chapter, vote):
                 raise Violation(f"R3: {what}: the block's time is out of bounds")
         else:
             if chapter.own.get((PREPARE, vote.view)) != vote.digest:
@@ -465,10 +490,10 @@ class Specification:
         return age_ms >= parameters.heartbeat_ms - 2 * parameters.precision_ms
 
     def _is_wild(self, host: str) -> bool:
-        """Whether a clock has jumped by hours in this run, so that its wall clock says little about waiting."""
+        """Whether the wall clock was ever far off in this run, so that it says little about waiting."""
         return self._world.nodes[host].clock.has_jumped
 
-    def _was_timely(self, host: str, chapter: Chapter, vote: VoteSeen) -> bool:
+    def _was_timely(self, chapter: Chapter, vote: VoteSeen) -> bool:
         """Whether the block's time was within the bounds around the host's clock when a proposal of it arrived."""
         came_ms = chapter.proposals[vote.view][vote.digest]
         time_ms, first_view = self._times[vote.digest]
@@ -595,7 +620,7 @@ class Specification:
 
     def _read(self, data: bytes) -> Seen:
         if kind_of(data) not in _JUDGED:
-            return StatusSeen()
+            return NothingToJudge()
         seen = self._seen.get(data)
         if seen is None:
             if len(self._seen) > _MAX_REMEMBERED:
@@ -603,7 +628,7 @@ class Specification:
             seen = self._parse(data)
             # Whoever speaks of a height whose validators are not determined yet is read again when they are.
             known = max(self._world.observer.decisions, default=0) + 2
-            if isinstance(seen, StatusSeen) or (
+            if isinstance(seen, StatusSeen | NothingToJudge) or (
                 not isinstance(seen, Rubbish) and seen.height <= known
             ):
                 self._seen[data] = seen
@@ -755,7 +780,7 @@ class Specification:
         certificate = decode_certificate(message.certificate)
         validators = self._world.observer.validators(certificate.height)
         verify_certificate(certificate, self._genesis.domain, validators)
-        return StatusSeen()
+        return NothingToJudge()
 
     # -- small things --------------------------------------------------------------------------------------------
 

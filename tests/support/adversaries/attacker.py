@@ -23,6 +23,7 @@ from chainnode.model.errors import ChainError
 from chainnode.model.votes import COMMIT, PREPARE, PROPOSE, vote_message
 from tests.support.adversaries.base import Adversary
 from tests.support.adversaries.knowledge import Knowledge
+from tests.support.message_kinds import Kind, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from chainnode.model.block import Outline
     from tests.support.simulated_chain import SimulatedChain
 
-COMMIT_KIND, PREPARE_KIND = 4, 3
 _WINDOW_ACTS = (4, 24)
 """How long a scheme on the network lasts, in acts of a quarter of a second."""
 
@@ -65,7 +65,11 @@ class Attacker(Adversary):
 
     def alters(self, host: str, receiver: str, data: bytes) -> tuple[tuple[int, bytes], ...]:
         """Say what the engine says, except to whom it would help just now."""
-        if self._victim and receiver != self._victim and data[1] in {PREPARE_KIND, COMMIT_KIND}:
+        if (
+            self._victim
+            and receiver != self._victim
+            and kind_of(data) in {Kind.PREPARE, Kind.COMMIT}
+        ):
             return ()
         return ((0, data),)
 
@@ -116,18 +120,18 @@ class Attacker(Adversary):
             # Only the victim learns of decisions, and nobody hears of it again while this lasts.
             self._victim = victim
             network.withholds = lambda sender, receiver, kind: (
-                sender == victim or (kind == COMMIT_KIND and receiver != victim)
+                sender == victim or (kind == Kind.COMMIT and receiver != victim)
             )
         elif scheme == 1:
             # One new validator in each view prepares, alone: locks spread, and none is shared.
             names = [n.name for n in self.world.correct()]
             network.withholds = lambda _sender, receiver, kind: (
-                kind == PREPARE_KIND
+                kind == Kind.PREPARE
                 and receiver != names[self._knowledge.view[self._knowledge.height] % len(names)]
             )
         elif scheme == 2:
             # Votes arrive, decisions do not spread: only view changes can bring the others on.
-            network.withholds = lambda _sender, _receiver, kind: kind == COMMIT_KIND
+            network.withholds = lambda _sender, _receiver, kind: kind == Kind.COMMIT
 
     # -- lies ----------------------------------------------------------------------------------------------------
 

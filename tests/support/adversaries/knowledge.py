@@ -9,15 +9,14 @@ from chainnode.engine.message_codec import decode_message
 from chainnode.engine.messages import ProposeMessage, ViewChangeMessage, Vote
 from chainnode.model.block import decode_outline
 from chainnode.model.votes import COMMIT, PREPARE, PROPOSE
-from tests.support.simulated_network import kind_of
+from tests.support.message_kinds import Kind, kind_of
 
 if TYPE_CHECKING:
     from chainnode.engine.messages import PreparedProof, SignedChange
     from chainnode.model.domain import Domain
 
 KEPT_HEIGHTS = 3
-_AGREEMENT = {2, 3, 4, 5}
-"""PROPOSE, PREPARE, COMMIT, VIEW-CHANGE."""
+_AGREEMENT = {Kind.PROPOSE, Kind.PREPARE, Kind.COMMIT, Kind.VIEW_CHANGE}
 
 
 class Knowledge:

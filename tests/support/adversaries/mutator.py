@@ -24,14 +24,21 @@ from chainnode.model.block import decode_outline
 from chainnode.model.votes import COMMIT, PREPARE, PROPOSE, vote_message
 from tests.support.adversaries.base import Adversary
 from tests.support.adversaries.knowledge import Knowledge
-from tests.support.simulated_network import kind_of
+from tests.support.message_kinds import Kind, kind_of
 
 if TYPE_CHECKING:
     from chainnode.engine.messages import Message
     from tests.support.simulated_chain import SimulatedChain
 
-_MUTABLE = {1, 2, 3, 4, 5, 6, 13}
-"""STATUS, PROPOSE, PREPARE, COMMIT, VIEW-CHANGE, DECIDED, COSIGNATURE."""
+_MUTABLE = {
+    Kind.STATUS,
+    Kind.PROPOSE,
+    Kind.PREPARE,
+    Kind.COMMIT,
+    Kind.VIEW_CHANGE,
+    Kind.DECIDED,
+    Kind.COSIGNATURE,
+}
 
 
 class Mutator(Adversary):

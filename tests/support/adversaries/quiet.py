@@ -18,14 +18,11 @@ from chainnode.engine.messages import (
 from chainnode.model.votes import COMMIT, PREPARE
 from tests.support.adversaries.base import Adversary
 from tests.support.chain import random_bytes
-from tests.support.simulated_network import kind_of
+from tests.support.message_kinds import Kind, kind_of
 
 if TYPE_CHECKING:
     from chainnode.engine.messages import Message
     from tests.support.simulated_chain import SimulatedChain
-
-STATUS, PROPOSE, PREPARE_KIND, COMMIT_KIND, VIEW_CHANGE, DECIDED = 1, 2, 3, 4, 5, 6
-TRANSACTIONS, OUTLINE, BLOCKS, COSIGNATURE, CLOCK = 7, 10, 12, 13, 14
 
 
 class Withholder(Adversary):
@@ -49,15 +46,15 @@ class Withholder(Adversary):
 
     def _draw(self) -> None:
         kinds = (
-            PROPOSE,
-            PREPARE_KIND,
-            COMMIT_KIND,
-            VIEW_CHANGE,
-            DECIDED,
-            TRANSACTIONS,
-            OUTLINE,
-            BLOCKS,
-            COSIGNATURE,
+            Kind.PROPOSE,
+            Kind.PREPARE,
+            Kind.COMMIT,
+            Kind.VIEW_CHANGE,
+            Kind.DECIDED,
+            Kind.TRANSACTIONS,
+            Kind.OUTLINE,
+            Kind.BLOCKS,
+            Kind.COSIGNATURE,
         )
         chosen = self.random.sample(kinds, self.random.randint(1, len(kinds)))
         share = self.random.choice((0.3, 0.6, 1.0))
@@ -79,7 +76,7 @@ class SlowLeader(Adversary):
         timeout_ms = world.parameters.timeout_ms
         self._delay_ms = self.random.choice((timeout_ms // 2, timeout_ms - 100, timeout_ms - 10))
         self._kinds = self.random.choice(
-            ({PROPOSE}, {PROPOSE, OUTLINE, TRANSACTIONS}, {VIEW_CHANGE})
+            ({Kind.PROPOSE}, {Kind.PROPOSE, Kind.OUTLINE, Kind.TRANSACTIONS}, {Kind.VIEW_CHANGE})
         )
 
     def alters(self, host: str, receiver: str, data: bytes) -> tuple[tuple[int, bytes], ...]:
@@ -115,7 +112,7 @@ class TimeLiar(Adversary):
 
     def alters(self, host: str, receiver: str, data: bytes) -> tuple[tuple[int, bytes], ...]:
         """Lie to those who measure, too."""
-        if kind_of(data) != CLOCK:
+        if kind_of(data) != Kind.CLOCK:
             return ((0, data),)
         message = decode_message(data)
         assert isinstance(message, ClockMessage)
@@ -134,17 +131,17 @@ class SyncLiar(Adversary):
         kind = kind_of(data)
         if random.random() < 0.4:
             return [(0, data)]
-        if kind == STATUS:
+        if kind == Kind.STATUS:
             message = decode_message(data)
             assert isinstance(message, StatusMessage)
             tip = random.choice((0, 1, message.tip_height + 1, message.tip_height + 5, 2**62))
             height = random.choice((message.height, tip + 1))
             return [(0, encode_message(replace(message, tip_height=tip, height=height)))]
-        if kind == BLOCKS:
+        if kind == Kind.BLOCKS:
             message = decode_message(data)
             assert isinstance(message, BlocksMessage)
             return self._blocks(message)
-        if kind in {DECIDED, OUTLINE}:
+        if kind in {Kind.DECIDED, Kind.OUTLINE}:
             return [(random.randrange(4_000), data)] if random.random() < 0.5 else []
         return [(0, data)]
 
