@@ -118,6 +118,10 @@ class Inbox:
         self._clock = clock
         self._turns_height = 0
         self._status_turns = Turns(clock, STATUS_ANSWER_MS)
+        self._resend_turns = Turns(clock, STATUS_ANSWER_MS)
+        self._told: set[str] = set()
+        """Peers that were pushed what they lack of the height in `_turns_height`."""
+
         self._doubted: set[str] = set()
         """Peers that have sent a cosignature which does not hold, since their links came up."""
 
@@ -271,16 +275,16 @@ class Inbox:
         open_height = self._ledger.tip.height + 1
         if open_height != self._turns_height:
             # What was asked about the height before says nothing of this one.
-            self._turns_height, self._status_turns = (
-                open_height,
-                Turns(self._clock, STATUS_ANSWER_MS),
-            )
-        is_due = self._status_turns.take(peer)
-        if is_due:
+            self._turns_height = open_height
+            self._status_turns = Turns(self._clock, STATUS_ANSWER_MS)
+            self._resend_turns = Turns(self._clock, STATUS_ANSWER_MS)
+            self._told.clear()
+        if self._resend_turns.take(peer):
             self._cosigner.resend(peer, message)
         if message.height < open_height:
             self._outbox.tell_decision(peer, message.height)
-        elif message.height == open_height and is_due:
+        elif message.height == open_height and self._status_turns.take(peer):
+            self._told.add(peer)
             status = Status(
                 height=Height(message.height),
                 view=View(message.view),
@@ -303,10 +307,22 @@ class Inbox:
 
     def _receive_clock(self, peer: str, message: ClockMessage, received_ms: int) -> None:
         self._neighbours.offsets.receive(peer, message, received_ms)
-        if message.echoed_ms == 0:
+        if message.echoed_ms == 0 and not self._owes(peer):
             self._outbox.answer(peer)
         self._inquiry.heard(peer, message)
         self._licence.answered()
+
+    def _owes(self, peer: str) -> bool:
+        """Whether a peer that asks what was heard of it has not been pushed that yet: an answer would say that it was.
+
+        It asks again. It may have stood at another height when its STATUS came, or we did; and of a height that is decided
+        we push the decision alone.
+        """
+        open_height = self._ledger.tip.height + 1
+        if self._candidates.awaited is not None:
+            return True
+        is_level = self._neighbours.view_at(peer, open_height) is not None
+        return is_level and not (self._turns_height == open_height and peer in self._told)
 
     def _receive_decision(self, peer: str, message: DecidedMessage) -> None:
         try:

@@ -15,6 +15,7 @@ from chainnode.storage import keys
 from chainnode.storage.kv import WriteBatch
 from tests.support.simulated_backups import back_up, restore
 from tests.support.simulated_chain import SimulatedChain
+from tests.support.simulated_network import Conditions
 
 PREPARE, COMMIT = 3, 4
 ABSENT = {"asking_others"}
@@ -110,6 +111,33 @@ def test_an_older_home_is_exposed_by_its_votes_for_the_open_height_before_it_vot
     world.run_until(lambda: world.height() >= height, within_ms=6_000)
     check_votes_again(world, node)
     assert world.observer.events["quarantine_ended"] == 1
+
+
+@pytest.mark.parametrize("victim", range(4))
+@pytest.mark.parametrize("delay_ms", [(1, 3), (8, 12), (20, 45)])
+def test_an_older_home_that_fetches_a_block_first_is_told_of_its_votes_above_that_before_it_votes(
+    victim, delay_ms
+):
+    """Its first question is about another height than the one where it matters, and comes but moments before the second."""
+    world = started()
+    world.network.conditions = Conditions(delay_ms=delay_ms)
+    node = world.nodes[list(world.nodes)[victim]]
+    backup = back_up(node)
+    # The certificate of the block that it fetches shall not tell on it.
+    world.network.withholds = lambda sender, _to, kind: kind == COMMIT and sender == node.name
+    decide(world)
+    height = hold_open(world, node)
+    world.run_for(100)
+    before = list(world.observer.voted[node.name])
+    node.crash()
+    restore(world, node, backup)
+    world.network.withholds = lambda _from, _to, kind: kind == COMMIT
+    node.boot()
+    assert codes(world, node) == {"unknown_vote"}
+    assert world.observer.voted[node.name] == before
+    world.network.withholds = lambda _from, _to, _kind: False
+    world.run_until(lambda: world.height() >= height, within_ms=6_000)
+    check_votes_again(world, node)
 
 
 @pytest.mark.parametrize("restarts", [1, 3])
