@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 ASK_EVERY_MS: Final = 500
 """Between two questions to a peer that has not answered: a message may be lost with its link."""
 
+ASK_LATE_MS: Final = 5_000
+"""The same when no answer is awaited any more, and all that is still wanted of a peer is how far its clock is ahead."""
+
 
 class Inquiry:
     """Questions and answers of this life of the node."""
@@ -44,7 +47,7 @@ class Inquiry:
     @property
     def deadline_ms(self) -> int | None:
         """When to ask again."""
-        return self._next_ms if self.is_open else None
+        return self._next_ms if self.is_open or self._without_clock() else None
 
     def hurry(self) -> None:
         """Ask as soon as possible: a peer is there."""
@@ -56,15 +59,25 @@ class Inquiry:
         if height != self._height:
             self._height = height
             self._answered.clear()
-            self._next_ms = now_ms
-        if not self.is_open or now_ms < self._next_ms:
+            if self.is_open:
+                self._next_ms = now_ms
+        if now_ms < self._next_ms:
             return ()
-        self._next_ms = now_ms + ASK_EVERY_MS
+        if self.is_open:
+            self._next_ms = now_ms + ASK_EVERY_MS
+            peers = [p for p in self._neighbours.linked() if p not in self._answered]
+        else:
+            # Up to f of those that have answered may have lied about their clocks, and whoever is linked later may
+            # be the honest one by which a quarantine can end.
+            self._next_ms = now_ms + ASK_LATE_MS
+            peers = self._without_clock()
         wall_ms = self._clock.now_ms()
-        peers = [p for p in self._neighbours.linked() if p not in self._answered]
         for peer in peers:
             self._asked[peer] = (wall_ms, now_ms, height)
         return tuple((peer, wall_ms) for peer in peers)
+
+    def _without_clock(self) -> list[str]:
+        return [p for p in self._neighbours.linked() if p not in self._ahead_ms]
 
     def heard(self, peer: str, message: ClockMessage) -> None:
         """Take a peer's CLOCK: is it the answer to our last question?"""

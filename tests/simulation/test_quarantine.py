@@ -6,13 +6,18 @@ The observer of the simulation raises at the first vote that contradicts another
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
+from chainnode.engine.message_codec import decode_message, encode_message
+from chainnode.engine.messages import ClockMessage
 from chainnode.ledger.ledger import Ledger
 from chainnode.ledger.reinstatement import Reinstatement
 from chainnode.storage import keys
 from chainnode.storage.kv import WriteBatch
+from tests.support.message_kinds import kind_of
+from tests.support.scenario import VOTES, Puppet, begin, watched
 from tests.support.simulated_backups import back_up, restore
 from tests.support.simulated_chain import SimulatedChain
 from tests.support.simulated_network import Conditions
@@ -206,6 +211,41 @@ def test_a_restored_machine_whose_clock_is_wrong_is_not_released_by_old_blocks(h
     check_votes_again(world, node)
 
 
+class LiesAboutItsClock(Puppet):
+    """Answers like anybody, and says that its clock is ages ahead."""
+
+    def alters(self, host, receiver, data):
+        message = decode_message(data)
+        if isinstance(message, ClockMessage) and message.echoed_ms:
+            data = encode_message(replace(message, received_ms=2**50))
+        return ((0, data),)
+
+
+def test_a_liar_about_its_clock_keeps_nobody_in_quarantine_who_is_linked_with_enough_others_later():
+    """Its answer is one of the two that a validator of four awaits, so that only one honest clock is known by then."""
+    world = watched()
+    liar, node, _other, late = world.nodes.values()
+    LiesAboutItsClock(world, [liar.name])
+    begin(world)
+    decide(world, 3)
+    backup = back_up(node)
+    height = hold_open(world, node)
+    late.crash()
+    node.crash()
+    restore(world, node, backup)
+    world.network.withholds = lambda _from, _to, kind: kind == COMMIT
+    node.boot()
+    assert codes(world, node) == {"unknown_vote"}
+    world.network.withholds = None
+    late.boot()
+    world.run_until(lambda: world.height() >= height, within_ms=6_000)
+    world.run_for(6_000)
+    decide(world, 2)
+    assert node.engine.status().quarantine is None
+    liar.crash()
+    decide(world, 3)
+
+
 def test_a_node_that_is_asked_for_nothing_does_not_wait_long_after_a_normal_restart():
     world = started()
     for node in world.nodes.values():
@@ -223,11 +263,24 @@ def test_a_node_that_is_asked_for_nothing_does_not_wait_long_after_a_normal_rest
     decide(world, 2)
 
 
+class LastWord:
+    """When a node last said something that it must not contradict."""
+
+    def __init__(self, world, node):
+        self.world, self.host, self.said_ms = world, node.host, 0
+        world.network.watchers.append(self)
+
+    def said(self, host, data):
+        if host == self.host and kind_of(data) in VOTES:
+            self.said_ms = self.world.time.now_ms
+
+
 def run_backups(seed):
     """One validator comes back again and again from some older copy of its home, or of a part of it."""
     world = started(heights=2, seed=seed, validators=random.Random(seed).choice((4, 4, 5, 7)))
     rng = world.random
     node = world.nodes[rng.choice(list(world.nodes))]
+    word = LastWord(world, node)
     backups = [back_up(node)]
     for _ in range(6):
         for _ in range(rng.randint(1, 4)):
@@ -239,8 +292,11 @@ def run_backups(seed):
             other = rng.choice([n for n in world.nodes.values() if n is not node])
             other.crash()
             other.boot()
+        # What it said is on its way for some milliseconds, and gone with its links; if it reached nobody, nothing could
+        # show that it was said.
+        while world.time.now_ms - word.said_ms < 5:
+            world.run_for(1)
         node.crash()
-        # What it said is on its way for some milliseconds; if it reached nobody, nothing could show that it was said.
         world.run_for(rng.randint(5, 400))
         kind = rng.randrange(4)
         if kind:
