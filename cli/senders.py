@@ -160,7 +160,8 @@ async def submit(node: RpcClient, transaction: Transaction) -> TransactionResult
     except Unavailable as error:
         raise Unavailable(
             f"{error.message}; if it was accepted, `chainnode tx show {transaction.id.hex()} "
-            f"--last-valid-height {transaction.body.last_valid_height}` tells what became of it",
+            f"--last-valid-height {transaction.body.last_valid_height}` tells what became of it, "
+            "and `chainnode status` what the chain waits for",
             code=error.error_code,
             retry_after_ms=error.retry_after_ms,
         ) from error
