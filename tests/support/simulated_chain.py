@@ -108,6 +108,8 @@ class SimulatedChain:
         """What a node took from a client: by id, the node, its life and the transaction."""
 
         self.tolerates_faults = False
+        """Whether a correct node may be stopped by a NodeFault in this run."""
+
         self._hasher = hashlib.sha256()
         self._linked: set[tuple[str, str]] = set()
         self._lives: dict[tuple[str, str], tuple[int, int]] = {}
@@ -130,7 +132,7 @@ class SimulatedChain:
         Honest software stops both as soon as they can know of each other; they do so only if they `may_notice`.
         """
         assert name in self.faulty
-        node = SimulatedNode(self, self.nodes[name]._keys, host=f"{name}'")
+        node = SimulatedNode(self, self.nodes[name].keys, host=f"{name}'")
         for host in (node, self.nodes[name]):
             host.is_deaf_to_presence = not may_notice
         self._add(node)

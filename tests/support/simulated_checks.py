@@ -70,13 +70,27 @@ class Observer:
         """Validators of which nothing is promised; they may be accused, and nobody else."""
 
         self.decisions: dict[int, Decision] = {}
+        """By height, what the first correct node committed there."""
+
         self.acknowledged: dict[bytes, int] = {}
+        """Transactions of decided blocks, with their heights."""
+
         self.tips: dict[str, int] = {}
+        """By host, the newest height that it announced."""
+
         self.events: Counter[str] = Counter()
+        """How often correct nodes have logged each event."""
+
         self.refusals: Counter[str] = Counter()
+        """The codes of `message_refused` among them."""
+
         self.accusations: Counter[str] = Counter()
+        """Those of `events` that say that somebody broke the protocol."""
+
         self._accused: set[tuple[str, int, str]] = set()
         self.expected_faults = False
+        """Whether a correct node may accuse another in this run, since its own disk was tampered with."""
+
         self.tolerates_forks = False
         """Whether more than f validators lie in this run, so that a fork is no surprise; see `forks`."""
 

@@ -72,7 +72,7 @@ class SimulatedNode:
         self.ledger: Ledger
         self.pool: Pool
         self._world = world
-        self._keys = keys
+        self.keys = keys
         self._waiting: list[Callable[[], None]] = []
         self._busy_until_ms = 0
         self._is_settling = False
@@ -120,15 +120,15 @@ class SimulatedNode:
             vote_records=records,
             consensus_signer=local_signer(
                 name="consensus",
-                suite=self._keys.consensus.suite,
+                suite=self.keys.consensus.suite,
                 purpose=KeyPurpose.CONSENSUS,
-                private_key=self._keys.consensus.private,
+                private_key=self.keys.consensus.private,
             ),
             cosigner_signer=local_signer(
                 name="cosigner",
-                suite=self._keys.cosigner.suite,
+                suite=self.keys.cosigner.suite,
                 purpose=KeyPurpose.COSIGNER,
-                private_key=self._keys.cosigner.private,
+                private_key=self.keys.cosigner.private,
             ),
             network=world.network.port(
                 self.host, lambda: self.life == life and self.state is State.RUNNING
