@@ -306,9 +306,11 @@ class Inbox:
             self._catch_up()
 
     def _receive_clock(self, peer: str, message: ClockMessage, received_ms: int) -> None:
+        if message.echoed_ms == 0:
+            if not self._owes(peer):
+                self._outbox.answer(peer, message, received_ms)
+            return
         self._neighbours.offsets.receive(peer, message, received_ms)
-        if message.echoed_ms == 0 and not self._owes(peer):
-            self._outbox.answer(peer)
         self._inquiry.heard(peer, message)
         self._licence.answered()
 

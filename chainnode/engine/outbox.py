@@ -155,9 +155,11 @@ class Outbox:
         question = ClockMessage(sent_ms=wall_ms, echoed_ms=0, received_ms=0)
         self._network.send(peer, encode_message(question), Urgency.VOTE)
 
-    def answer(self, peer: str) -> None:
+    def answer(self, peer: str, question: ClockMessage, received_ms: int) -> None:
         """Answer a question, after what was to be pushed: where we stand, and an echo of the peer's clock."""
         if self._answer_turns.take(peer):
+            # Not noted before: the next sample echoes what is noted, and would pass for the answer.
+            self._neighbours.offsets.receive(peer, question, received_ms)
             self.greet(peer)
             sample = self._neighbours.offsets.message_to(peer, self._clock.now_ms())
             self._network.send(peer, encode_message(sample), Urgency.VOTE)

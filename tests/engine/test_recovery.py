@@ -271,3 +271,46 @@ def test_what_is_younger_is_told_by_peers_clocks_and_not_by_ours(lag_ms: int) ->
     lost.clock.advance(10_000)
     next_block(lost)
     assert lost.engine.status().is_voting == (lag_ms == 0)
+
+
+# -- asked by others -------------------------------------------------------------------------------------------
+
+
+def ask(bench: EngineBench, peer: str) -> ClockMessage:
+    """Have a peer ask what was heard of it; return its question."""
+    bench.clock.advance(30)
+    question = ClockMessage(sent_ms=bench.clock.now_ms(), echoed_ms=0, received_ms=0)
+    bench.receive(peer, question)
+    return question
+
+
+def is_answered(bench: EngineBench, peer: str, question: ClockMessage) -> bool:
+    """Whether the peer was sent, now or within the next samples, what it takes for an answer."""
+    bench.pass_ms(11_000)
+    return any(to == peer and m.echoed_ms == question.sent_ms for to, m in bench.sent(ClockMessage))
+
+
+def test_a_peer_whose_status_came_before_its_height_opened_here_is_answered_only_once_it_was_told() -> (
+    None
+):
+    bench = EngineBench()
+    bench.engine.link(A, is_up=True)
+    bench.receive(A, status(2))
+    next_block(bench)
+    # What it has said at height 2 may have come early, and be held here.
+    assert not is_answered(bench, A, ask(bench, A))
+    bench.receive(A, status(2))
+    assert is_answered(bench, A, ask(bench, A))
+
+
+def test_a_peer_is_not_answered_about_a_height_that_is_decided_and_whose_block_is_missing() -> None:
+    bench = EngineBench()
+    bench.engine.link(A, is_up=True)
+    bench.receive(A, status(1))
+    executed = bench.block()
+    bench.receive(B, decided(CHAIN.certify(executed, signers=[1, 2, 3])))
+    assert not is_answered(bench, A, ask(bench, A))
+    bench.receive(B, OutlineMessage(executed.outline.encode()))
+    assert bench.ledger.tip.height == 1
+    bench.receive(A, status(1))
+    assert is_answered(bench, A, ask(bench, A))
