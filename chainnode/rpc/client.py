@@ -11,6 +11,8 @@ checked for shape, not for truth: who does not trust the node verifies proofs.
 from __future__ import annotations
 
 import json
+import os
+import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, TypeVar, cast
 
@@ -314,11 +316,23 @@ def parse_json(data: bytes | str) -> Json:
         raise Unavailable(f"the node's answer is not JSON: {error}", code="bad_answer") from error
 
 
+def _why(error: Exception) -> str:
+    """Return what kept an answer from coming, in the system's words: aiohttp's speak of settings that nobody made."""
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(cause, TimeoutError):
+        return "it took too long"
+    # TLS and the resolver count their errors otherwise, and have words for them.
+    if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError):
+        number = cause.errno or 0
+        if number > 0:
+            return os.strerror(number)
+    return str(cause) or type(cause).__name__
+
+
 def unreachable(url: str, error: Exception) -> Unavailable:
     """Return the error for a node that gave no answer; what it did with the request is unknown."""
-    reason = str(error) or type(error).__name__
     return Unavailable(
-        f"no answer from {url}: {reason}; check that the node runs and that this is its RPC address",
+        f"no answer from {url}: {_why(error)}; check that the node runs and that this is its RPC address",
         code="node_unreachable",
     )
 

@@ -507,7 +507,9 @@ def test_a_key_of_another_purpose_is_not_offered(home, tmp_path):
 def test_a_node_that_is_not_there_is_status_3(home, file):
     ran = chainnode("--home", home, "--rpc", "http://127.0.0.1:1", "notarize", file)
     assert ran.status == 3
-    assert ran.err.startswith("error: no answer from http://127.0.0.1:1: ")
+    assert ran.err.startswith(
+        "error: no answer from http://127.0.0.1:1: Connection refused; check "
+    )
     assert chainnode("status", "--rpc", "http://127.0.0.1:1").status == 3
 
 
