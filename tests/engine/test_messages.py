@@ -49,6 +49,7 @@ from chainnode.model.votes import COMMIT, PREPARE
 from tests.support.chain import random_bytes
 from tests.support.encodings import foreign_kinds, is_refused, longer_forms, other_kinds
 from tests.support.golden import as_json, check_golden
+from tests.support.message_kinds import Kind, kind_of
 from tests.support.refusals import refuses
 
 DIGEST = random_bytes("digest")
@@ -117,6 +118,13 @@ MESSAGES: dict[str, Message] = {
     "HEARD, nobody": HeardMessage(()),
 }
 EVERY = pytest.mark.parametrize("name", MESSAGES)
+
+
+def test_simulations_call_every_kind_by_its_name() -> None:
+    found = {
+        name.split(",")[0].split(" ")[0]: kind_of(encode_message(m)) for name, m in MESSAGES.items()
+    }
+    assert found == {kind.name.replace("_", "-"): kind for kind in Kind}
 
 
 def test_every_message_gives_the_recorded_bytes() -> None:
