@@ -92,9 +92,14 @@ class Inquiry:
         if height == tip_height + 1 and self._neighbours.tip_height(peer) == tip_height:
             self._answered.add(peer)
 
-    def answers(self) -> int:
-        """Return how many peers have answered at the open height."""
-        return len(self._answered) if self._height == self._ledger.tip.height + 1 else 0
+    def answers(self, validators: ValidatorSet) -> int:
+        """Return how many of the open height's `validators` have answered at it.
+
+        Who is linked and is none of them, since it was removed, may be one of any number of liars.
+        """
+        if self._height != self._ledger.tip.height + 1:
+            return 0
+        return sum(validators.index_of(peer) is not None for peer in self._answered)
 
     def is_younger(self, time_ms: int, than_ms: int, validators: ValidatorSet) -> bool:
         """Whether a block's time is later than a moment of our monotonic clock, by the clock of one honest peer.
@@ -102,7 +107,11 @@ class Inquiry:
         Args:
             time_ms: the block's time, less whatever it may be ahead.
             than_ms: monotonic.
-            validators: of whom f may lie.
+            validators: of whom f may lie; nobody else's clock counts.
         """
-        later = sum(time_ms > than_ms + ahead_ms for ahead_ms in self._ahead_ms.values())
+        later = sum(
+            time_ms > than_ms + ahead_ms
+            for peer, ahead_ms in self._ahead_ms.items()
+            if validators.index_of(peer) is not None
+        )
         return later > validators.faulty

@@ -234,7 +234,7 @@ class VotingLicence:
     def answered(self) -> None:
         """Note that a peer has answered: enough may have."""
         validators = self._ledger.validators(self._ledger.tip.height + 1)
-        if self._inquiry.is_open and self._inquiry.answers() >= validators.quorum - 1:
+        if self._inquiry.is_open and self._inquiry.answers(validators) >= validators.quorum - 1:
             self._inquiry.is_open = False
             self.changed()
 
@@ -261,7 +261,7 @@ class VotingLicence:
         if index_of(self._key, validators) is None or validators.size == 1:
             return None
         return quarantine.asking_others(
-            height, self._inquiry.answers(), validators.quorum - 1, self._started_ms
+            height, self._inquiry.answers(validators), validators.quorum - 1, self._started_ms
         )
 
     def take_records(self, height: int, validators: ValidatorSet) -> tuple[Record, ...]:

@@ -246,6 +246,35 @@ def test_a_liar_about_its_clock_keeps_nobody_in_quarantine_who_is_linked_with_en
     decide(world, 3)
 
 
+def test_answers_of_peers_that_are_no_validators_allow_no_vote():
+    world = watched(spares=3)
+    members = {v.name for v in world.observer.validators(1).members}
+    strangers = [n for n in world.nodes.values() if n.name not in members]
+    node, *rest = (n for n in world.nodes.values() if n.name in members)
+    begin(world)
+    decide(world, 3)
+    backup = back_up(node)
+    height = hold_open(world, node)
+    node.crash()
+    restore(world, node, backup)
+    for stranger in strangers:
+        # They have heard nothing, or say so.
+        stranger.crash()
+        stranger.boot()
+    silent, deaf = {n.name for n in rest}, {n.name for n in (node, *strangers)}
+    world.network.withholds = lambda sender, to, kind: (
+        kind == COMMIT or (sender in silent and to in deaf)
+    )
+    node.boot()
+    world.run_for(3_000)
+    assert not node.engine.status().is_voting
+    world.network.withholds = lambda _from, _to, kind: kind == COMMIT
+    assert codes(world, node) == {"unknown_vote"}
+    world.network.withholds = None
+    world.run_until(lambda: world.height() >= height, within_ms=12_000, what="it goes on")
+    check_votes_again(world, node)
+
+
 def test_a_node_that_is_asked_for_nothing_does_not_wait_long_after_a_normal_restart():
     world = started()
     for node in world.nodes.values():
