@@ -335,7 +335,7 @@ class Engine:
                 self._outbox.greet(peer)
                 self._inquiry.hurry()
         else:
-            self._neighbours.went(peer)
+            self._neighbours.went(peer, self._clock.monotonic_ms())
             self._inbox.forget(peer)
             self._faults.forget(peer)
             self._sync.forget(peer)

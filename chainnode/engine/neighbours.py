@@ -20,14 +20,16 @@ class Neighbours:
         self.offsets = ClockOffsets()
         self._statuses: dict[str, StatusMessage | None] = {}
         self._heard_ms: dict[str, int] = {}
+        self._went_ms: dict[str, int] = {}
 
     def came(self, peer: str) -> None:
         """Note that a link to a peer is up."""
         self._statuses[peer] = None
 
-    def went(self, peer: str) -> None:
-        """Note that a link is down; what the peer said of itself is stale from now on."""
+    def went(self, peer: str, now_ms: int) -> None:
+        """Note that a link is down since now (monotonic); what the peer said of itself is stale from now on."""
         self._statuses.pop(peer, None)
+        self._went_ms[peer] = now_ms
 
     def heard(self, peer: str, received_ms: int) -> None:
         """Note when (wall clock) a message of a peer came."""
@@ -44,6 +46,10 @@ class Neighbours:
     def is_linked(self, peer: str) -> bool:
         """Whether a link to a peer is up."""
         return peer in self._statuses
+
+    def went_ms(self, peer: str) -> int:
+        """Return when (monotonic) the last link to a peer went down; 0 if there never was one."""
+        return self._went_ms.get(peer, 0)
 
     def heard_ms(self, peer: str) -> int:
         """Return when (wall clock) a peer was last heard; 0 if never."""

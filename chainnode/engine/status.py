@@ -62,6 +62,9 @@ def describe(
     elif step == "idle" and validators.size - len(absent) < validators.quorum:
         # Nothing is due, but if it were, it could not be decided: an operator wants to know before that.
         step, awaited = "link", absent
+        # Since the one went whose link would still make a quorum; the height may have been open for long before.
+        went_ms = sorted(neighbours.went_ms(peer) for peer in absent)
+        since_ms = max(since_ms, went_ms[validators.size - validators.quorum])
     awaited = tuple(a for a in awaited if a != name)
     undecided_since_ms = None if snapshot is None else snapshot.undecided_since_ms
     return EngineStatus(

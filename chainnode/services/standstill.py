@@ -18,7 +18,7 @@ _COUNTED: Final = {"prepare": ("propose", "prepare"), "commit": ("commit",)}
 
 
 def explain(status: EngineStatus, now_ms: int) -> str | None:
-    """Return what the open height waits for, or None if nothing is due.
+    """Return what the open height waits for, or None if nothing is due and a quorum is linked.
 
     Args:
         status: the engine's.

@@ -43,6 +43,24 @@ def cut_off(world, names):
         world.split(names, others)
 
 
+def test_an_idle_chain_without_a_quorum_says_since_when_it_lacks_the_links():
+    world = started()
+    first, second, *here = world.nodes
+    world.run_for(9_000)
+    crash(world, [first])
+    world.run_for(4_000)
+    crash(world, [second])
+    world.run_for(2_000)
+    for node in (world.nodes[name] for name in here):
+        status = node.engine.status()
+        assert status.step == "link"
+        assert status.awaited == (first, second)
+        assert explain(status, node.clock.now_ms()) == (
+            "under way since 2.0 s: 2 of 4 validators are linked; a quorum is 3; "
+            f"awaited: {first}, {second} (both not linked)"
+        )
+
+
 @pytest.mark.parametrize("lose", [crash, cut_off])
 @pytest.mark.parametrize("lost", [(0, 1), (1, 2), (0, 3)])
 def test_two_of_four_that_are_gone_are_named_by_each_of_the_others(lose, lost):
