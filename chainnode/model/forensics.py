@@ -19,10 +19,11 @@ testimony of every correct node. For certificates of d in view r and of d' in r'
 
 from __future__ import annotations
 
+import bisect
 from typing import TYPE_CHECKING, Final
 
 from chainnode.model import codec
-from chainnode.model.errors import DecodeError, ProofInvalid
+from chainnode.model.errors import DecodeError
 from chainnode.model.evidence import (
     MAX_HEIGHT,
     Evidence,
@@ -35,7 +36,7 @@ from chainnode.model.evidence import (
 )
 from chainnode.model.ids import Height
 from chainnode.model.limits import MAX_VALIDATORS
-from chainnode.model.votes import COMMIT
+from chainnode.model.votes import COMMIT, VIEW_CHANGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -75,22 +76,57 @@ def culprits(
 def _against_one(
     domain: Domain, validators: ValidatorSet, statements: list[Statement]
 ) -> list[Evidence]:
-    # In one order, so that whoever holds the same finds the same.
-    held = sorted(set(statements), key=lambda s: (s.order(), s.signature))
+    # In one order, so that whoever holds the same finds the same. Forged ones accuse nobody and are left out first: what
+    # somebody hands in, however much, is looked at once, and never pair by pair.
+    held: dict[tuple[int, int, int, bytes], Statement] = {}
+    for statement in sorted(set(statements), key=lambda s: (s.order(), s.signature)):
+        if statement.order() not in held and _is_genuine(domain, validators, statement):
+            held[statement.order()] = statement
     found: dict[Offence, Evidence] = {}
-    for i, one in enumerate(held):
-        for other in held[i + 1 :]:
-            offence = contradiction(one, other)
-            if offence is None or offence in found:
-                continue
-            evidence = pair(one, other)
-            try:
-                verify_evidence(evidence, domain, validators)
-            except ProofInvalid:
-                # One of them is forged: it accuses nobody.
-                continue
+    for contradicting in (_double_vote(held.values()), _amnesia(held.values())):
+        if contradicting is not None:
+            evidence = pair(*contradicting)
+            _, offence = verify_evidence(evidence, domain, validators)
             found[offence] = evidence
     return [found[offence] for offence in sorted(found)]
+
+
+def _is_genuine(domain: Domain, validators: ValidatorSet, statement: Statement) -> bool:
+    if not 0 <= statement.signer < validators.size:
+        return False
+    key = validators.members[statement.signer].consensus_key
+    return domain.suite.is_signature(key, statement.message(domain), statement.signature)
+
+
+def _double_vote(held: Iterable[Statement]) -> tuple[Statement, Statement] | None:
+    """Return the first two that contradict each other within one view, of different claims in their order."""
+    slots: dict[tuple[bool, int], tuple[int, Statement]] = {}
+    best: tuple[int, Statement, Statement] | None = None
+    for position, statement in enumerate(held):
+        slot = (statement.kind == VIEW_CHANGE, int(statement.view))
+        # Whatever contradicts another one of its slot, one of the two contradicts the slot's first.
+        at, first = slots.setdefault(slot, (position, statement))
+        is_double = contradiction(first, statement) is Offence.DOUBLE_VOTE
+        if is_double and (best is None or at < best[0]):
+            best = (at, first, statement)
+    return None if best is None else best[1:]
+
+
+def _amnesia(held: Iterable[Statement]) -> tuple[Statement, Statement] | None:
+    """Return the first COMMIT that a view change forgot, and the first of these, of different claims in their order."""
+    claims = tuple(held)
+    commits = [s for s in claims if s.kind == COMMIT]
+    views = [int(s.view) for s in commits]
+    best: tuple[int, Statement] | None = None
+    for change in (s for s in claims if s.kind == VIEW_CHANGE):
+        lock_view = -1 if change.prepared_view is None else int(change.prepared_view)
+        # Of the lock's own view one COMMIT may be for its block; the next of that view, or above it, is not.
+        start = bisect.bisect_left(views, lock_view)
+        for at in range(start, min(start + 2, len(commits))):
+            is_amnesia = contradiction(commits[at], change) is Offence.AMNESIA
+            if is_amnesia and (best is None or at < best[0]):
+                best = (at, change)
+    return None if best is None else (commits[best[0]], best[1])
 
 
 def statements_of(certificate: Certificate) -> tuple[Statement, ...]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import itertools
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainnode.model.errors import DecodeError
-from chainnode.model.evidence import Statement
+from chainnode.model.errors import DecodeError, ProofInvalid
+from chainnode.model.evidence import Statement, contradiction, pair, verify_evidence
 from chainnode.model.forensics import (
     check_one_height,
     culprits,
@@ -114,6 +116,46 @@ def test_forged_statements_accuse_nobody_and_order_does_not_matter(rng):
     rng.shuffle(statements)
     assert accused(statements) == GUILTY
     assert culprits(DOMAIN, SET, statements) == culprits(DOMAIN, SET, both)
+
+
+def every_pair(statements):
+    """The same by looking at each pair: slow, and plainly right."""
+    held = sorted(set(statements), key=lambda s: (s.order(), s.signature))
+    found = {}
+    for one, other in itertools.combinations(held, 2):
+        offence = contradiction(one, other)
+        if offence is None or offence in found:
+            continue
+        with contextlib.suppress(ProofInvalid):
+            verify_evidence(pair(one, other), DOMAIN, SET)
+            found[offence] = pair(one, other)
+    return tuple(found[offence] for offence in sorted(found))
+
+
+def sayings():
+    """All that one validator could say in four views, genuine and forged."""
+    blocks, locks = (D, OTHER, bytes([3]) * 32), (D, OTHER)
+    genuine = [
+        *(vote(1, d, k, v) for d in blocks for k in (PROPOSE, PREPARE, COMMIT) for v in range(4)),
+        *(change(1, v) for v in range(1, 5)),
+        *(change(1, v, (w, d)) for v in range(1, 5) for w in range(v) for d in locks),
+    ]
+    return [*genuine, *(dataclasses.replace(s, signature=bytes(64)) for s in genuine)]
+
+
+@given(st.randoms(use_true_random=False))
+def test_each_pair_that_convicts_is_found_whatever_else_is_said(rng):
+    said = rng.sample(sayings(), rng.randint(1, 9))
+    assert culprits(DOMAIN, SET, said) == every_pair(said)
+
+
+def test_thousands_of_forged_statements_are_each_looked_at_once():
+    forged = [
+        dataclasses.replace(vote(1, D, COMMIT, 0), digest=i.to_bytes(32, "big"))
+        for i in range(5_000)
+    ]
+    assert accused(forged) == set()
+    assert accused([*forged, vote(1, D, COMMIT, 0), change(1, 1)]) == {1}
 
 
 def test_testimony_is_read_as_it_was_written():
