@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from enum import Enum, auto
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -68,6 +69,12 @@ class SimulatedNode:
         self.slow_disk_ms = 0
         """A sync takes up to this long, and the process does nothing else meanwhile."""
 
+        self.pool_limits = PoolLimits()
+        """Of the lives that begin from now on."""
+
+        self.refusals: Counter[str] = Counter()
+        """How often a client was refused, by error code."""
+
         self.engine: Engine
         self.ledger: Ledger
         self.pool: Pool
@@ -110,7 +117,7 @@ class SimulatedNode:
         self.ledger = Ledger.open(store, genesis)
         vote_log, records = VoteLog.open(file, genesis.domain.genesis_hash)
         world.observed_boot(self)
-        self.pool = Pool(PoolLimits())
+        self.pool = Pool(self.pool_limits)
         self.engine = Engine(
             genesis=genesis,
             name=self.name,
@@ -190,14 +197,16 @@ class SimulatedNode:
         life = self.life
 
         def answered(answer: Transaction | ChainError) -> None:
-            if not isinstance(answer, ChainError):
+            if isinstance(answer, ChainError):
+                self.refusals[answer.error_code] += 1
+            else:
                 self._world.accepted[answer.id] = (self, life, answer)
 
         def take() -> None:
             try:
                 self.engine.submit(transaction.envelope, answered)
-            except ChainError:
-                return
+            except ChainError as error:
+                self.refusals[error.error_code] += 1
 
         if self.is_up:
             self._do(take)
