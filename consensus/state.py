@@ -108,6 +108,9 @@ class HeightState:
     armed_ms: int | None = None
     """When this view's timer was started by R4, R9 or R14; view 0 has one from the start anyway."""
 
+    early_leaves: int = 0
+    """Views of this height that we left before their time, since their blocks were invalid to us."""
+
     status_due_ms: int = 0
     was_idle: bool = True
     forgetful: set[ValidatorIndex] = field(default_factory=set)
@@ -187,6 +190,7 @@ class HeightState:
         self.view_changes, self.forgetful = former.view_changes, former.forgetful
         self.certified, self.decided = former.certified, former.decided
         self.busy_since_ms = former.busy_since_ms
+        self.early_leaves = former.early_leaves
 
     def is_idle(self) -> bool:
         """Tell whether nothing has happened at this height yet."""

@@ -45,14 +45,20 @@ def expire(state: HeightState, now_ms: int, out: Outbox) -> bool:
     """R8: give the view up when its time is over, or at once when its block is invalid to us.
 
     Leaving early on an invalid block is safe, since leaving a view always is, and costs nothing:
-    we would not vote in it any more. A node that alone finds blocks invalid moves nobody.
+    we would not vote in it any more. A node that alone finds blocks invalid moves nobody. But where
+    more than f compute something else than the rest, each leader's block is invalid to f + 1, who
+    take all others along (R10): views would follow each other as fast as messages travel, each with
+    a block and votes on everybody's disk. One of f + 1 leaders in a row is honest, so more than f
+    early leaves help nobody, and views take their time from then on.
     """
     deadline_ms = view_deadline_ms(state)
     late = deadline_ms is not None and now_ms >= deadline_ms
     verdict = None if state.digest is None else state.verdict(state.digest)
     invalid = verdict is not None and not verdict.valid and state.my_prepare is None
-    if not (late or invalid) or state.view + 1 >= MAX_VIEW:
+    early = invalid and not late and state.early_leaves < state.f
+    if not (late or early) or state.view + 1 >= MAX_VIEW:
         return False
+    state.early_leaves += early
     ask_for_view(state, View(state.view + 1), out)
     return True
 

@@ -298,6 +298,17 @@ def test_an_invalid_block_is_never_prepared_and_its_view_is_left_at_once():
     assert replica.snapshot().deadline_ms is None
 
 
+def test_r8_views_take_their_time_once_as_many_blocks_were_invalid_as_may_have_liars_for_leaders():
+    replica = opened()
+    replica.step(got(proposal()), 0)
+    assert messages(replica.step(verdict(valid=False), 1)) == [ask(1, 1)]
+    replica.step(got(proposal(1, B, justification=free())), 2)
+    assert messages(replica.step(verdict(B, valid=False, first_view=1), 3)) == []
+    deadline_ms = replica.snapshot().deadline_ms
+    assert deadline_ms == 2 + T0 * 3 // 2
+    assert messages(replica.step(Tick(), deadline_ms), ProvenViewChange) == [ask(1, 2)]
+
+
 def test_only_the_first_verdict_that_was_asked_for_counts():
     replica = opened()
     replica.step(verdict(), 0)

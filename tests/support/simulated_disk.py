@@ -24,8 +24,12 @@ class SimulatedDisk:
         """(first bytes, zeros after them) that the next crash leaves of an unsynced append; None for by chance."""
 
     def attach(self, plan: FaultPlan) -> tuple[FaultyStore, FaultyFile]:
-        """Return both for one life of the process, whose writes follow `plan`."""
+        """Return both for one life of the process, whose writes follow `plan`.
+
+        What an earlier process appended and could not sync is found, and synced as the real file is when it is opened.
+        """
         self.plan = plan
+        self.file.sync()
         return FaultyStore(self.store, plan), FaultyFile(self.file, plan)
 
     def crash(self, random: random.Random) -> None:

@@ -233,7 +233,10 @@ class Chapter:
     """One's own view changes by view, with the lock that each stated."""
 
     has_refused: bool = False
-    """Whether the host found a block of this height invalid, so that it may leave a view early (R4)."""
+    """Whether the host found a block of this height invalid, so that it may leave views early (R8)."""
+
+    hasty: int = 0
+    """How many views it left before their time in this life, as it may for blocks that it refused (R8)."""
 
     opened_ms: int = 0
     """When the host began to work on the height; virtual time, as all moments here."""
@@ -317,6 +320,7 @@ class Specification:
         self._told_status_ms[host] = now_ms
         for height, chapter in self._chapters[host].items():
             chapter.booted_ms = now_ms
+            chapter.hasty = 0
             chapter.entitled_ms.clear()
             chapter.quorums_ms.clear()
             chapter.votes.clear()
@@ -441,7 +445,7 @@ class Specification:
 
     def _check_reason(self, host: str, what: str, chapter: Chapter, change: ChangeSeen) -> None:
         """R8, R9, R10, R14: one leaves a view when its time is over, or with f + 1 others, or after a restart."""
-        height, view, now_ms = change.height, change.view, self._world.time.now_ms
+        height, view = change.height, change.view
         others = [v for sender, v in chapter.asked.items() if sender != change.sender]
         if sum(asked >= view for asked in others) > self._faulty(height):
             return
@@ -450,14 +454,21 @@ class Specification:
         ):
             # R14: what was made durable and not said before a crash is said first thing after it.
             return
-        if chapter.has_refused:
+        too_early = self._too_early(host, chapter, height, view - 1)
+        if not too_early:
             return
-        left = view - 1
+        if not chapter.has_refused:
+            raise Violation(f"{too_early[:2]}: {what}: {too_early[4:]}")
+        chapter.hasty += 1
+        if chapter.hasty > self._faulty(height):
+            raise Violation(f"R8: {what}: in haste for the {chapter.hasty}th time in this height")
+
+    def _too_early(self, host: str, chapter: Chapter, height: int, left: int) -> str:
+        """Return the rule and the reason why its time in a view is not over; empty if it is."""
+        now_ms = self._world.time.now_ms
         since_ms = chapter.opened_ms if left == 0 else chapter.entitled(left)
         if since_ms is None:
-            raise Violation(
-                f"R9: {what}: no quorum had asked for view {left}, nor had it a proposal"
-            )
+            return f"R9: no quorum had asked for view {left}, nor had it a proposal"
         node = self._world.nodes[host]
         if (
             left == 0
@@ -466,10 +477,11 @@ class Specification:
             and not node.clock.has_jumped
             and not self._is_heartbeat_near(height)
         ):
-            raise Violation(f"R1: {what}: nothing was due")
+            return "R1: nothing was due"
         waited_ms = now_ms - max(since_ms, chapter.opened_ms)
         if waited_ms < self._timeout_ms(left):
-            raise Violation(f"R8: {what}: after {waited_ms} ms of {self._timeout_ms(left)}")
+            return f"R8: after {waited_ms} ms of {self._timeout_ms(left)}"
+        return ""
 
     def _check_due(self, host: str, what: str, proposal: ProposalSeen) -> None:
         """R1: an empty block is proposed only when a heartbeat is due, or what was pending cannot be in a block."""
