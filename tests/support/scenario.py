@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from chainnode.engine.message_codec import decode_message
 from chainnode.engine.messages import ProposeMessage, Vote
 from chainnode.model import votes
+from chainnode.model.suites import ED25519_SHA256
 from tests.support.adversaries.attacker import Attacker
 from tests.support.simulated_chain import SimulatedChain
 from tests.support.simulated_node import State
@@ -42,11 +43,19 @@ def watched(
     parameters: Parameters | None = None,
     spares: int = 0,
     real_crypto: bool = False,
+    suite: str = ED25519_SHA256,
+    has_governance: bool = False,
 ) -> SimulatedChain:
     """Return a chain of which nobody runs yet, and whose every message will be judged."""
     more = {} if parameters is None else {"parameters": parameters}
     world = SimulatedChain(
-        seed=seed, validators=validators, spares=spares, real_crypto=real_crypto, **more
+        seed=seed,
+        validators=validators,
+        spares=spares,
+        real_crypto=real_crypto,
+        suite=suite,
+        has_governance=has_governance,
+        **more,
     )
     world.watch(Specification(world))
     return world

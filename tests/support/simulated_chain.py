@@ -16,6 +16,7 @@ import random
 from typing import TYPE_CHECKING
 
 from chainnode.model.parameters import Parameters
+from chainnode.model.suites import ED25519_SHA256
 from tests.support.chain import ARCHIVE, CLERK
 from tests.support.simulated_checks import Observer, Violation
 from tests.support.simulated_clock import EPOCH_MS, VirtualTime
@@ -76,16 +77,18 @@ class SimulatedChain:
         validators: int = 4,
         parameters: Parameters = PARAMETERS,
         real_crypto: bool = False,
+        suite: str = ED25519_SHA256,
         spares: int = 0,
         has_governance: bool = False,
     ) -> None:
-        """`spares` more machines are there whose validators are not in genesis' set; see `change_validators`."""
+        """With `real_crypto`, signatures are those of `suite`. `spares` more machines are there whose validators are not in genesis' set; see `change_validators`."""
         self.seed = seed
         self.random = random.Random(seed)
         self.chain = simulated_genesis(
             validators,
             parameters,
             real_crypto=real_crypto,
+            suite=suite,
             spares=spares,
             has_governance=has_governance or spares > 0,
         )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import contracts.registry
 from chainnode.model import codec
 from chainnode.model.domain import Domain
+from chainnode.model.suites import ED25519_SHA256
 from chainnode.model.suites.ed25519_sha256 import Ed25519Sha256
 from chainnode.model.transaction import Call
 from chainnode.model.validators import ordered_set
@@ -66,28 +67,31 @@ def simulated_genesis(
     parameters: Parameters,
     *,
     real_crypto: bool,
+    suite: str = ED25519_SHA256,
     spares: int = 0,
     has_governance: bool = False,
 ) -> Chain:
     """Return a chain whose genesis carries the suite to simulate with.
 
-    There are keys for `spares` more validators; with `has_governance`, a contract by which the set may be changed.
+    Real signatures are of `suite`. There are keys for `spares` more validators; with `has_governance`, a contract by which the set may be changed.
     """
     more = (GOVERNANCE,) if has_governance else ()
-    chain = make_chain(validators=validators, parameters=parameters, spares=spares, contracts=more)
+    chain = make_chain(
+        validators=validators, suite=suite, parameters=parameters, spares=spares, contracts=more
+    )
     if has_governance:
         _enable_governance()
     if real_crypto:
         return chain
-    suite = IdentitySuite()
+    fake = IdentitySuite()
 
     def fast(pair: KeyPair) -> KeyPair:
-        return replace(pair, suite=suite)
+        return replace(pair, suite=fake)
 
     genesis = chain.genesis
     return replace(
         chain,
-        genesis=replace(genesis, suite=suite, domain=Domain(suite, genesis.domain.genesis_hash)),
+        genesis=replace(genesis, suite=fake, domain=Domain(fake, genesis.domain.genesis_hash)),
         # Cosigner keys stay real: see above.
         validators=tuple(replace(v, consensus=fast(v.consensus)) for v in chain.validators),
         accounts={name: fast(pair) for name, pair in chain.accounts.items()},
