@@ -17,10 +17,13 @@ from chainnode.model.suites import ED25519_SHA256, SM2_SM3, suite_named
 from chainnode.model.transaction import Call
 from chainnode.model.validators import decode_validator_set, ordered_set
 from tests.support.chain import key_pair, make_chain
+from tests.support.message_kinds import kind_of
 from tests.support.refusals import refuses
 from tests.support.scenario import (
+    COMMIT,
     PREPARE,
     PROPOSE,
+    VIEW_CHANGE,
     Puppet,
     begin,
     decide,
@@ -32,6 +35,8 @@ from tests.support.scenario import (
 )
 from tests.support.simulated_node import State
 from tests.support.simulated_suite import GOVERNANCE
+
+AGREEMENT = {PROPOSE, PREPARE, COMMIT, VIEW_CHANGE}
 
 # -- S33 -----------------------------------------------------------------------------------------------------
 
@@ -51,7 +56,7 @@ class Resigner(Puppet):
 
     def overhears(self, host, data):
         super().overhears(host, data)
-        message = decode_message(data) if data[1] in {2, 3, 4, 5} else None
+        message = decode_message(data) if kind_of(data) in AGREEMENT else None
         again = None if message is None or not self.owns(host) else self.again(message)
         if again is not None:
             self.copies += 1

@@ -14,6 +14,7 @@ from chainnode.engine.messages import ProposeMessage, Vote
 from chainnode.model import votes
 from chainnode.model.suites import ED25519_SHA256
 from tests.support.adversaries.attacker import Attacker
+from tests.support.message_kinds import Kind, kind_of
 from tests.support.simulated_chain import SimulatedChain
 from tests.support.simulated_node import State
 from tests.support.specification import Specification
@@ -26,14 +27,11 @@ if TYPE_CHECKING:
     from chainnode.model.parameters import Parameters
     from tests.support.simulated_node import SimulatedNode
 
-STATUS, PROPOSE, PREPARE, COMMIT, VIEW_CHANGE, DECIDED = range(1, 7)
-TRANSACTIONS, FETCH, FETCH_OUTLINE, OUTLINE, FETCH_BLOCKS, BLOCKS, COSIGNATURE = range(7, 14)
-"""Kinds of messages, for `SimulatedNetwork.withholds`."""
+PROPOSE, PREPARE, COMMIT, VIEW_CHANGE = Kind.PROPOSE, Kind.PREPARE, Kind.COMMIT, Kind.VIEW_CHANGE
+DECIDED, TRANSACTIONS, BLOCKS = Kind.DECIDED, Kind.TRANSACTIONS, Kind.BLOCKS
+"""What scenarios speak of most, for `SimulatedNetwork.withholds`."""
 
 _SIGNED_AS = {PROPOSE: votes.PROPOSE, PREPARE: votes.PREPARE, COMMIT: votes.COMMIT}
-
-VOTES = frozenset({PROPOSE, PREPARE, COMMIT, VIEW_CHANGE})
-DECISIONS = frozenset({DECIDED, OUTLINE, BLOCKS})
 
 
 def watched(
@@ -162,9 +160,9 @@ class Puppet(Attacker):
 
     def alters(self, host: str, receiver: str, data: bytes) -> tuple[tuple[int, bytes], ...]:
         """Let the engine speak, unless it is muted."""
-        if data[1] in self.muted:
+        if kind_of(data) in self.muted:
             return ()
-        if self.muted_from is not None and data[1] in {PROPOSE, PREPARE, COMMIT}:
+        if self.muted_from is not None and kind_of(data) in {PROPOSE, PREPARE, COMMIT}:
             message = decode_message(data)
             assert isinstance(message, ProposeMessage | Vote)
             if (message.height, message.view) >= self.muted_from:
@@ -173,7 +171,7 @@ class Puppet(Attacker):
 
     def admits(self, sender: str, host: str, data: bytes) -> bool:
         """Let the engine hear, unless it is deaf to that."""
-        return data[1] not in self.is_deaf_to
+        return kind_of(data) not in self.is_deaf_to
 
     def act(self) -> None:
         """Do nothing of one's own accord."""
@@ -238,4 +236,4 @@ class Recorder:
 
     def of_kind(self, kind: int) -> list[tuple[str, bytes]]:
         """Return (host, message) of one kind, in the order in which they were said."""
-        return [(host, data) for host, data in self.said_by if data[1] == kind]
+        return [(host, data) for host, data in self.said_by if kind_of(data) == kind]
