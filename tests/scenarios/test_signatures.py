@@ -20,10 +20,9 @@ from tests.support.chain import key_pair, make_chain
 from tests.support.message_kinds import kind_of
 from tests.support.refusals import refuses
 from tests.support.scenario import (
-    COMMIT,
     PREPARE,
     PROPOSE,
-    VIEW_CHANGE,
+    VOTES,
     Puppet,
     begin,
     decide,
@@ -35,8 +34,6 @@ from tests.support.scenario import (
 )
 from tests.support.simulated_node import State
 from tests.support.simulated_suite import GOVERNANCE
-
-AGREEMENT = {PROPOSE, PREPARE, COMMIT, VIEW_CHANGE}
 
 # -- S33 -----------------------------------------------------------------------------------------------------
 
@@ -56,7 +53,7 @@ class Resigner(Puppet):
 
     def overhears(self, host, data):
         super().overhears(host, data)
-        message = decode_message(data) if kind_of(data) in AGREEMENT else None
+        message = decode_message(data) if kind_of(data) in VOTES else None
         again = None if message is None or not self.owns(host) else self.again(message)
         if again is not None:
             self.copies += 1

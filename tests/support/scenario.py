@@ -31,6 +31,8 @@ PROPOSE, PREPARE, COMMIT, VIEW_CHANGE = Kind.PROPOSE, Kind.PREPARE, Kind.COMMIT,
 DECIDED, TRANSACTIONS, BLOCKS = Kind.DECIDED, Kind.TRANSACTIONS, Kind.BLOCKS
 """What scenarios speak of most, for `SimulatedNetwork.withholds`."""
 
+VOTES = frozenset({PROPOSE, PREPARE, COMMIT, VIEW_CHANGE})
+
 _SIGNED_AS = {PROPOSE: votes.PROPOSE, PREPARE: votes.PREPARE, COMMIT: votes.COMMIT}
 
 
