@@ -154,7 +154,7 @@ def _awaited(
     match step:
         case Step.PROPOSE:
             return () if leader == state.me else (leader,)
-        case Step.VALIDATE | Step.DECIDED:
+        case Step.VALIDATE | Step.REFUSED | Step.DECIDED:
             return ()
         case Step.VIEW_CHANGE:
             return _others(state.n, asking)

@@ -42,6 +42,9 @@ class Step(StrEnum):
     VALIDATE = "validate"
     """For our own verdict on it."""
 
+    REFUSED = "refused"
+    """For the view's time to run out: we found its block invalid, and others may not."""
+
     PREPARE = "prepare"
     """For a quorum of PREPAREs."""
 
@@ -179,7 +182,8 @@ class HeightState:
         if self.my_prepare is not None:
             return Step.PREPARE
         if self.digest is not None:
-            return Step.VALIDATE
+            verdict = self.verdict(self.digest)
+            return Step.VALIDATE if verdict is None or verdict.valid else Step.REFUSED
         if self.view > 0 and self.armed_ms is None:
             return Step.VIEW_CHANGE
         return Step.PROPOSE

@@ -119,7 +119,8 @@ class EngineStatus:
     view: int
     step: str
     """What is being waited for: `idle` (nothing is due), `link` (fewer validators are linked
-    than make a quorum), `propose`, `validate`, `prepare`, `commit`, `view_change`,
+    than make a quorum), `propose`, `validate`, `refused` (this node found the proposed block
+    invalid; the view's time runs), `prepare`, `commit`, `view_change`,
     `decided` (the decided block is being fetched), `blocks` (catching up), `starting`."""
 
     awaited: tuple[str, ...]

@@ -64,6 +64,8 @@ def _what(status: EngineStatus) -> str:
             return f"nothing is proposed in {where}"
         case "validate":
             return f"the block proposed in {where} is being judged here"
+        case "refused":
+            return f"the block proposed in {where} is not valid here, for the reason in this node's log"
         case "decided":
             return f"height {status.open_height} is decided, and its block is being fetched"
         case _:
@@ -82,7 +84,9 @@ def _awaited(status: EngineStatus) -> list[str]:
     awaited = [s for s in status.standings if s.awaited_for is not None]
     if not awaited:
         return (
-            [] if status.step in {"validate", "decided", "starting"} else ["it is this node's turn"]
+            []
+            if status.step in {"validate", "refused", "decided", "starting"}
+            else ["it is this node's turn"]
         )
     absent = [s.name for s in awaited if not s.is_linked]
     if len(absent) == len(awaited) > 1:

@@ -304,6 +304,7 @@ def test_r8_views_take_their_time_once_as_many_blocks_were_invalid_as_may_have_l
     assert messages(replica.step(verdict(valid=False), 1)) == [ask(1, 1)]
     replica.step(got(proposal(1, B, justification=free())), 2)
     assert messages(replica.step(verdict(B, valid=False, first_view=1), 3)) == []
+    assert (replica.snapshot().step, replica.snapshot().awaited) == (Step.REFUSED, ())
     deadline_ms = replica.snapshot().deadline_ms
     assert deadline_ms == 2 + T0 * 3 // 2
     assert messages(replica.step(Tick(), deadline_ms), ProvenViewChange) == [ask(1, 2)]

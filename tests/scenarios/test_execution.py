@@ -6,6 +6,7 @@ import pytest
 
 from chainnode.ledger.rebuild import rebuild
 from chainnode.model.errors import InvariantViolation
+from chainnode.services.standstill import explain
 from chainnode.storage.kv import WriteBatch
 from chainnode.storage.memory import MemoryStore
 from tests.support.chain import CLERK, GUEST
@@ -110,6 +111,17 @@ def test_s28_one_more_than_may_be_computes_something_else_and_nothing_is_decided
     last = views_of(world, height + 1)
     assert 6 <= last <= 10 + 2 * count, last
     assert not any(voters(world, COMMIT, height + 1, view) for view in range(last + 1))
+    # Whoever refuses the block of the view tells its operator; the others wait for its vote.
+    world.run_until(
+        lambda: {n.engine.status().step for n in world.running()} == {"prepare", "refused"},
+        within_ms=2 * world.parameters.timeout_cap_ms,
+        what="all have judged a block of one view",
+    )
+    statuses = [n.engine.status() for n in world.running()]
+    assert len({status.view for status in statuses}) == 1
+    refusing = [status for status in statuses if status.step == "refused"]
+    assert len(refusing) in {len(wrong), len(right)}
+    assert all("is not valid here" in explain(status, 0) for status in refusing)
     # The wrong ones may have voted for blocks of their own kind; what they hold of them goes with the old store.
     for name in wrong:
         mend(world, name)
