@@ -127,6 +127,10 @@ class SignatureBook:
         """Whether this validator knows that it made a claim; of heights that are not decided."""
         return claim in self._own
 
+    def in_name_of(self, height: Height, sender: ValidatorIndex) -> tuple[Claim, ...]:
+        """Return every claim of one validator at one height whose signature is held."""
+        return tuple(self._signatures.get((height, sender), ()))
+
     def remember(self, claim: Claim, signature: bytes) -> None:
         """Keep the signature of a claim that was verified, or that was read back from the own vote log."""
         claims = self._signatures.setdefault((claim.height, claim.sender), {})

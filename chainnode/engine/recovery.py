@@ -159,8 +159,10 @@ class VotingLicence:
 
     def exposed(self, claim: Claim) -> None:
         """Note a verified claim in our own name that the book does not know as ours."""
-        if self._is_recalling or claim.height <= self._explained_height():
-            return
+        if not self._is_recalling and claim.height > self._explained_height():
+            self._doubt(claim)
+
+    def _doubt(self, claim: Claim) -> None:
         kind = type(claim).__name__
         self._enter(
             quarantine.unknown_vote(kind, claim.height, claim.view, self._clock.monotonic_ms())
@@ -180,6 +182,8 @@ class VotingLicence:
         self._ledger.note_vote(found.height)
         if before is None:
             self._tell_begin(found)
+        if before is None and not self._is_recalling:
+            # Else the height is about to be opened, and whether we vote at it is asked then.
             self.changed()
 
     def _leave(self) -> None:
@@ -283,5 +287,16 @@ class VotingLicence:
         decoded = decode_records(
             records, self._book, validators, leaders_at(self._ledger, height), me
         )
+        if records and height > self._given_up_height:
+            self._look_at_what_came_early(Height(height), ValidatorIndex(me))
         self._is_recalling = False
         return decoded
+
+    def _look_at_what_came_early(self, height: Height, me: ValidatorIndex) -> None:
+        """Doubt what came in our name before its height's records were read, and is not among them.
+
+        It was thought to be, and is verified by now: nobody who says it again would be listened to.
+        """
+        for claim in self._book.in_name_of(height, me):
+            if not self._book.is_own(claim):
+                self._doubt(claim)

@@ -17,7 +17,7 @@ from chainnode.ledger.reinstatement import Reinstatement
 from chainnode.storage import keys
 from chainnode.storage.kv import WriteBatch
 from tests.support.message_kinds import kind_of
-from tests.support.scenario import VOTES, Puppet, begin, watched
+from tests.support.scenario import VOTES, Puppet, Recorder, begin, watched
 from tests.support.simulated_backups import back_up, restore
 from tests.support.simulated_chain import SimulatedChain
 from tests.support.simulated_network import Conditions
@@ -270,6 +270,55 @@ def test_answers_of_peers_that_are_no_validators_allow_no_vote():
     assert not node.engine.status().is_voting
     world.network.withholds = lambda _from, _to, kind: kind == COMMIT
     assert codes(world, node) == {"unknown_vote"}
+    world.network.withholds = None
+    world.run_until(lambda: world.height() >= height, within_ms=12_000, what="it goes on")
+    check_votes_again(world, node)
+
+
+def has_voted(world, node, kinds, height):
+    return any(k in kinds and h == height for k, h, _ in world.observer.voted.get(node.name, ()))
+
+
+@pytest.mark.parametrize("is_told_early", [False, True])
+def test_a_lost_vote_that_came_before_the_records_of_its_height_were_read_is_not_taken_for_one_of_them(
+    is_told_early,
+):
+    """The store is two blocks older than the log, and the log ends in the middle of a height."""
+    world = watched()
+    liar, node, *rest = world.nodes.values()
+    Puppet(world, [liar.name])
+    begin(world)
+    decide(world, 3)
+    old = back_up(node)
+    decide(world)
+    height = world.height() + 1
+    said = Recorder(world)
+    # It votes for the block, and its log is copied; then it alone locks, and tells so.
+    others = {n.name for n in (liar, *rest)}
+    world.network.withholds = lambda sender, _to, kind: (
+        kind == PREPARE or (kind == COMMIT and sender != node.name)
+    )
+    world.submit(2)
+    world.run_until(lambda: has_voted(world, node, {1, 2}, height), within_ms=900)
+    world.run_for(5)
+    half = back_up(node)
+    world.network.withholds = lambda sender, to, kind: (
+        (kind == PREPARE and to in others) or (kind == COMMIT and sender != node.name)
+    )
+    world.run_until(lambda: has_voted(world, node, {3}, height), within_ms=1_200)
+    world.run_for(20)
+    node.crash()
+    world.run_for(2_000)
+    restore(world, node, old, vote_log=False)
+    restore(world, node, half, store=False)
+    world.network.withholds = lambda _from, _to, kind: kind == PREPARE
+    node.boot()
+    assert node.engine.status().quarantine.code.value == "store_older"
+    if is_told_early:
+        commit = next(d for host, d in said.of_kind(COMMIT) if host == node.name)
+        world.network.inject(liar.host, node.name, commit)
+    assert "unknown_vote" in codes(world, node)
+    assert not node.engine.status().is_voting
     world.network.withholds = None
     world.run_until(lambda: world.height() >= height, within_ms=12_000, what="it goes on")
     check_votes_again(world, node)
