@@ -159,21 +159,33 @@ class VotingLicence:
 
     def exposed(self, claim: Claim) -> None:
         """Note a verified claim in our own name that the book does not know as ours."""
-        if not self._is_recalling and claim.height > self._explained_height():
+        if not self._is_recalling and not self._is_explained(claim):
             self._doubt(claim)
 
     def _doubt(self, claim: Claim) -> None:
+        if claim.height == self._given_up_height:
+            # We have voted by the word, and this home is older than that: another word counts as another time.
+            self._ledger.use_reinstatement()
+            self._is_word_unused = False
         kind = type(claim).__name__
         self._enter(
             quarantine.unknown_vote(kind, claim.height, claim.view, self._clock.monotonic_ms())
         )
 
-    def _explained_height(self) -> int:
-        """Up to where the log may know of votes that were not read back: its records there come with their height."""
+    def _is_explained(self, claim: Claim) -> bool:
+        """Whether the log may hold this vote though it was not read back, for its records come with their height; or it is given up."""
         found = self.quarantine
         if found is not None and found.until_height is not None:
-            return found.until_height
-        return max(self._given_up_height, self._log_height if self._records else 0)
+            return claim.height <= found.until_height
+        return self._is_given_up(claim) or (
+            bool(self._records) and claim.height <= self._log_height
+        )
+
+    def _is_given_up(self, claim: Claim) -> bool:
+        """Whether a life said this that was lost before the alliance's word; what the word itself brought about is later."""
+        if claim.height == self._given_up_height:
+            return claim.view < self._reinstated_view
+        return claim.height < self._given_up_height
 
     def _enter(self, found: Quarantine) -> None:
         before = self.quarantine
@@ -223,7 +235,7 @@ class VotingLicence:
                 digest=Digest(certificate.block_hash),
                 sender=ValidatorIndex(me),
             )
-            is_known = self._book.is_own(claim) or tip.height <= self._explained_height()
+            is_known = self._book.is_own(claim) or self._is_explained(claim)
             if not is_known and validators.size > 1:
                 self._enter(quarantine.unknown_signature(tip.height, self._clock.monotonic_ms()))
         found = self.quarantine
@@ -287,7 +299,7 @@ class VotingLicence:
         decoded = decode_records(
             records, self._book, validators, leaders_at(self._ledger, height), me
         )
-        if records and height > self._given_up_height:
+        if records:
             self._look_at_what_came_early(Height(height), ValidatorIndex(me))
         self._is_recalling = False
         return decoded
@@ -298,5 +310,5 @@ class VotingLicence:
         It was thought to be, and is verified by now: nobody who says it again would be listened to.
         """
         for claim in self._book.in_name_of(height, me):
-            if not self._book.is_own(claim):
+            if not self._book.is_own(claim) and not self._is_given_up(claim):
                 self._doubt(claim)

@@ -275,6 +275,36 @@ def test_answers_of_peers_that_are_no_validators_allow_no_vote():
     check_votes_again(world, node)
 
 
+@pytest.mark.parametrize("victim", range(3))
+def test_a_home_from_before_its_first_vote_by_word_of_the_alliance_does_not_vote_by_it_again(
+    victim,
+):
+    world = watched()
+    begin(world)
+    lost, height = lose_a_quorum(world, is_open=False)
+    for one in lost:
+        Ledger.open(one.disk.store, world.chain.genesis).reinstate(height)
+    node = lost[victim]
+    backup = back_up(node)
+    world.network.withholds = lambda sender, _to, kind: kind == COMMIT and sender != node.name
+    for one in world.nodes.values():
+        one.boot()
+    world.submit(2)
+    world.run_until(lambda: has_voted(world, node, {3}, height), within_ms=9_000)
+    world.run_for(20)
+    before = list(world.observer.voted[node.name])
+    node.crash()
+    world.run_for(6_000)
+    restore(world, node, backup)
+    node.boot()
+    assert codes(world, node, 6_000) == {"unknown_vote"}
+    assert world.observer.voted[node.name] == before
+    assert node.ledger.reinstatement.has_voted, "another word for this height is another time"
+    world.network.withholds = None
+    world.run_until(lambda: world.height() >= height, within_ms=12_000, what="it goes on")
+    check_votes_again(world, node)
+
+
 def has_voted(world, node, kinds, height):
     return any(k in kinds and h == height for k, h, _ in world.observer.voted.get(node.name, ()))
 
