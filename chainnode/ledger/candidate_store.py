@@ -7,11 +7,13 @@ After a crash of everybody, a block that some validator may be locked on can sti
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Final
 
 from chainnode.ledger.stored import present, stored
 from chainnode.model import codec
 from chainnode.model.block import MAX_CERTIFIED_BLOCK_BYTES, MAX_OUTLINE_BYTES, decode_outline
+from chainnode.model.errors import StorageFault
 from chainnode.model.limits import MAX_BLOCK_TRANSACTIONS, MAX_TRANSACTION_BYTES
 from chainnode.model.transaction import decode_transaction
 from chainnode.storage import keys
@@ -55,6 +57,12 @@ class CandidateStore:
     def read(self) -> tuple[tuple[Outline, tuple[Transaction, ...]], ...]:
         """Return the blocks that were kept, in the order of their hashes."""
         return tuple(self._read(digest) for digest in sorted(self._digests))
+
+    def readable(self) -> Iterator[tuple[Outline, tuple[Transaction, ...]]]:
+        """Return those that can be read, of a store that may be damaged."""
+        for digest in sorted(self._digests):
+            with contextlib.suppress(StorageFault):
+                yield self._read(digest)
 
     def forget(self, batch: WriteBatch) -> None:
         """Stage the deletion of all of them: their height is decided."""

@@ -11,6 +11,7 @@ What can be asked of it is in `reader`.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Final
 
 from chainnode.ledger import checks
@@ -26,7 +27,7 @@ from chainnode.ledger.validator_history import DELAY, put_validators
 from chainnode.model import codec
 from chainnode.model.block import make_outline
 from chainnode.model.certificate import decode_certificate
-from chainnode.model.errors import InvariantViolation
+from chainnode.model.errors import InvariantViolation, StorageFault
 from chainnode.model.ids import Height
 from chainnode.model.limits import STATE_PROOF_HEIGHTS, STATE_PROOF_MS
 from chainnode.storage import keys
@@ -308,6 +309,24 @@ class Ledger(ChainReader):
                     "once both are right, rebuild its store from the blocks"
                 ) from error
         return tuple(recovered)
+
+    def take_over(self, old: KeyValueStore) -> None:
+        """Keep, synced, what another store of this home, with the same tip, has beside its blocks.
+
+        That is the blocks voted for, the note of the last vote, and the alliance's word. What cannot be read there is left
+        out: rebuilding is for damaged stores.
+        """
+        self.note_vote()
+        with contextlib.suppress(StorageFault):
+            self.note_vote(_read_voted(old) or 0)
+        with contextlib.suppress(StorageFault):
+            word = old.get(keys.REINSTATED)
+            if word is not None:
+                self._keep_reinstatement(stored_reinstatement(word))
+        with contextlib.suppress(StorageFault):
+            for outline, transactions in CandidateStore(old, self.genesis.domain).readable():
+                with contextlib.suppress(InvalidBlock):
+                    self.keep_candidate(self.execute(outline, transactions))
 
     # -- kept for the engine -------------------------------------------------------------------------------
 

@@ -41,8 +41,8 @@ def rebuild_home(home: Path, progress: Callable[[int, int], None]) -> int:
             target = LevelStore(new)
             try:
                 ledger = rebuild(source, target, genesis, progress=progress)
-                # The old store may have lost this note, and nobody rebuilds a home that was never used.
-                ledger.note_vote()
+                # That it has voted as well: the old store may have lost that note, and nobody rebuilds an unused home.
+                ledger.take_over(source)
                 height = ledger.tip.height
             finally:
                 target.close()

@@ -5,8 +5,10 @@ import pytest
 from chainnode.ledger.ledger import Ledger
 from chainnode.model.errors import Refused, StorageFault
 from chainnode.node.offline import rebuild_home, reinstate_home
+from chainnode.storage import keys
 from chainnode.storage.append_file import DiskFile
 from chainnode.storage.home_lock import HomeLock
+from chainnode.storage.kv import WriteBatch
 from chainnode.storage.leveldb import LevelStore
 from chainnode.storage.vote_log import VoteLog, VoteRecord
 from tests.support.chain import make_chain
@@ -46,6 +48,39 @@ def test_rebuilt_store_takes_the_place_of_the_old_one_and_knows_that_it_may_have
     assert rebuild_home(home, lambda *step: steps.append(step)) == HEIGHTS
     assert steps == [(1, HEIGHTS), (2, HEIGHTS)]
     assert stores(home) == ["data", "data.replaced"]
+    assert opened(home) == (HEIGHTS, True)
+
+
+def test_rebuilt_store_keeps_the_blocks_voted_for_the_last_vote_and_the_word_of_the_alliance(home):
+    store = LevelStore(home / "data")
+    ledger = Ledger.open(store, CHAIN.genesis)
+    voted_for = CHAIN.build(ledger, [CHAIN.notarization("not decided")])
+    ledger.keep_candidate(voted_for)
+    ledger.note_vote(HEIGHTS + 1)
+    ledger.reinstate(HEIGHTS + 1)
+    ledger.use_reinstatement()
+    word = ledger.reinstatement
+    store.close()
+    rebuild_home(home, lambda *_: None)
+    store = LevelStore(home / "data")
+    try:
+        rebuilt = Ledger.open(store, CHAIN.genesis)
+        (kept,) = rebuilt.recover_candidates()
+        assert kept.outline == voted_for.outline
+        assert rebuilt.voted_height == HEIGHTS + 1
+        assert rebuilt.reinstatement == word
+    finally:
+        store.close()
+
+
+def test_rebuild_leaves_out_what_it_cannot_read_beside_the_blocks(home):
+    store = LevelStore(home / "data")
+    batch = WriteBatch()
+    for key in (keys.candidate(bytes(32)), keys.VOTED, keys.REINSTATED):
+        batch.put(key, b"damaged")
+    store.write(batch, sync=True)
+    store.close()
+    assert rebuild_home(home, lambda *_: None) == HEIGHTS
     assert opened(home) == (HEIGHTS, True)
 
 
