@@ -6,7 +6,7 @@ from consensus.justification import justify
 from consensus.messages import Proposal, leader_of
 from consensus.state import HeightState, Plan
 from consensus.timers import build_due_ms, is_waiting_to_build
-from consensus.voting import ask_verdict, propose
+from consensus.voting import ask_verdict, keep_built, propose
 
 
 def plan_first(state: HeightState, now_ms: int, out: Outbox) -> bool:
@@ -71,6 +71,7 @@ def on_built(state: HeightState, built: Built, now_ms: int, out: Outbox) -> None
     plan = state.plan
     if plan is None or not plan.is_fresh() or built.view != state.view or state.digest is not None:
         return
+    keep_built(state, built)
     propose(
         state,
         Proposal(

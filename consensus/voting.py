@@ -16,7 +16,7 @@ from consensus.effects import (
     Voted,
 )
 from consensus.errors import InvariantViolation
-from consensus.events import Verdict
+from consensus.events import Built, Verdict
 from consensus.justification import check_certificate, check_proposal, check_sender, check_view
 from consensus.messages import (
     Commit,
@@ -121,6 +121,18 @@ def on_verdict(state: HeightState, verdict: Verdict) -> None:
         state.verdicts[verdict.digest] = verdict
 
 
+def keep_built(state: HeightState, built: Built) -> None:
+    """Hold a block of our host's own making for valid, without asking for it."""
+    verdict = Verdict(height=built.height, digest=built.digest, first_view=built.view, valid=True)
+    _keep_verdict(state, built.digest, verdict)
+
+
+def _keep_verdict(state: HeightState, digest: Digest, verdict: Verdict | None) -> None:
+    if len(state.verdicts) == MAX_VERDICTS:
+        del state.verdicts[next(iter(state.verdicts))]
+    state.verdicts[digest] = verdict
+
+
 def decide(state: HeightState, _now_ms: int, out: Outbox) -> bool:
     """R7: hand a quorum of COMMITs to the host, once."""
     if state.certified is None or state.decided is not None:
@@ -158,12 +170,20 @@ def prepare(state: HeightState, _now_ms: int, out: Outbox) -> bool:
 
 
 def commit(state: HeightState, _now_ms: int, out: Outbox) -> bool:
-    """R5: lock on what a quorum prepared in our view, and say so."""
+    """R5: lock on what a quorum prepared in our view, and say so, if we still have it.
+
+    Whoever prepared a block has it, unless its disk came back with less than the records tell of. A quorum of COMMITs
+    would then decide a block that nobody might have.
+    """
     if state.my_prepare is None or state.my_commit is not None:
         return False
     digest = state.my_prepare.digest
     if state.prepares.count(state.view, digest) < state.quorum:
         return False
+    verdict = state.verdict(digest)
+    if verdict is None or not verdict.valid:
+        holders = tuple(i for i in state.prepares.voters(state.view, digest) if i != state.me)
+        return ask_verdict(state, digest, holders, out)
     state.lock = PreparedCertificate(
         height=state.height,
         view=state.view,
@@ -186,9 +206,7 @@ def ask_verdict(
     """Ask the host to judge a block, once; return whether this was the first time."""
     if digest in state.verdicts:
         return False
-    if len(state.verdicts) == MAX_VERDICTS:
-        del state.verdicts[next(iter(state.verdicts))]
-    state.verdicts[digest] = None
+    _keep_verdict(state, digest, None)
     out.validate.append(Validate(height=state.height, digest=digest, holders=holders))
     return True
 

@@ -669,7 +669,17 @@ def test_r14_a_restarted_replica_commits_to_its_prepare_and_to_nothing_else():
     replica.step(got(proposal(), timely=False), 0)
     assert replica.snapshot().digest == A
     effects = replica.step(got(prepare(3)), 0)
-    assert messages(effects, Commit) == [commit(1)]
+    # What it prepared must still be here: its disk may have come back with less than the records tell of.
+    assert messages(effects, Commit) == []
+    assert [(one.digest, one.holders) for one in effects.validate] == [(A, (2, 3))]
+    assert messages(replica.step(verdict(valid=False), 0), Commit) == []
+
+
+def test_r5_a_restarted_replica_commits_once_its_host_has_found_the_block_again():
+    replica, _ = recovered(Voted(vote=prepare(1)))
+    replica.step(got(proposal()), 0)
+    replica.step(got(prepare(3)), 0)
+    assert messages(replica.step(verdict(), 0), Commit) == [commit(1)]
 
 
 def test_r14_a_restarted_leader_sends_the_same_proposal():

@@ -9,6 +9,8 @@ import pytest
 from chainnode.engine.message_codec import decode_message
 from chainnode.engine.messages import OutlineMessage
 from chainnode.model.block import decode_outline
+from chainnode.storage.keys import CANDIDATES, end_of
+from chainnode.storage.kv import WriteBatch
 from tests.support.scenario import (
     BLOCKS,
     COMMIT,
@@ -139,3 +141,34 @@ def test_s13_other_transactions_under_a_genuine_header_neither_stop_nor_mislead_
     assert not world.observer.events["block_refused"], (
         "what is refused is the message, not the block"
     )
+
+
+def lose_candidates(node):
+    """Take from a machine that is down the blocks that it voted for and that were never decided."""
+    store, batch = node.disk.store, WriteBatch()
+    for key, _ in store.scan(CANDIDATES, end_of(CANDIDATES), limit=100):
+        batch.delete(key)
+    assert len(batch)
+    store.write(batch, sync=True)
+
+
+def test_s13_what_all_prepared_and_nobody_has_any_more_is_not_committed():
+    """Three restored stores and one machine that is gone for good: another block must be decided, not that one."""
+    world = started()
+    height = world.height() + 1
+    world.network.withholds = lambda _from, _to, kind: kind == PREPARE
+    world.submit(2)
+    prepared = lambda: voters(world, PREPARE, height, 0) | voters(world, PROPOSE, height, 0)  # noqa: E731
+    world.run_until(lambda: len(prepared()) == 4, within_ms=900, what="all have prepared")
+    world.run_for(5)
+    gone, *others = [world.nodes[name] for name in names(world)]
+    for node in world.nodes.values():
+        node.crash()
+    for node in others:
+        lose_candidates(node)
+        node.boot()
+    world.network.withholds = None
+    world.run_until(lambda: world.height() >= height, within_ms=15_000, what="three go on")
+    assert not voters(world, COMMIT, height, 0)
+    gone.boot()
+    recover(world)
