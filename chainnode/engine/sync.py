@@ -56,6 +56,9 @@ MAX_QUEUED_BYTES: Final = 2 * MAX_BLOCK_BYTES
 LIAR_MS: Final = 60_000
 """How long a peer whose block did not hold is neither asked nor listened to."""
 
+LEAST_COST_BYTES: Final = 16 * 1024
+"""What a served block counts for at least: reading a small one costs as much as sending this. So 2,000 a second and peer."""
+
 
 def _already_verified(domain: Domain, transactions: Sequence[Transaction]) -> None:
     """Verify no signature again: at least f+1 correct validators did before they voted for the block."""
@@ -280,5 +283,5 @@ class Sync:
             blocks.append(block)
             size += len(block)
         if blocks:
-            self._allowance.spend(peer, size)
+            self._allowance.spend(peer, max(size, len(blocks) * LEAST_COST_BYTES))
             self._network.send(peer, encode_message(BlocksMessage(tuple(blocks))), Urgency.BULK)

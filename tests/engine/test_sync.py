@@ -284,6 +284,10 @@ def test_blocks_are_served_in_answers_of_bounded_size_and_number(
     assert served(2, 60) == 0
     bench.clock.advance(1_000)
     assert served(2, 60) == 2
+    # However small they are, reading blocks costs us more than asking for them costs the peer.
+    monkeypatch.setattr(allowance_module, "ALLOWED_BYTES", 3 * sync_module.LEAST_COST_BYTES)
+    bench.clock.advance(1_000)
+    assert [served(2, 60), served(2, 60), served(2, 60)] == [2, 2, 0]
 
 
 def test_a_status_tells_the_tip() -> None:
