@@ -54,6 +54,11 @@ def test_real_signatures_and_full_blocks_change_nothing():
         check_seed(seed, validators, chaos_ms=8_000, healed_ms=10_000, real_crypto=True)
 
 
+@pytest.mark.soak
+def test_seed_1260_a_backlog_of_ten_thousand_is_worked_off_in_full_blocks():
+    check_seed(1260, 6, real_crypto=True)
+
+
 def test_a_failure_says_how_to_make_the_same_run_again():
     short = Options(adversary="slow leader", chaos_ms=10_000, healed_ms=10_000, real_crypto=True)
     assert again(3, 5, short) == (
@@ -61,8 +66,8 @@ def test_a_failure_says_how_to_make_the_same_run_again():
         "--chaos-ms 10000 --healed-ms 10000 --crypto real"
     )
     # A soak would make this seed's run with real signatures.
-    assert again(96, 4, Options(real_crypto=False)).endswith("-n 4 --crypto simulated")
-    assert again(96, 4, Options(real_crypto=True)).endswith("-n 4")
+    assert again(198, 4, Options(real_crypto=False)).endswith("-n 4 --crypto simulated")
+    assert again(198, 4, Options(real_crypto=True)).endswith("-n 4")
 
 
 def test_one_seed_is_one_course_of_events_whatever_the_hash_seed():

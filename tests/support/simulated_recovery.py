@@ -47,10 +47,23 @@ def recovery_bound_ms(world: SimulatedChain) -> int:
 
     Whoever is behind may ask somebody who does not answer. Each height may begin with the views of those that lie.
     """
-    parameters, lying = world.parameters, len(world.faulty)
-    timeouts_ms = sum(parameters.timeout_ms * 3**v // 2**v for v in range(lying + 1))
-    bound_ms = (1 + lying) * ANSWER_MS + (NEW_HEIGHTS + 1) * timeouts_ms * lying + 2_000
+    lying = len(world.faulty)
+    bound_ms = (1 + lying) * ANSWER_MS + (NEW_HEIGHTS + 1) * _lying_views_ms(world) + 2_000
     return progress_bound_ms(world) + bound_ms
+
+
+def backlog_bound_ms(world: SimulatedChain) -> int:
+    """Return within what time all that waits now must be decided after that: in full blocks, at half the fastest pace."""
+    parameters = world.parameters
+    waiting = max((len(node.pool) for node in world.running()), default=0)
+    heights = waiting // parameters.max_block_transactions
+    return heights * (2 * parameters.min_interval_ms + _lying_views_ms(world))
+
+
+def _lying_views_ms(world: SimulatedChain) -> int:
+    """Return how long one height may take for the views of those that lie."""
+    lying, timeout_ms = len(world.faulty), world.parameters.timeout_ms
+    return lying * sum(timeout_ms * 3**v // 2**v for v in range(lying + 1))
 
 
 def heal(world: SimulatedChain, adversary: Adversary | None = None) -> None:
@@ -75,6 +88,7 @@ def heal(world: SimulatedChain, adversary: Adversary | None = None) -> None:
 def check_recovery(world: SimulatedChain, adversary: Adversary | None = None) -> int:
     """Heal, and see the chain decide, settle and agree within the bounds; return how long it took."""
     heal(world, adversary)
+    backlog_ms = backlog_bound_ms(world)
     spent_ms = 0
     for number in range(NEW_HEIGHTS + 1):
         # One client that goes on working: without work there is nothing to decide.
@@ -92,7 +106,7 @@ def check_recovery(world: SimulatedChain, adversary: Adversary | None = None) ->
         world,
         adversary,
         world.is_settled,
-        within_ms=recovery_bound_ms(world) - spent_ms,
+        within_ms=recovery_bound_ms(world) + backlog_ms - spent_ms,
         what="all level and nothing pending",
     )
     spent_ms += _end_quarantines(world, adversary)
