@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 from chainnode.clock import SystemClock
 from chainnode.config import load_config
+from chainnode.cpu_profile import CpuProfile
 from chainnode.logs import Log, level_named
 from chainnode.model.errors import ChainError, NodeFault, Refused
 from chainnode.node.offline import rebuild_home, reinstate_home
 from chainnode.node.run import run_node
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from chainnode.config import NodeConfig
@@ -31,8 +32,13 @@ MAX_DESCRIPTORS: Final = 65_536
 """Files and connections that a node asks the system for; its doors bound what they let in by what it gets."""
 
 
-def run(home: Path, passphrase: bytes) -> int:
+def run(home: Path, passphrase: bytes, profile: Path | None = None) -> int:
     """Run the validator of a home until SIGTERM or SIGINT; return the exit status.
+
+    Args:
+        home: of the validator.
+        passphrase: of its keys.
+        profile: where to write, at the end, what its processor time went into (`chainnode.cpu_profile`).
 
     Raises:
         ChainError: the home does not allow a start; nothing was started.
@@ -51,7 +57,36 @@ def run(home: Path, passphrase: bytes) -> int:
             level=level_named(config.log_level),
             format_=config.log_format,
         )
-        return _run(config, passphrase, log)
+        with _profiled(profile):
+            return _run(config, passphrase, log)
+
+
+@contextlib.contextmanager
+def _profiled(file: Path | None) -> Iterator[None]:
+    """Sample what this process does, and write that to a file in the end."""
+    if file is None:
+        yield
+        return
+    profile = CpuProfile()
+    # Before the work, so that it is not in vain.
+    _check_writable(file)
+    profile.start()
+    try:
+        yield
+    finally:
+        profile.stop()
+        file.write_text(profile.encode(), encoding="utf-8")
+
+
+def _check_writable(file: Path) -> None:
+    try:
+        file.touch()
+    except OSError as error:
+        raise Refused(
+            f"--profile: {file} cannot be written ({error.strerror}); "
+            "name a file in a directory that exists and may be written to",
+            field="profile",
+        ) from error
 
 
 def _run(config: NodeConfig, passphrase: bytes, log: Log) -> int:

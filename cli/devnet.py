@@ -16,7 +16,7 @@ from cli.command import pass_session
 from cli.output import note, print_fields, print_json, print_table
 from devnet.bench import one_dead
 from devnet.bench.plan import MAX_BATCH, MAX_DURATION_S, ONE_DEAD, WORKLOADS, Plan
-from devnet.bench.report import as_json, rows
+from devnet.bench.report import FUNCTION_HEADS, MOST_FUNCTIONS, as_json, function_table, rows
 from devnet.bench.run import run as run_bench
 from devnet.demo import run as run_demo
 from devnet.fault_proxy import MAX_SLOW_MS
@@ -193,6 +193,12 @@ def demo(*, suite: str, validators: int, out: Path | None, files: tuple[Path, ..
     show_default=True,
     help="Processes that send.",
 )
+@click.option(
+    "--top",
+    type=click.IntRange(0, MOST_FUNCTIONS),
+    default=0,
+    help="Name so many functions in which the nodes' processor time went.",
+)
 @pass_session
 def bench(
     session: Session,
@@ -204,6 +210,7 @@ def bench(
     duration: int,
     rate: int | None,
     clients: int,
+    top: int,
 ) -> None:
     """Measure a fresh network under load, check every acknowledged record afterwards, and print a table."""
     if workload not in WORKLOADS:
@@ -230,6 +237,9 @@ def bench(
         print_json(as_json(report))
     else:
         print_fields(rows(report))
+        if top:
+            click.echo()
+            print_table(FUNCTION_HEADS, function_table(report, top))
 
 
 def _bench_one_dead(session: Session, plan: Plan) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -12,8 +13,6 @@ from cli.hashing import Progress
 from cli.output import print_fields, print_json
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from cli.session import Session
 
 
@@ -33,15 +32,21 @@ def check_config(session: Session) -> None:
 
 @click.command()
 @passphrase_option
+@click.option(
+    "--profile",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Sample what the node's processor time goes into, and write it here when it stops.",
+)
 @pass_session
-def start(session: Session, passphrase_file: Path | None) -> int:
+def start(session: Session, passphrase_file: Path | None, profile: Path | None) -> int:
     """Run the node of this home until SIGTERM or SIGINT."""
     # Imported here because a node brings in LevelDB, consensus and the server: half a second that no other
     # command should pay, `verify` least of all.
     from chainnode.main import run  # noqa: PLC0415
 
     load_config(session.home)
-    return run(session.home, session.passphrase(passphrase_file))
+    return run(session.home, session.passphrase(passphrase_file), profile)
 
 
 @click.command()

@@ -168,6 +168,10 @@ class Devnet:
         """Return the file with a validator's log."""
         return self.directory / f"{name}.log"
 
+    def profile(self, name: str) -> Path:
+        """Return the file with what a validator's processor time went into, once it has stopped."""
+        return self.directory / f"{name}.profile"
+
     def is_running(self, name: str) -> bool:
         """Whether a validator's process runs; a stopped one does."""
         process = self.node(name).process
@@ -182,8 +186,12 @@ class Devnet:
 
     # -- up and down ---------------------------------------------------------------------------------------
 
-    def up(self, *, timeout_ms: int = READY_TIMEOUT_MS) -> None:
+    def up(self, *, timeout_ms: int = READY_TIMEOUT_MS, is_profiled: bool = False) -> None:
         """Start whatever does not run, and wait until every validator is ready.
+
+        Args:
+            timeout_ms: for all of them together.
+            is_profiled: whether each writes, when it stops, what its processor time went into (`profile`).
 
         Raises:
             Unavailable: one ended or is not ready in time; says which, and where its log is.
@@ -192,7 +200,8 @@ class Devnet:
             self._reload()
             self._start_proxy()
             for node in self.nodes:
-                self._start(node)
+                profile = ("--profile", str(self.profile(node.name))) if is_profiled else ()
+                self._start(node, arguments=profile)
         self.wait_ready(timeout_ms=timeout_ms)
 
     def down(self) -> None:
@@ -370,11 +379,12 @@ class Devnet:
         *,
         environment: Mapping[str, str] | None = None,
         prefix: Sequence[str] = (),
+        arguments: Sequence[str] = (),
     ) -> None:
         if self.is_running(node.name):
             return
         process = processes.spawn(
-            (*prefix, *homes.command(node.home, "start")),
+            (*prefix, *homes.command(node.home, "start", *arguments)),
             log=self.log(node.name),
             environment={**homes.environment(), **(environment or {})},
         )

@@ -31,6 +31,8 @@ _STATE: Final = 1
 _PARENT: Final = 2
 _CPU_TICKS: Final = slice(12, 16)
 """User and system time, then those of children that were waited for."""
+_OWN_TICKS: Final = slice(12, 14)
+"""User and system time alone."""
 _START_TICKS: Final = 20
 
 
@@ -41,6 +43,37 @@ class Process:
     pid: int
     started: str
     """Boot of the machine and clock ticks since then; equal for no two processes of one pid."""
+
+
+@dataclass(frozen=True, slots=True)
+class CpuSplit:
+    """CPU time in milliseconds, by who has used it."""
+
+    main_thread: int
+    other_threads: int
+    """Those that libraries start: LevelDB's compaction, the resolver of names."""
+
+    descendants: int
+    """Processes that it has started, and theirs."""
+
+    def __add__(self, other: CpuSplit) -> CpuSplit:
+        return CpuSplit(
+            self.main_thread + other.main_thread,
+            self.other_threads + other.other_threads,
+            self.descendants + other.descendants,
+        )
+
+    def __sub__(self, other: CpuSplit) -> CpuSplit:
+        return CpuSplit(
+            self.main_thread - other.main_thread,
+            self.other_threads - other.other_threads,
+            self.descendants - other.descendants,
+        )
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.main_thread + self.other_threads + self.descendants
 
 
 def spawn(argv: Sequence[str], *, log: Path, environment: Mapping[str, str]) -> Process:
@@ -129,8 +162,19 @@ def stop(process: Process, timeout_ms: int) -> None:
 
 def cpu_ms(process: Process) -> int:
     """Return the CPU time of a process and its descendants so far, in milliseconds."""
-    ticks = sum(int(number) for fields in _family(process.pid) for number in fields[_CPU_TICKS])
-    return ticks * 1000 // _TICKS_PER_SECOND
+    return _ms(sum(_ticks(fields, _CPU_TICKS) for fields in _family(process.pid)))
+
+
+def cpu_split_ms(process: Process) -> CpuSplit:
+    """Return the CPU time of a process so far, by who has used it; nothing if it is gone."""
+    family = _family(process.pid)
+    main = _stat(process.pid, f"task/{process.pid}/stat")
+    if not family or main is None:
+        return CpuSplit(0, 0, 0)
+    whole = _ticks(family[0], _OWN_TICKS)
+    total = sum(_ticks(fields, _CPU_TICKS) for fields in family)
+    main_thread = _ticks(main, _OWN_TICKS)
+    return CpuSplit(_ms(main_thread), _ms(whole - main_thread), _ms(total - whole))
 
 
 def descendants(process: Process) -> tuple[Process, ...]:
@@ -155,9 +199,17 @@ def _family(pid: int) -> list[list[str]]:
     return [stats[member] for member in family]
 
 
-def _stat(pid: int) -> list[str] | None:
+def _ticks(fields: list[str], which: slice) -> int:
+    return sum(map(int, fields[which]))
+
+
+def _ms(ticks: int) -> int:
+    return ticks * 1000 // _TICKS_PER_SECOND
+
+
+def _stat(pid: int, name: str = "stat") -> list[str] | None:
     try:
-        text = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
+        text = (_PROC / str(pid) / name).read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return None
     # The command stands in parentheses and may hold anything, parentheses and spaces too.

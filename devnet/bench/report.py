@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 Figure: TypeAlias = str | int | float | Mapping[str, int] | Mapping[str, float] | None
 
+MOST_FUNCTIONS: Final = 40
+"""How many of the most costly functions are kept."""
+
 _PERCENTILES: Final = (50, 95, 99)
 
 
@@ -40,6 +43,15 @@ class Figures:
 
     cpu_us_per_tx: float
     """Of one living validator with its worker processes, on average."""
+
+    cpu_us_by_part: Mapping[str, float]
+    """The same by part of the node, the largest first."""
+
+    functions: tuple[tuple[str, int], ...]
+    """Functions in which the main threads' processor time went, with the samples of each; the most costly first."""
+
+    sampled: int
+    """Samples of all functions."""
 
     disk_bytes_per_tx: float
     """By which one validator's home grew, on average; logs of the store that await compaction included."""
@@ -111,6 +123,10 @@ def as_json(report: Report) -> dict[str, Figure]:
         "blocks_per_s": round(figures.blocks_per_s, 1),
         "view_changes": figures.view_changes,
         "cpu_us_per_tx": round(figures.cpu_us_per_tx, 1),
+        "cpu_us_by_part": figures.cpu_us_by_part,
+        "cpu_share_by_function": {
+            name: round(count / figures.sampled, 4) for name, count in figures.functions
+        },
         "disk_bytes_per_tx": round(figures.disk_bytes_per_tx),
         "wire_bytes_per_tx": None
         if figures.wire_bytes_per_tx is None
@@ -142,6 +158,7 @@ def rows(report: Report) -> list[tuple[str, object]]:
         ("not committed", figures.refused_text()),
         ("blocks", f"{figures.blocks_per_s:.1f}/s, {figures.view_changes} view changes"),
         ("CPU", f"{figures.cpu_us_per_tx:,.0f} us per transaction and validator"),
+        ("", ", ".join(f"{part} {us:,.1f}" for part, us in figures.cpu_us_by_part.items())),
         ("disk", f"{figures.disk_bytes_per_tx:,.0f} bytes per transaction and validator"),
         (
             "wire",
@@ -163,4 +180,16 @@ def rows(report: Report) -> list[tuple[str, object]]:
             f"{figures.checked_records:,} acknowledged records on every validator, all there",
         ),
         ("", f"{figures.checked_proofs} proofs of a random sample, all valid"),
+    ]
+
+
+FUNCTION_HEADS: Final = ("of the main threads' time", "function")
+
+
+def function_table(report: Report, count: int) -> list[tuple[str, str]]:
+    """Return the functions in which most of the main threads' processor time went, C code that they call included."""
+    figures = report.figures
+    return [
+        (f"{100 * samples / figures.sampled:.1f} %", name)
+        for name, samples in figures.functions[:count]
     ]

@@ -17,9 +17,11 @@ from devnet import homes, processes
 from devnet.bench.ceiling import ceiling_tps, usable_cores
 from devnet.bench.check import check_proofs, check_records
 from devnet.bench.client import Job, Outcome, main, window_ns
+from devnet.bench.cpu import cpu_us_by_part, read_samples
 from devnet.bench.plan import DRAIN_S, Plan
-from devnet.bench.report import Figures, Report
+from devnet.bench.report import MOST_FUNCTIONS, Figures, Report
 from devnet.network import Devnet
+from devnet.processes import CpuSplit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,7 +42,7 @@ _WIRE_METRIC: Final = "chainnode_peer_bytes_out_total"
 class _Reading:
     """Of all validators together, at one moment."""
 
-    cpu_ms: int
+    cpu: CpuSplit
     height: int
     view_changes: int
     """Of the first of them, since it started."""
@@ -93,7 +95,7 @@ def measure(plan: Plan, ceiling: float, *, say: Callable[[str], None]) -> Figure
             parameters=plan.parameters,
         )
         with network:
-            network.up()
+            network.up(is_profiled=True)
             disk_before, wire_before = _disk_bytes(network), _wire_bytes(network)
             dead = [node.name for node in network.nodes[plan.validators - plan.dead :]]
             network.kill(*dead)
@@ -109,10 +111,18 @@ def measure(plan: Plan, ceiling: float, *, say: Callable[[str], None]) -> Figure
             say(f"checking {len(acknowledged)} transactions on every validator")
             checked_records = check_records(network, acknowledged)
             checked_proofs = check_proofs(network, acknowledged)
+            # They write their profiles when they stop; one that was killed has none of the measured time.
+            network.down()
+            living = [node.name for node in network.nodes if node.name not in dead]
+            samples = read_samples(
+                [network.profile(name) for name in living], load.first_ns, load.end_ns
+            )
     finally:
         shutil.rmtree(place, ignore_errors=True)
     share = len(acknowledged) * plan.validators
+    used = load.at_end.cpu - load.at_first.cpu
     committed = [tx for tx in acknowledged if load.first_ns <= tx.answered_ns < load.end_ns]
+    executions = max(1, len(committed) * (plan.validators - plan.dead))
     return Figures(
         plan=plan,
         cores=usable_cores(),
@@ -122,9 +132,10 @@ def measure(plan: Plan, ceiling: float, *, say: Callable[[str], None]) -> Figure
         refused=_refused(load),
         blocks_per_s=(load.at_end.height - load.at_first.height) / plan.duration_s,
         view_changes=load.at_end.view_changes - load.at_first.view_changes,
-        cpu_us_per_tx=(load.at_end.cpu_ms - load.at_first.cpu_ms)
-        * 1000
-        / max(1, len(committed) * (plan.validators - plan.dead)),
+        cpu_us_per_tx=used.total * 1000 / executions,
+        cpu_us_by_part=cpu_us_by_part(used, samples, executions),
+        functions=tuple(samples.functions.most_common(MOST_FUNCTIONS)),
+        sampled=sum(samples.functions.values()),
         disk_bytes_per_tx=disk / share,
         wire_bytes_per_tx=None
         # A process that was killed has taken its count with it.
@@ -211,9 +222,9 @@ def _hear_outcome(client: Connection) -> Outcome:
 def _read_at(network: Devnet, when_ns: int) -> _Reading:
     time.sleep(max(0, when_ns - time.monotonic_ns()) / _NS_PER_S)
     running = [node.process for node in network.nodes if node.process is not None]
-    cpu_ms = sum(processes.cpu_ms(process) for process in running)
+    cpu = sum((processes.cpu_split_ms(process) for process in running), CpuSplit(0, 0, 0))
     status = network.status(network.nodes[0].name)
-    return _Reading(cpu_ms=cpu_ms, height=status["tip_height"], view_changes=status["view_changes"])
+    return _Reading(cpu=cpu, height=status["tip_height"], view_changes=status["view_changes"])
 
 
 def _disk_bytes(network: Devnet) -> int:
