@@ -9,16 +9,26 @@ client -> parent   Outcome
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
+import json
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, cast
 
+import aiohttp
+
 from chainnode.keystore.keystore import KeyStore
-from chainnode.model.errors import ChainError, Unavailable
+from chainnode.model.errors import Unavailable
 from chainnode.model.genesis import decode_genesis
-from chainnode.rpc.client import to_base64
-from chainnode.rpc.stream import RpcStream
+from chainnode.rpc.base64_text import to_base64
+from chainnode.rpc.client import parse_json
+from chainnode.rpc.error_numbers import error_from
+from chainnode.rpc.limits import MAX_RESPONSE_BYTES
+from chainnode.rpc.packing import packed
+from chainnode.rpc.results import TransactionResult
+from chainnode.rpc.schema import checker_of
 from devnet.bench.plan import DRAIN_S, WARM_UP_S, Plan
 from devnet.bench.workload import Number, transaction
 from devnet.homes import GENESIS, KEYS
@@ -27,10 +37,13 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from pathlib import Path
 
-    from chainnode.rpc.results import Json, TransactionResult
+    from chainnode.rpc.results import Json
 
 _NS_PER_S: Final = 1_000_000_000
 _LEAST_SLEEP_S: Final = 0.001
+_ANSWER: Final = '{"jsonrpc":"2.0"'
+"""How every answer begins, and nothing within one."""
+
 _RETRY_MS: Final = 500
 """When an overloaded node gives no hint."""
 
@@ -88,22 +101,37 @@ def main(job: Job, parent: Connection) -> None:
     keys = KeyStore(job.home / KEYS)
     (info,) = keys.list()
     signer = keys.open(info.name, job.passphrase)
-    envelopes = [
-        to_base64(
+    requests = [
+        _request(
+            n,
             transaction(
                 genesis, job.account, signer, Number(job.number, n), job.plan.batch_size
-            ).envelope
+            ).envelope,
         )
         for n in range(job.count)
     ]
-    parent.send(len(envelopes))
+    parent.send(len(requests))
     begin_ns: int = parent.recv()
-    parent.send(asyncio.run(_load(job, envelopes, begin_ns)))
+    gc.freeze()
+    parent.send(asyncio.run(_load(job, requests, begin_ns)))
 
 
-async def _load(job: Job, envelopes: list[str], begin_ns: int) -> Outcome:
-    async with RpcStream(job.url) as stream:
-        sender = _Sender(job, stream, envelopes)
+def _request(sequence: int, envelope: bytes) -> str:
+    """Return the whole request, so that nothing is left to do in the measured time but to send it."""
+    params = {"transaction": to_base64(envelope), "timeout_ms": DRAIN_S * 1000}
+    return json.dumps(
+        {"jsonrpc": "2.0", "id": sequence, "method": "tx_submit_and_wait", "params": params}
+    )
+
+
+async def _load(job: Job, requests: list[str], begin_ns: int) -> Outcome:
+    url = f"{job.url}/ws?packed=1"
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(url, max_msg_size=MAX_RESPONSE_BYTES) as socket,
+    ):
+        sender = _Sender(job, socket, requests)
+        hearing = asyncio.create_task(sender.hear())
         await asyncio.sleep((begin_ns - time.monotonic_ns()) / _NS_PER_S)
         end_ns = begin_ns + job.plan.sending_s * _NS_PER_S
         if job.plan.rate is None:
@@ -111,18 +139,27 @@ async def _load(job: Job, envelopes: list[str], begin_ns: int) -> Outcome:
         else:
             await sender.keep_rate(begin_ns, end_ns, job.plan.rate)
         await sender.drain()
-        return sender.outcome
+        hearing.cancel()
+        return sender.outcome()
 
 
 class _Sender:
-    def __init__(self, job: Job, stream: RpcStream, envelopes: list[str]) -> None:
-        self._job, self._stream, self._envelopes = job, stream, envelopes
-        self._next = 0
+    """Sends, and notes when what came back; nothing is read before the load is over, but overload."""
+
+    def __init__(
+        self, job: Job, socket: aiohttp.ClientWebSocketResponse, requests: list[str]
+    ) -> None:
+        self._job, self._socket, self._requests = job, socket, requests
+        self._begun_ns: list[int] = []
+        """Of each request that was sent, in their order."""
+
+        self._answers: list[tuple[int, str]] = []
         self._in_flight = 0
         self._answered = asyncio.Event()
         self._not_before_ns = 0
         """An overloaded node asked us to wait until then."""
-        self.outcome = Outcome()
+
+        self._ran_out = False
 
     async def keep_rate(self, begin_ns: int, end_ns: int, rate: int) -> None:
         """Send each transaction when it is due, whatever comes back; late ones count from when they were due."""
@@ -131,13 +168,15 @@ class _Sender:
         def due_ns(sequence: int) -> int:
             return begin_ns + (sequence * plan.clients + client) * _NS_PER_S // rate
 
-        while (due := due_ns(self._next)) < end_ns:
+        while (due := due_ns(len(self._begun_ns))) < end_ns:
             wait_ns = due - time.monotonic_ns()
             if wait_ns > 0:
                 await asyncio.sleep(max(wait_ns / _NS_PER_S, _LEAST_SLEEP_S))
             now_ns = time.monotonic_ns()
-            while (due := due_ns(self._next)) <= now_ns and due < end_ns:
-                self._send(due)
+            first = len(self._begun_ns)
+            while (due := due_ns(len(self._begun_ns))) <= now_ns and due < end_ns:
+                self._begun_ns.append(due)
+            await self._send_from(first)
             # Even behind schedule, answers must be heard.
             await asyncio.sleep(0)
 
@@ -148,11 +187,13 @@ class _Sender:
             if now_ns < self._not_before_ns:
                 await asyncio.sleep((self._not_before_ns - now_ns) / _NS_PER_S)
                 continue
-            while self._in_flight < most:
-                if self._next == len(self._envelopes):
-                    self.outcome.ran_out = True
-                    return
-                self._send(time.monotonic_ns())
+            first = len(self._begun_ns)
+            count = min(most - self._in_flight, len(self._requests) - first)
+            self._begun_ns += [time.monotonic_ns()] * count
+            await self._send_from(first)
+            if len(self._begun_ns) == len(self._requests):
+                self._ran_out = True
+                return
             self._answered.clear()
             try:
                 async with asyncio.timeout((end_ns - now_ns) / _NS_PER_S):
@@ -161,53 +202,76 @@ class _Sender:
                 return
 
     async def drain(self) -> None:
-        """Wait for what is unanswered; give up at some point, and count it."""
-        try:
+        """Wait for what is unanswered; give up at some point."""
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_S):
                 while self._in_flight:
                     self._answered.clear()
                     await self._answered.wait()
-        except TimeoutError:
-            self.outcome.refused["no_answer"] += self._in_flight
 
-    def _send(self, begun_ns: int) -> None:
-        sequence = self._next
-        self._next += 1
-        self._in_flight += 1
-        future = self._stream.request(
-            "tx_submit_and_wait",
-            {"transaction": self._envelopes[sequence], "timeout_ms": DRAIN_S * 1000},
-        )
-        future.add_done_callback(lambda done: self._hear(sequence, begun_ns, done))
+    async def hear(self) -> None:
+        """Note every answer and when it came, until the connection ends."""
+        async for message in self._socket:
+            if message.type is not aiohttp.WSMsgType.TEXT:
+                break
+            answered_ns, text = time.monotonic_ns(), message.data
+            self._answers.append((answered_ns, text))
+            self._in_flight -= text.count(_ANSWER)
+            if '"retry_after_ms"' in text:
+                self._heed(answered_ns, text)
+            self._answered.set()
 
-    def _hear(self, sequence: int, begun_ns: int, done: asyncio.Future[Json]) -> None:
-        answered_ns = time.monotonic_ns()
-        self._in_flight -= 1
-        self._answered.set()
-        error = done.exception()
-        if error is not None:
-            code = error.error_code if isinstance(error, ChainError) else type(error).__name__
-            self.outcome.refused[code] += 1
+    async def _send_from(self, first: int) -> None:
+        due = self._requests[first : len(self._begun_ns)]
+        self._in_flight += len(due)
+        for message in packed(due):
+            await self._socket.send_str(message)
+
+    def _heed(self, answered_ns: int, text: str) -> None:
+        """Wait as an overloaded node asks us to."""
+        for answer in _answers(text):
+            error = error_from(answer["error"]) if "error" in answer else None
             if isinstance(error, Unavailable):
                 pause_ms = _RETRY_MS if error.retry_after_ms is None else error.retry_after_ms
                 self._not_before_ns = answered_ns + pause_ms * 1_000_000
+
+    def outcome(self) -> Outcome:
+        """Read what has come."""
+        outcome = Outcome(ran_out=self._ran_out)
+        outcome.refused["no_answer"] += self._in_flight
+        for answered_ns, text in self._answers:
+            for answer in _answers(text):
+                self._read(outcome, answered_ns, answer)
+        outcome.refused = +outcome.refused
+        return outcome
+
+    def _read(self, outcome: Outcome, answered_ns: int, answer: dict[str, Json]) -> None:
+        if "error" in answer:
+            outcome.refused[error_from(answer["error"]).error_code] += 1
             return
-        result = cast("TransactionResult", done.result())
+        checker_of(TransactionResult)(answer["result"], "tx_submit_and_wait")
+        result, sequence = cast("TransactionResult", answer["result"]), cast("int", answer["id"])
         receipt = result["receipt"]
         if result["status"] != "committed" or receipt is None or result["height"] is None:
-            self.outcome.refused[result["status"]] += 1
+            outcome.refused[result["status"]] += 1
             return
-        self.outcome.acknowledged.append(
+        outcome.acknowledged.append(
             Acknowledged(
                 number=Number(self._job.number, sequence),
                 tx_id=result["tx_id"],
                 height=result["height"],
                 first_record=receipt["first_record"],
                 record_count=receipt["record_count"],
-                begun_ns=begun_ns,
+                begun_ns=self._begun_ns[sequence],
                 answered_ns=answered_ns,
             )
         )
+
+
+def _answers(text: str) -> list[dict[str, Json]]:
+    """Return the answers of one message."""
+    value = parse_json(text)
+    return cast("list[dict[str, Json]]", value if isinstance(value, list) else [value])
 
 
 def window_ns(plan: Plan, begin_ns: int) -> tuple[int, int]:
