@@ -11,7 +11,7 @@ FAMILY ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo test lint devnet devnet-down bench simulate mutants soak fuzz coverage clean
+.PHONY: install demo test lint devnet devnet-down bench profile simulate mutants soak fuzz coverage clean
 
 install: $(VENV)/.installed
 
@@ -48,6 +48,9 @@ devnet-down: install
 bench: install
 	$(BIN)/chainnode devnet bench --validators $(VALIDATORS) --suite $(SUITE) --workload notarize
 	$(BIN)/chainnode devnet bench --validators $(VALIDATORS) --suite $(SUITE) --workload notarize-batch --batch-size 500
+
+profile: install
+	$(BIN)/chainnode devnet bench --validators $(VALIDATORS) --suite $(SUITE) --workload notarize --top 40
 
 simulate: install
 	$(BIN)/python -m tests.simulation.soak --seeds $(SEEDS)

@@ -1,17 +1,24 @@
 import asyncio
+import contextlib
+import json
 import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from chainnode.model.errors import Unavailable
 from chainnode.model.suites import SUITE_NAMES
+from chainnode.rpc.dispatch import error_text
+from chainnode.rpc.error_numbers import number_of
 from devnet.bench.ceiling import ceiling_tps
 from devnet.bench.client import Job, _Sender, window_ns
+from devnet.bench.cpu import cpu_us_by_part, read_samples
 from devnet.bench.plan import IN_FLIGHT_LISTS, IN_FLIGHT_TRANSACTIONS, WARM_UP_S, Plan
-from devnet.bench.report import Figures, Report, as_json, percentile, rows
+from devnet.bench.report import Figures, Report, as_json, function_table, percentile, rows
+from devnet.processes import CpuSplit
 
 NS_PER_S = 1_000_000_000
 
@@ -35,6 +42,9 @@ FIGURES = Figures(
     blocks_per_s=4.0,
     view_changes=2,
     cpu_us_per_tx=160.0,
+    cpu_us_by_part={"verify": 100.0, "decode": 60.0},
+    functions=(("chainnode/model/codec.py:decode", 3), ("ssl.py:write", 1)),
+    sampled=4,
     disk_bytes_per_tx=700.0,
     wire_bytes_per_tx=None,
     checked_records=10_000,
@@ -114,37 +124,53 @@ def answer(sequence):
         "height": 7,
         "position": 0,
         "time_ms": 1,
-        "receipt": {"first_record": sequence, "record_count": 1},
+        "receipt": {
+            "code": "",
+            "first_record": sequence,
+            "message": "",
+            "record_count": 1,
+            "succeeded": True,
+            "tx_id": f"{sequence:064x}",
+        },
     }
 
 
-class StubNode:
-    """A stream that answers each request after a while, or with an error."""
+class StubSocket:
+    """A node's stream that answers each request after a while, or with an error."""
 
-    def __init__(self, delay_s=0.0, errors=()):
-        self.delay_s, self.errors = delay_s, list(errors)
+    def __init__(self, delay_s=0.0, errors=(), result=answer):
+        self.delay_s, self.errors, self.result = delay_s, list(errors), result
         self.open = self.most_open = self.requests = 0
+        self._answers = asyncio.Queue()
 
-    def request(self, method, params):
-        assert method == "tx_submit_and_wait"
-        assert params["transaction"].startswith("envelope ")
-        loop = asyncio.get_running_loop()
-        future = loop.create_future()
-        sequence, self.requests = self.requests, self.requests + 1
-        self.open += 1
-        self.most_open = max(self.most_open, self.open)
-        loop.call_later(self.delay_s, self._answer, future, sequence)
-        return future
+    async def send_str(self, message):
+        for request in json.loads(message if message[0] == "[" else f"[{message}]"):
+            self.requests += 1
+            self.open += 1
+            self.most_open = max(self.most_open, self.open)
+            loop = asyncio.get_running_loop()
+            loop.call_later(self.delay_s, self._answer, request["id"])
 
-    def _answer(self, future, sequence):
+    def _answer(self, sequence):
         self.open -= 1
         if self.errors:
-            future.set_exception(self.errors.pop(0))
+            error = self.errors.pop(0)
+            text = error_text(str(sequence), error, number_of(error))
         else:
-            future.set_result(answer(sequence))
+            result = json.dumps(self.result(sequence))
+            text = f'{{"jsonrpc":"2.0","id":{sequence},"result":{result}}}'
+        self._answers.put_nowait(aiohttp.WSMessage(aiohttp.WSMsgType.TEXT, text, None))
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        return await self._answers.get()
 
 
-def sender_of(plan, node, count=100_000, client=0):
+@contextlib.asynccontextmanager
+async def sending(plan, socket, count=100_000, client=0):
+    """A client that hears."""
     job = Job(
         number=client,
         plan=plan,
@@ -154,19 +180,25 @@ def sender_of(plan, node, count=100_000, client=0):
         passphrase=b"",
         count=count,
     )
-    return _Sender(job, node, [f"envelope {number}" for number in range(count)])
+    requests = [f'{{"id":{number}}}' for number in range(count)]
+    sender = _Sender(job, socket, requests)
+    hearing = asyncio.create_task(sender.hear())
+    yield sender
+    hearing.cancel()
 
 
 @pytest.mark.asyncio
 async def test_transactions_count_from_when_they_were_due_however_late_they_leave():
     plan = replace(PLAN, rate=1_000, clients=1)
-    sender = sender_of(plan, StubNode())
     begin_ns = time.monotonic_ns() - NS_PER_S  # all of this second is overdue
-    await sender.keep_rate(begin_ns, begin_ns + NS_PER_S, 1_000)
-    await sender.drain()
-    begun = [tx.begun_ns - begin_ns for tx in sender.outcome.acknowledged]
+    async with sending(plan, StubSocket()) as sender:
+        await sender.keep_rate(begin_ns, begin_ns + NS_PER_S, 1_000)
+        await sender.drain()
+    acknowledged = sender.outcome().acknowledged
+    begun = sorted(tx.begun_ns - begin_ns for tx in acknowledged)
     assert begun == [number * 1_000_000 for number in range(1_000)]
-    assert all(tx.answered_ns - begin_ns >= NS_PER_S for tx in sender.outcome.acknowledged)
+    assert all(tx.answered_ns - begin_ns >= NS_PER_S for tx in acknowledged)
+    assert all(tx.begun_ns - begin_ns == tx.number.sequence * 1_000_000 for tx in acknowledged)
 
 
 @pytest.mark.asyncio
@@ -175,73 +207,102 @@ async def test_clients_take_turns_at_a_fixed_rate():
     begin_ns = time.monotonic_ns() - NS_PER_S
     begun = []
     for client in range(2):
-        sender = sender_of(plan, StubNode(), client=client)
-        await sender.keep_rate(begin_ns, begin_ns + NS_PER_S, 1_000)
-        await sender.drain()
-        begun += [tx.begun_ns - begin_ns for tx in sender.outcome.acknowledged]
+        async with sending(plan, StubSocket(), client=client) as sender:
+            await sender.keep_rate(begin_ns, begin_ns + NS_PER_S, 1_000)
+            await sender.drain()
+        begun += [tx.begun_ns - begin_ns for tx in sender.outcome().acknowledged]
     assert sorted(begun) == [number * 1_000_000 for number in range(1_000)]
 
 
 @pytest.mark.asyncio
 async def test_fixed_rate_does_not_wait_for_answers():
     plan = replace(PLAN, rate=1_000, clients=1)
-    node = StubNode(delay_s=0.5)
-    sender = sender_of(plan, node)
+    socket = StubSocket(delay_s=0.5)
     begin_ns = time.monotonic_ns()
-    await sender.keep_rate(begin_ns, begin_ns + NS_PER_S // 10, 1_000)
-    assert node.requests == node.most_open == 100
-    await sender.drain()
-    assert len(sender.outcome.acknowledged) == 100
+    async with sending(plan, socket) as sender:
+        await sender.keep_rate(begin_ns, begin_ns + NS_PER_S // 10, 1_000)
+        assert socket.requests == socket.most_open == 100
+        await sender.drain()
+    assert len(sender.outcome().acknowledged) == 100
 
 
 @pytest.mark.asyncio
 async def test_saturation_leaves_a_bounded_number_unanswered_and_says_when_it_runs_out():
-    node = StubNode()
-    sender = sender_of(PLAN, node, count=4_000)
-    await sender.saturate(time.monotonic_ns() + 60 * NS_PER_S)
-    await sender.drain()
-    assert node.most_open == PLAN.in_flight_per_client() < node.requests
-    assert len(sender.outcome.acknowledged) == node.requests == 4_000
-    assert sender.outcome.ran_out
+    socket = StubSocket()
+    async with sending(PLAN, socket, count=4_000) as sender:
+        await sender.saturate(time.monotonic_ns() + 60 * NS_PER_S)
+        await sender.drain()
+    assert socket.most_open == PLAN.in_flight_per_client() < socket.requests
+    assert len(sender.outcome().acknowledged) == socket.requests == 4_000
+    assert sender.outcome().ran_out
 
 
 @pytest.mark.asyncio
 async def test_saturation_ends_on_time():
-    sender = sender_of(PLAN, StubNode(delay_s=0.001))
     end_ns = time.monotonic_ns() + NS_PER_S // 20
-    await sender.saturate(end_ns)
-    assert time.monotonic_ns() >= end_ns
-    await sender.drain()
-    assert not sender.outcome.ran_out
+    async with sending(PLAN, StubSocket(delay_s=0.001)) as sender:
+        await sender.saturate(end_ns)
+        assert time.monotonic_ns() >= end_ns
+        await sender.drain()
+    assert not sender.outcome().ran_out
 
 
 @pytest.mark.asyncio
 async def test_overloaded_node_is_given_the_pause_that_it_asks_for():
     refusal = Unavailable("too many", code="overloaded", retry_after_ms=200)
-    node = StubNode(delay_s=0.001, errors=[refusal] * PLAN.in_flight_per_client())
-    sender = sender_of(PLAN, node)
-    await sender.saturate(time.monotonic_ns() + NS_PER_S // 10)
-    await sender.drain()
-    assert node.requests == PLAN.in_flight_per_client()
-    assert sender.outcome.refused == {"overloaded": node.requests}
-    assert sender.outcome.acknowledged == []
+    socket = StubSocket(delay_s=0.001, errors=[refusal] * PLAN.in_flight_per_client())
+    async with sending(PLAN, socket) as sender:
+        await sender.saturate(time.monotonic_ns() + NS_PER_S // 10)
+        await sender.drain()
+    assert socket.requests == PLAN.in_flight_per_client()
+    assert sender.outcome().refused == {"overloaded": socket.requests}
+    assert sender.outcome().acknowledged == []
 
 
 @pytest.mark.asyncio
 async def test_expired_transaction_is_not_acknowledged():
-    class Expiring(StubNode):
-        def _answer(self, future, sequence):
-            self.open -= 1
-            expired = {"status": "expired", "height": None, "receipt": None}
-            future.set_result(answer(sequence) | expired)
+    def expired(sequence):
+        gone = {"status": "expired", "height": None, "position": None, "time_ms": None}
+        return answer(sequence) | gone | {"receipt": None}
 
     plan = replace(PLAN, rate=10, clients=1)
-    sender = sender_of(plan, Expiring())
     begin_ns = time.monotonic_ns() - NS_PER_S
-    await sender.keep_rate(begin_ns, begin_ns + NS_PER_S, 10)
-    await sender.drain()
-    assert sender.outcome.refused == {"expired": 10}
-    assert sender.outcome.acknowledged == []
+    async with sending(plan, StubSocket(result=expired)) as sender:
+        await sender.keep_rate(begin_ns, begin_ns + NS_PER_S, 10)
+        await sender.drain()
+    assert sender.outcome().refused == {"expired": 10}
+    assert sender.outcome().acknowledged == []
+
+
+# -- processor time --------------------------------------------------------------------------------------------
+
+
+def profile_of(path, samples):
+    parts, functions = ["decode", "waiting", "verify"], ["codec.py:decode", "selectors.py:select"]
+    path.write_text(json.dumps([5, parts, functions, samples]))
+    return path
+
+
+def test_processor_time_is_divided_by_the_samples_of_the_measured_time(tmp_path):
+    before, within, after = 999, 1_500, 2_000
+    files = [
+        profile_of(tmp_path / "a", [(before, 2, 0), (within, 0, 0), (within, 1, 1)]),
+        profile_of(tmp_path / "b", [(within, 0, 0), (within, 2, 0), (after, 2, 0)]),
+    ]
+    samples = read_samples(files, 1_000_000_000, 2_000_000_000)
+    assert samples.parts == {"decode": 2, "verify": 1}
+    assert samples.functions == {"codec.py:decode": 3}
+    used = CpuSplit(main_thread=300, other_threads=50, descendants=400)
+    assert cpu_us_by_part(used, samples, 1_000) == {
+        "verify": 500.0,
+        "decode": 200.0,
+        "compaction": 50.0,
+    }
+
+
+def test_most_costly_functions_are_named_with_their_share():
+    assert function_table(REPORT, 1) == [("75.0 %", "chainnode/model/codec.py:decode")]
+    assert as_json(REPORT)["cpu_share_by_function"]["ssl.py:write"] == 0.25
 
 
 def test_warm_up_does_not_count():

@@ -113,6 +113,16 @@ def test_cpu_time_of_children_counts(started, tmp_path):
     assert processes.cpu_ms(process) >= 200
 
 
+def test_cpu_time_is_split_between_threads_and_children(started, tmp_path):
+    process = started(BUSY_CHILD)
+    wait_for_output(tmp_path / "log")
+    split = processes.cpu_split_ms(process)
+    assert split.descendants >= 200
+    assert split.main_thread < split.descendants
+    assert split.other_threads == 0
+    assert (split - split).total == 0
+
+
 def test_descendants_are_children_and_not_the_process_itself(started, tmp_path):
     process = started(BUSY_CHILD)
     wait_for_output(tmp_path / "log")
