@@ -12,7 +12,7 @@ randomness, no input beyond state, block and call. So every validator computes t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from chainnode.model.errors import InvariantViolation, Refused
 from chainnode.model.limits import MAX_RECORD_BYTES, MAX_RECORDS_PER_TRANSACTION
@@ -64,8 +64,7 @@ class BlockContext:
     everywhere."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Emitted:
+class Emitted(NamedTuple):
     """A record on its way into the log."""
 
     leaf: bytes
@@ -188,7 +187,7 @@ class Context:
             raise InvariantViolation(
                 f"a record of kind {kind} has {len(leaf)} bytes; at most {MAX_RECORD_BYTES} fit"
             )
-        self._emitted.append(Emitted(leaf=leaf, lookup_keys=lookup_keys))
+        self._emitted.append(Emitted(leaf, lookup_keys))
         self._items += 1
 
     def require(self, condition: object, code: str, message: str) -> None:

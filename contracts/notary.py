@@ -15,12 +15,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from chainnode.model import codec
-from chainnode.model.calls import parse_document
+from chainnode.model.calls import checked_document
 from chainnode.model.commitment import (
+    DIGEST_BYTES,
     PUBLIC_SALT,
     SEED_BYTES,
     commitment_to,
-    derive_salt,
+    salts_under,
 )
 from chainnode.model.limits import MAX_DOCUMENTS_PER_CALL
 from chainnode.model.roles import Role
@@ -36,6 +37,12 @@ KIND: Final = "notary"
 """Kind of the records."""
 
 
+_LOOKUP: Final = MappingProxyType(
+    {name: b"digest/" + name.encode("ascii") + b"/" for name in DIGEST_BYTES}
+)
+"""By algorithm, what the keys of the index begin with under which registrations of a digest are found."""
+
+
 def register(context: Context, args: tuple[Value, ...]) -> None:
     """Enter one to 1,000 documents into the log.
 
@@ -46,12 +53,13 @@ def register(context: Context, args: tuple[Value, ...]) -> None:
     context.require_role(Role.NOTARY)
     seed, documents = parse_arguments(args)
     suite = context.block.domain.suite
+    salt_of = None if seed is None else salts_under(suite, seed)
     for item, value in enumerate(documents):
-        document = parse_document(value)
-        salt = PUBLIC_SALT if seed is None else derive_salt(suite, seed, item)
+        digests = checked_document(value)
+        salt = PUBLIC_SALT if salt_of is None else salt_of(item)
         # The digests were just found to be in their one form, so their bytes are the canonical ones.
-        commitment = commitment_to(suite, salt, codec.array(value, "document")[0])
-        lookup_keys = tuple([lookup_key(digest) for digest in document.digests])
+        commitment = commitment_to(suite, salt, digests)
+        lookup_keys = tuple([_LOOKUP[algorithm] + digest for algorithm, digest in digests])
         context.emit(KIND, (commitment,), lookup_keys)
 
 
@@ -66,7 +74,7 @@ def parse_arguments(args: tuple[Value, ...]) -> tuple[bytes | None, tuple[Value,
 
 def lookup_key(digest: Digest) -> bytes:
     """Return the key of the local index under which registrations of `digest` are found."""
-    return b"digest/" + digest.algorithm.encode("ascii") + b"/" + digest.value
+    return _LOOKUP[digest.algorithm] + digest.value
 
 
 METHODS: Final[Mapping[str, Method]] = MappingProxyType({"register": register})

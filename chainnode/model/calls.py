@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chainnode.model import codec
-from chainnode.model.commitment import Digest, digests_value, parse_digests
+from chainnode.model.commitment import Digest, checked_digests, digests_value, parse_digests
 from chainnode.model.limits import MAX_NAME_BYTES, MAX_TITLE_BYTES
 from chainnode.model.suites import HASH_BYTES
 from chainnode.model.transaction import Call
@@ -86,13 +86,26 @@ def parse_document(value: Value) -> Document:
     digests, title, metadata_hash = codec.array(value, "document", arity=3)
     return Document(
         digests=parse_digests(digests),
-        title=None if title is None else codec.text(title, "title", most_bytes=MAX_TITLE_BYTES),
-        metadata_hash=(
-            None
-            if metadata_hash is None
-            else codec.binary(metadata_hash, "metadata_hash", size=HASH_BYTES)
-        ),
+        title=_checked_title(title),
+        metadata_hash=_checked_metadata_hash(metadata_hash),
     )
+
+
+def checked_document(value: Value) -> tuple[tuple[str, bytes], ...]:
+    """Return the digests, (algorithm, digest) for each, of what `parse_document` would read. Raises as it does."""
+    digests, title, metadata_hash = codec.array(value, "document", arity=3)
+    found = checked_digests(digests)
+    _checked_title(title)
+    _checked_metadata_hash(metadata_hash)
+    return found
+
+
+def _checked_title(value: Value) -> str | None:
+    return None if value is None else codec.text(value, "title", most_bytes=MAX_TITLE_BYTES)
+
+
+def _checked_metadata_hash(value: Value) -> bytes | None:
+    return None if value is None else codec.binary(value, "metadata_hash", size=HASH_BYTES)
 
 
 def parse_key_offer(value: Value) -> KeyOffer:

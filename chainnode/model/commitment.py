@@ -13,13 +13,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from chainnode.model import codec
 from chainnode.model.errors import DecodeError, ProofInvalid
 from chainnode.model.limits import MAX_DIGESTS_PER_DOCUMENT, MAX_NAME_BYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from chainnode.model.codec import Value
     from chainnode.model.suites import Suite
 
@@ -66,13 +68,19 @@ def digests_value(digests: tuple[Digest, ...]) -> Value:
 
 
 def parse_digests(value: Value) -> tuple[Digest, ...]:
-    """Read a digest list.
+    """Read a digest list. Raises DecodeError as `checked_digests`."""
+    return tuple(Digest(algorithm=name, value=digest) for name, digest in checked_digests(value))
+
+
+def checked_digests(value: Value) -> tuple[tuple[str, bytes], ...]:
+    """Return a digest list in its array form, (algorithm, digest) for each, if it is one.
 
     Raises:
         DecodeError: unknown algorithm, wrong length, wrong order, too many or none.
     """
-    digests: list[Digest] = []
-    for element in codec.array_up_to(value, "digests", least=1, most=MAX_DIGESTS_PER_DOCUMENT):
+    elements = codec.array_up_to(value, "digests", least=1, most=MAX_DIGESTS_PER_DOCUMENT)
+    before = ""
+    for element in elements:
         name, digest = codec.array(element, "digest", arity=2)
         algorithm = codec.text(name, "algorithm", most_bytes=MAX_NAME_BYTES)
         size = DIGEST_BYTES.get(algorithm)
@@ -89,15 +97,15 @@ def parse_digests(value: Value) -> tuple[Digest, ...]:
                 field="digest",
                 code="bad_digest",
             )
-        if digests and algorithm <= digests[-1].algorithm:
+        # No algorithm has the empty name.
+        if algorithm <= before:
             raise DecodeError(
-                f"digests: {algorithm} follows {digests[-1].algorithm}; "
-                "expected rising order of names, each once",
+                f"digests: {algorithm} follows {before}; expected rising order of names, each once",
                 field="digests",
                 code="bad_digest_order",
             )
-        digests.append(Digest(algorithm=algorithm, value=digest))
-    return tuple(digests)
+        before = algorithm
+    return cast("tuple[tuple[str, bytes], ...]", elements)
 
 
 def parse_opening(value: Value) -> Opening:
@@ -108,6 +116,12 @@ def parse_opening(value: Value) -> Opening:
     """
     salt, digests = codec.array(value, "opening", arity=2)
     return Opening(salt=codec.binary(salt, "salt", size=SALT_BYTES), digests=parse_digests(digests))
+
+
+def salts_under(suite: Suite, seed: bytes) -> Callable[[int], bytes]:
+    """Return what `derive_salt` gives for each item under this seed."""
+    salt = suite.hmac_under(seed)
+    return lambda item: salt(item.to_bytes(8, "big"))
 
 
 def derive_salt(suite: Suite, seed: bytes, item: int) -> bytes:

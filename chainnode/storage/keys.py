@@ -116,7 +116,7 @@ def tile(level: int, index: int) -> bytes:
 
 def lookup(key: bytes, index: int) -> bytes:
     """Return the entry by which `key`, at most 255 bytes, finds the record `index`."""
-    return lookup_prefix(key) + _NUMBER.pack(index)
+    return b"I%c%b%b" % (len(key), key, _NUMBER.pack(index))
 
 
 def lookup_prefix(key: bytes) -> bytes:

@@ -38,7 +38,7 @@ measured may do more than that ceiling."""
 IN_FLIGHT_TRANSACTIONS: Final = 3_000
 """Unanswered transactions of one document at saturation, of all clients together: about a second's worth."""
 
-IN_FLIGHT_LISTS: Final = 24
+IN_FLIGHT_LISTS: Final = 48
 """Unanswered lists at saturation, of all clients together: a few blocks' worth."""
 
 

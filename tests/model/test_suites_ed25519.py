@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 
 import pytest
 from hypothesis import given
@@ -58,6 +59,11 @@ def test_hash_is_sha256_and_hmac_is_that_of_rfc_4231() -> None:
     assert SUITE.hash(b"abc") == hashlib.sha256(b"abc").digest()
     mac = SUITE.hmac(b"Jefe", b"what do ya want for nothing?")
     assert mac.hex() == "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+
+
+@given(key=st.binary(max_size=130), data=st.binary(max_size=300))
+def test_hmac_is_that_of_the_standard_library_for_keys_of_any_length(key, data) -> None:
+    assert SUITE.hmac(key, data) == hmac.digest(key, data, "sha256") == SUITE.hmac_under(key)(data)
 
 
 @pytest.mark.parametrize("bit", range(0, 512, 7))

@@ -14,7 +14,7 @@ from chainnode.model.suites.ed25519_sha256 import ED25519_SHA256, Ed25519Sha256
 from chainnode.model.suites.sm2_sm3 import SM2_SM3, Sm2Sm3
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 __all__ = ["ED25519_SHA256", "HASH_BYTES", "SM2_SM3", "SUITE_NAMES", "Suite", "suite_named"]
 
@@ -50,6 +50,9 @@ class Suite(Protocol):
 
     def hmac(self, key: bytes, data: bytes) -> bytes:
         """Return the 32-byte HMAC (RFC 2104) of `data` under `key` with the suite's hash."""
+
+    def hmac_under(self, key: bytes) -> Callable[[bytes], bytes]:
+        """Return `hmac` under `key`, for many messages."""
 
     def is_public_key(self, public_key: bytes) -> bool:
         """Whether the bytes are a canonical, usable public key (on the curve, not of small order)."""

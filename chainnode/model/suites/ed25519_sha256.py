@@ -7,11 +7,15 @@ equation without the cofactor. Those choices are consensus rules; that is why `c
 from __future__ import annotations
 
 import hashlib
-import hmac
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from nacl import bindings
 from nacl.exceptions import BadSignatureError
+
+from chainnode.model.suites.hmac_sha256 import hmac_sha256, hmac_sha256_under
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ED25519_SHA256: Final = "ed25519-sha256"
 """The suite's name in genesis, key files and policies."""
@@ -56,7 +60,11 @@ class Ed25519Sha256:
 
     def hmac(self, key: bytes, data: bytes) -> bytes:
         """Return HMAC-SHA-256 of `data` under `key`."""
-        return hmac.digest(key, data, "sha256")
+        return hmac_sha256(key, data)
+
+    def hmac_under(self, key: bytes) -> Callable[[bytes], bytes]:
+        """Return `hmac` under `key`, for many messages."""
+        return hmac_sha256_under(key)
 
     def is_public_key(self, public_key: bytes) -> bool:
         """Whether the bytes are canonical and a point of the prime-order subgroup other than its identity."""

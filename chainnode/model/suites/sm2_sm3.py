@@ -7,7 +7,8 @@ equation on a 32-byte digest, where the two that exist have nothing left to disa
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.utils import (
     decode_dss_signature,
@@ -18,6 +19,9 @@ from chainnode.model.errors import Unavailable
 from chainnode.model.suites import gmssl, libcrypto
 from chainnode.model.suites.sm2_curve import POINT_BYTES, SCALAR_BYTES, N, is_point, signed_digest
 from chainnode.model.suites.sm3 import hmac_sm3, sm3
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SM2_SM3: Final = "sm2-sm3"
 """The suite's name in genesis, key files and policies."""
@@ -96,6 +100,10 @@ class Sm2Sm3:
     def hmac(self, key: bytes, data: bytes) -> bytes:
         """Return HMAC-SM3 of `data` under `key`."""
         return hmac_sm3(key, data)
+
+    def hmac_under(self, key: bytes) -> Callable[[bytes], bytes]:
+        """Return `hmac` under `key`, for many messages."""
+        return partial(hmac_sm3, key)
 
     def is_public_key(self, public_key: bytes) -> bool:
         """Whether the bytes are 04 || x || y of a point on the curve; its order is prime, so all are usable."""
