@@ -6,6 +6,7 @@ are their elements' encodings one after the other, so the rest can be kept as by
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from chainnode.model import codec
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from chainnode.model.ids import Height, TransactionId
 
 _ARRAY_OF_12: Final = b"\x9c"
+_MEMORISED: Final = 4_096
 
 
 class LeafEncoder:
@@ -34,8 +36,9 @@ class LeafEncoder:
         contract: str,
         account: str,
     ) -> None:
-        self._after_kind = _concatenation(height, time_ms, *interval_ms, tx_id, call)
-        self._after_item = _concatenation(contract, account)
+        block = _memorised_concatenation(height, time_ms, *interval_ms)
+        self._after_kind = block + codec.encode(tx_id) + codec.encode(call)
+        self._after_item = _memorised_concatenation(contract, account)
         self._before_item: dict[str, bytes] = {}
 
     def encode(self, kind: str, item: int, body: tuple[Value, ...]) -> bytes:
@@ -45,6 +48,12 @@ class LeafEncoder:
             before_item = _ARRAY_OF_12 + _concatenation(VERSION, kind) + self._after_kind
             self._before_item[kind] = before_item
         return before_item + codec.encode(item) + self._after_item + codec.encode(body)
+
+
+@lru_cache(maxsize=_MEMORISED)
+def _memorised_concatenation(*values: int | str) -> bytes:
+    """Return what `_concatenation` does: a block's calls share its height and times, and have few senders."""
+    return _concatenation(*values)
 
 
 def _concatenation(*values: Value) -> bytes:

@@ -24,7 +24,7 @@ from chainnode.mempool.admission import check_admissible, check_new
 from chainnode.model.errors import ChainError, PeerFault, ProofInvalid, Refused, Unavailable
 from chainnode.model.ids import TransactionHash
 from chainnode.model.limits import MAX_BLOCK_BYTES, MAX_TRANSACTION_BYTES
-from chainnode.model.transaction import Transaction, decode_transaction
+from chainnode.model.transaction import Transaction, decode_transaction, transaction_hash
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -208,13 +208,11 @@ class TransactionRelay:
         fresh: dict[TransactionHash, Transaction] = {}
         reports: list[Transaction] = []
         for envelope in envelopes:
-            tx_hash = TransactionHash(
-                self._domain.suite.hash(self._domain.transaction_hash + envelope)
-            )
+            tx_hash = transaction_hash(self._domain, envelope)
             if self.get(tx_hash) is not None or tx_hash in self._unverified:
                 continue
             try:
-                transaction = decode_transaction(self._domain, envelope)
+                transaction = decode_transaction(self._domain, envelope, tx_hash)
             except ChainError as error:
                 raise PeerFault(f"{peer} sent a transaction that is none: {error}") from error
             if transaction.is_report:

@@ -230,6 +230,7 @@ class Ledger(ChainReader):
         # tip record either way. After it the block is there for good: what follows is memory alone.
         if results.new_validators is not None:
             self._validators.add(header.height + DELAY, results.new_validators)
+        self._ids.committed(transaction.id for transaction in executed.transactions)
         self._leaders.committed(failed)
         self.state.committed(results.state)
         self._candidates.forgotten()

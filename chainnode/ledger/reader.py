@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from chainnode.ledger.block_store import BlockStore
+from chainnode.ledger.committed_ids import CommittedIds
 from chainnode.ledger.leader_history import AHEAD, LeaderHistory
 from chainnode.ledger.log_store import LogStore
 from chainnode.ledger.opening import open_chain
@@ -44,6 +45,7 @@ class ChainReader:
         self.genesis: Final = genesis
         self.state: Final = StateStore(store, genesis.suite)
         self._blocks = BlockStore(store, genesis.domain)
+        self._ids = CommittedIds(self._blocks)
         self._log = LogStore(store, genesis.suite)
         self._validators = ValidatorHistory(store, genesis.suite)
         opened = open_chain(store, genesis, blocks=self._blocks, log=self._log, state=self.state)
@@ -154,7 +156,7 @@ class ChainReader:
 
     def is_replayed(self, tx_id: bytes) -> bool:
         """Whether a committed block holds the transaction."""
-        return self._blocks.has_transaction(tx_id)
+        return self._ids.has(tx_id)
 
     def _count(self, height: int) -> int:
         return self._blocks.header(height)[1].tx_count

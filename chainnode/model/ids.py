@@ -7,6 +7,7 @@ that no two look alike and every agency's keyboard has them.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final, NewType
 
 from chainnode.model.errors import DecodeError
@@ -28,7 +29,20 @@ TransactionHash = NewType("TransactionHash", bytes)
 """32 bytes; the hash of the whole envelope. What proposals, fetches and the transaction root name."""
 
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
+_MEMORISED: Final = 4_096
+"""Names whose judgement is kept, of each kind: every transaction repeats the same few."""
+
 _CHAIN_ID: Final = re.compile(r"[a-z0-9]([a-z0-9._/-]*[a-z0-9])?")
+
+
+@lru_cache(maxsize=_MEMORISED)
+def _is_name(text: str) -> bool:
+    return _NAME.fullmatch(text) is not None
+
+
+@lru_cache(maxsize=_MEMORISED)
+def _is_chain_id(text: str) -> bool:
+    return _CHAIN_ID.fullmatch(text) is not None and "//" not in text
 
 
 def check_name(name: str, what: str) -> None:
@@ -37,7 +51,7 @@ def check_name(name: str, what: str) -> None:
     Raises:
         DecodeError: `name` is not such a name; `what` says whose.
     """
-    if len(name) > MAX_NAME_BYTES or _NAME.fullmatch(name) is None:
+    if len(name) > MAX_NAME_BYTES or not _is_name(name):
         raise DecodeError(
             f"{what}: found {name[:80]!r}; expected 1 to {MAX_NAME_BYTES} of a-z 0-9 . _ - "
             "beginning and ending with a letter or digit",
@@ -69,11 +83,7 @@ def check_chain_id(chain_id: str, what: str = "chain_id") -> None:
 
     It is the origin of the chain's log (C2SP tlog-checkpoint), so it holds no space and no plus sign.
     """
-    if (
-        len(chain_id) > MAX_CHAIN_ID_BYTES
-        or _CHAIN_ID.fullmatch(chain_id) is None
-        or "//" in chain_id
-    ):
+    if len(chain_id) > MAX_CHAIN_ID_BYTES or not _is_chain_id(chain_id):
         raise DecodeError(
             f"{what}: found {chain_id[:140]!r}; expected a name like sz.gov.example/alliance "
             f"(a-z 0-9 . _ - /, at most {MAX_CHAIN_ID_BYTES} bytes)",

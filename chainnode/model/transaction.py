@@ -165,7 +165,7 @@ def sign_transaction(
         signature=signature,
         envelope=envelope,
         id=tx_id,
-        hash=TransactionHash(domain.suite.hash(domain.transaction_hash + envelope)),
+        hash=transaction_hash(domain, envelope),
     )
 
 
@@ -187,8 +187,15 @@ def make_report(domain: Domain, chain_id: str, evidence: Evidence) -> Transactio
     return sign_transaction(domain, body, public_key=b"", sign=lambda _: b"")
 
 
-def decode_transaction(domain: Domain, envelope: bytes) -> Transaction:
-    """Decode an envelope. The signature is not verified here.
+def transaction_hash(domain: Domain, envelope: bytes) -> TransactionHash:
+    """Return the hash of the transaction that an envelope is, if it is one."""
+    return TransactionHash(domain.suite.hash(domain.transaction_hash + envelope))
+
+
+def decode_transaction(
+    domain: Domain, envelope: bytes, tx_hash: TransactionHash | None = None
+) -> Transaction:
+    """Decode an envelope, whose `transaction_hash` may be known already. The signature is not verified here.
 
     Raises:
         DecodeError: too large, not canonical, of another shape or suite, or with names that cannot be.
@@ -215,7 +222,7 @@ def decode_transaction(domain: Domain, envelope: bytes) -> Transaction:
         ),
         envelope=envelope,
         id=transaction_id(domain, body_bytes),
-        hash=TransactionHash(domain.suite.hash(domain.transaction_hash + envelope)),
+        hash=transaction_hash(domain, envelope) if tx_hash is None else tx_hash,
     )
 
 

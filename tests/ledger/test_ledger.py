@@ -317,7 +317,7 @@ def test_records_are_found_by_digest_in_pages(ledger):
 
 def test_lookup_key_that_is_too_long_is_a_fault_of_the_contract(ledger):
     emitted = CHAIN.build(ledger).results.log.emitted[0]
-    bad = dataclasses.replace(emitted, lookup_keys=(bytes(256),))
+    bad = emitted._replace(lookup_keys=(bytes(256),))
     with pytest.raises(InvariantViolation, match="256 bytes"):
         ledger._log.stage(EMPTY, (bad,))
 
