@@ -14,8 +14,17 @@ from chainnode.model.errors import ChainError, Refused
 from chainnode.model.suites import ED25519_SHA256, SUITE_NAMES
 from cli.command import pass_session
 from cli.output import note, print_fields, print_json, print_table
-from devnet.bench import one_dead
-from devnet.bench.plan import MAX_BATCH, MAX_DURATION_S, ONE_DEAD, WORKLOADS, Plan
+from devnet.bench import long_chain, one_dead
+from devnet.bench.plan import (
+    CATCH_UP,
+    MAX_BATCH,
+    MAX_DURATION_S,
+    MAX_RECORDS,
+    ONE_DEAD,
+    RESTART,
+    WORKLOADS,
+    Plan,
+)
 from devnet.bench.report import FUNCTION_HEADS, MOST_FUNCTIONS, as_json, function_table, rows
 from devnet.bench.run import run as run_bench
 from devnet.demo import run as run_demo
@@ -194,6 +203,20 @@ def demo(*, suite: str, validators: int, out: Path | None, files: tuple[Path, ..
     help="Processes that send.",
 )
 @click.option(
+    "--records",
+    type=click.IntRange(1_000, MAX_RECORDS),
+    default=1_000_000,
+    show_default=True,
+    help="Documents of the chain that restart and catch-up make first.",
+)
+@click.option(
+    "--digests",
+    type=click.IntRange(1, 2),
+    default=1,
+    show_default=True,
+    help="Digests of each document: SHA-256, and SM3.",
+)
+@click.option(
     "--top",
     type=click.IntRange(0, MOST_FUNCTIONS),
     default=0,
@@ -210,6 +233,8 @@ def bench(
     duration: int,
     rate: int | None,
     clients: int,
+    records: int,
+    digests: int,
     top: int,
 ) -> None:
     """Measure a fresh network under load, check every acknowledged record afterwards, and print a table."""
@@ -227,10 +252,14 @@ def bench(
         duration_s=duration,
         rate=rate,
         clients=clients,
+        digests=digests,
     )
     _end_as_by_ctrl_c()
     if workload == ONE_DEAD:
         _bench_one_dead(session, plan)
+        return
+    if workload in {RESTART, CATCH_UP}:
+        _bench_long_chain(session, plan, records)
         return
     report = run_bench(plan, say=note)
     if session.json:
@@ -240,6 +269,22 @@ def bench(
         if top:
             click.echo()
             print_table(FUNCTION_HEADS, function_table(report, top))
+
+
+def _bench_long_chain(session: Session, plan: Plan, records: int) -> None:
+    plan = long_chain.plan_of(plan, records)
+    if plan.workload == RESTART:
+        restarts = long_chain.restart(plan, say=note)
+        document = long_chain.restart_json(plan, restarts)
+        table = long_chain.restart_rows(restarts)
+    else:
+        caught_up = long_chain.catch_up(plan, say=note)
+        document = long_chain.catch_up_json(plan, caught_up)
+        table = long_chain.catch_up_rows(caught_up)
+    if session.json:
+        print_json(document)
+    else:
+        print_fields(table)
 
 
 def _bench_one_dead(session: Session, plan: Plan) -> None:

@@ -177,6 +177,19 @@ def cpu_split_ms(process: Process) -> CpuSplit:
     return CpuSplit(_ms(main_thread), _ms(whole - main_thread), _ms(total - whole))
 
 
+def memory_bytes(process: Process, field: str = "VmRSS") -> int:
+    """Return the resident memory of a process; with `VmHWM` what it was at most. 0 if it is gone."""
+    try:
+        text = (_PROC / str(process.pid) / "status").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    for line in text.splitlines():
+        name, _, value = line.partition(":")
+        if name == field:
+            return int(value.split()[0]) * 1024
+    return 0
+
+
 def descendants(process: Process) -> tuple[Process, ...]:
     """Return the processes that a process has started, and those that they have."""
     found = (find(int(fields[_PID])) for fields in _family(process.pid)[1:])

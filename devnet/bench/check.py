@@ -66,7 +66,7 @@ def check_records(network: Devnet, acknowledged: Sequence[Acknowledged]) -> int:
     return len(expected)
 
 
-def check_proofs(network: Devnet, acknowledged: Sequence[Acknowledged]) -> int:
+def check_proofs(network: Devnet, acknowledged: Sequence[Acknowledged], digests: int) -> int:
     """Check the proofs of a random sample of acknowledged records; return how many there were.
 
     Raises:
@@ -83,7 +83,7 @@ def check_proofs(network: Devnet, acknowledged: Sequence[Acknowledged]) -> int:
         notarization = Notarization(
             leaf=leaf,
             record=decode_record(leaf),
-            opening=opening_of(genesis.suite, tx.number, item),
+            opening=opening_of(genesis.suite, tx.number, item, digests),
         )
         proof = parse_proof(answer["proof"].encode())
         found = digest_map(notarization.opening.digests)

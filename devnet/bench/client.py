@@ -101,11 +101,12 @@ def main(job: Job, parent: Connection) -> None:
     keys = KeyStore(job.home / KEYS)
     (info,) = keys.list()
     signer = keys.open(info.name, job.passphrase)
+    batch_size, digests = job.plan.batch_size, job.plan.digests
     requests = [
         _request(
             n,
             transaction(
-                genesis, job.account, signer, Number(job.number, n), job.plan.batch_size
+                genesis, job.account, signer, Number(job.number, n), batch_size, digests
             ).envelope,
         )
         for n in range(job.count)

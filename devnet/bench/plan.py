@@ -12,9 +12,18 @@ if TYPE_CHECKING:
 
 ONE_DEAD: Final = "one-dead"
 
-WORKLOADS: Final = ("notarize", "notarize-batch", ONE_DEAD)
+RESTART: Final = "restart"
+CATCH_UP: Final = "catch-up"
+
+WORKLOADS: Final = ("notarize", "notarize-batch", ONE_DEAD, RESTART, CATCH_UP)
 """One document a transaction; a list of documents a transaction; one document a transaction, with all validators alive
-and with one of them dead (`one_dead.py`)."""
+and with one of them dead (`one_dead.py`); a validator that comes back, or is new, to a long chain (`long_chain.py`)."""
+
+MAX_RECORDS: Final = 20_000_000
+"""Of a chain that is made beforehand; clients hold it signed in memory, at 130 bytes a document."""
+
+LEAST_FILLED_PER_S: Final = 2_000
+"""Documents a second at which a chain must grow while it is made; slower is given up."""
 
 MAX_BATCH: Final = MAX_DOCUMENTS_PER_CALL
 
@@ -62,6 +71,12 @@ class Plan:
 
     clients: int
     """Processes that send."""
+
+    digests: int = 1
+    """Of each document: 1, or 2 as `chainnode notarize` makes them; each is found by a lookup of its own."""
+
+    records: int = 0
+    """Documents of the chain that is made first; for `restart` and `catch-up`."""
 
     dead: int = 0
     """Validators, the last ones, that are killed before the load begins and started again after it."""

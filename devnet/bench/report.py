@@ -110,6 +110,7 @@ def as_json(report: Report) -> dict[str, Figure]:
     return {
         "workload": plan.workload,
         "batch_size": plan.batch_size,
+        "digests": plan.digests,
         "validators": plan.validators,
         "suite": plan.suite,
         "clients": plan.clients,
@@ -146,6 +147,8 @@ def rows(report: Report) -> list[tuple[str, object]]:
     plan, latency = figures.plan, figures.latency_ms()
     load = "saturation" if plan.rate is None else f"{plan.rate} transactions/s, open loop"
     documents = "one document" if plan.batch_size == 1 else f"{plan.batch_size} documents"
+    if plan.digests > 1:
+        documents += f" of {plan.digests} digests"
     wire = figures.wire_bytes_per_tx
     return [
         ("network", f"{plan.validators} validators on {figures.cores} cores, {plan.suite}"),

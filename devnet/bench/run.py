@@ -84,41 +84,29 @@ def measure(plan: Plan, ceiling: float, *, say: Callable[[str], None]) -> Figure
         ChainError: the network did not come up, clients failed or ran out of transactions, something acknowledged is
             missing, or a proof does not verify. There are no figures then.
     """
-    place = Path(tempfile.mkdtemp(prefix="chainnode-bench-"))
-    try:
-        say(f"making and starting {plan.validators} validators")
-        network = Devnet.create(
-            place / "net",
-            validators=plan.validators,
-            suite=plan.suite,
-            can_cut=False,
-            parameters=plan.parameters,
+    with fresh_network(plan, say) as network:
+        network.up(is_profiled=True)
+        disk_before, wire_before = _disk_bytes(network), _wire_bytes(network)
+        dead = [node.name for node in network.nodes[plan.validators - plan.dead :]]
+        network.kill(*dead)
+        load = _load(network, plan, ceiling, say)
+        acknowledged = [tx for outcome in load.outcomes for tx in outcome.acknowledged]
+        if not acknowledged:
+            raise Unavailable(f"nothing was committed: {_refused(load)}", code="no_result")
+        for name in dead:
+            network.start(name)
+        network.wait_ready()
+        network.wait_level(timeout_ms=_LEVEL_TIMEOUT_MS)
+        disk, wire = _disk_bytes(network) - disk_before, _wire_bytes(network)
+        say(f"checking {len(acknowledged)} transactions on every validator")
+        checked_records = check_records(network, acknowledged)
+        checked_proofs = check_proofs(network, acknowledged, plan.digests)
+        # They write their profiles when they stop; one that was killed has none of the measured time.
+        network.down()
+        living = [node.name for node in network.nodes if node.name not in dead]
+        samples = read_samples(
+            [network.profile(name) for name in living], load.first_ns, load.end_ns
         )
-        with network:
-            network.up(is_profiled=True)
-            disk_before, wire_before = _disk_bytes(network), _wire_bytes(network)
-            dead = [node.name for node in network.nodes[plan.validators - plan.dead :]]
-            network.kill(*dead)
-            load = _load(network, plan, ceiling, say)
-            acknowledged = [tx for outcome in load.outcomes for tx in outcome.acknowledged]
-            if not acknowledged:
-                raise Unavailable(f"nothing was committed: {_refused(load)}", code="no_result")
-            for name in dead:
-                network.start(name)
-            network.wait_ready()
-            network.wait_level(timeout_ms=_LEVEL_TIMEOUT_MS)
-            disk, wire = _disk_bytes(network) - disk_before, _wire_bytes(network)
-            say(f"checking {len(acknowledged)} transactions on every validator")
-            checked_records = check_records(network, acknowledged)
-            checked_proofs = check_proofs(network, acknowledged)
-            # They write their profiles when they stop; one that was killed has none of the measured time.
-            network.down()
-            living = [node.name for node in network.nodes if node.name not in dead]
-            samples = read_samples(
-                [network.profile(name) for name in living], load.first_ns, load.end_ns
-            )
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
     share = len(acknowledged) * plan.validators
     used = load.at_end.cpu - load.at_first.cpu
     committed = [tx for tx in acknowledged if load.first_ns <= tx.answered_ns < load.end_ns]
@@ -144,6 +132,48 @@ def measure(plan: Plan, ceiling: float, *, say: Callable[[str], None]) -> Figure
         checked_records=checked_records,
         checked_proofs=checked_proofs,
     )
+
+
+@contextlib.contextmanager
+def fresh_network(plan: Plan, say: Callable[[str], None]) -> Iterator[Devnet]:
+    """Make a network in a folder of its own; in the end its processes are ended and the folder is removed."""
+    place = Path(tempfile.mkdtemp(prefix="chainnode-bench-"))
+    try:
+        say(f"making {plan.validators} validators")
+        with Devnet.create(
+            place / "net",
+            validators=plan.validators,
+            suite=plan.suite,
+            can_cut=False,
+            parameters=plan.parameters,
+        ) as network:
+            yield network
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def fill(network: Devnet, plan: Plan, say: Callable[[str], None]) -> tuple[int, float]:
+    """Have `plan.records` documents committed, at saturation; return how many there are, and the seconds it took.
+
+    Raises:
+        Unavailable: not all of them were acknowledged.
+    """
+    lists = -(-plan.records // (plan.batch_size * plan.clients))
+    say(f"signing {lists * plan.clients} lists of {plan.batch_size}")
+    with _clients(network, plan, lists) as clients:
+        for client in clients:
+            _hear(client, _SIGNING_TIMEOUT_S)
+        begin_ns = time.monotonic_ns() + _HEAD_START_NS
+        for client in clients:
+            client.send(begin_ns)
+        say("filling the chain")
+        outcomes = [_hear_outcome(client, plan.sending_s + 2 * DRAIN_S) for client in clients]
+    acknowledged = [tx for outcome in outcomes for tx in outcome.acknowledged]
+    if len(acknowledged) != lists * plan.clients:
+        refused = sum((outcome.refused for outcome in outcomes), Counter())
+        raise Unavailable(f"not all was committed: {dict(refused)}", code="no_result")
+    records = sum(tx.record_count for tx in acknowledged)
+    return records, (max(tx.answered_ns for tx in acknowledged) - begin_ns) / _NS_PER_S
 
 
 def _load(network: Devnet, plan: Plan, ceiling: float, say: Callable[[str], None]) -> _Load:
@@ -212,8 +242,8 @@ def _hear(client: Connection, timeout_s: int) -> object:
     raise Unavailable(f"a client process said nothing for {timeout_s} s", code="client_silent")
 
 
-def _hear_outcome(client: Connection) -> Outcome:
-    outcome = _hear(client, 2 * DRAIN_S)
+def _hear_outcome(client: Connection, timeout_s: int = 2 * DRAIN_S) -> Outcome:
+    outcome = _hear(client, timeout_s)
     if not isinstance(outcome, Outcome):
         raise TypeError(f"a client sent {type(outcome).__name__}")
     return outcome

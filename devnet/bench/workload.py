@@ -43,25 +43,30 @@ def seed_of(number: Number) -> bytes:
     return hashlib.sha256(b"seed" + number.bytes()).digest()
 
 
-def digests_of(number: Number, item: int) -> tuple[Digest, ...]:
-    """Return the digests of one of its documents: by SHA-256 and SM3, as `chainnode notarize` makes them."""
+def digests_of(number: Number, item: int, digests: int = 1) -> tuple[Digest, ...]:
+    """Return the digests of one of its documents: by SHA-256, and if there are two by SM3."""
     both = hashlib.sha512(number.bytes() + item.to_bytes(4, "big")).digest()
-    return (
-        Digest(algorithm="sha256", value=both[:32]),
-        Digest(algorithm="sm3", value=both[32:]),
+    found = (Digest(algorithm="sha256", value=both[:32]), Digest(algorithm="sm3", value=both[32:]))
+    return found[:digests]
+
+
+def opening_of(suite: Suite, number: Number, item: int, digests: int = 1) -> Opening:
+    """Return what opens the record of a document."""
+    return Opening(
+        salt=derive_salt(suite, seed_of(number), item), digests=digests_of(number, item, digests)
     )
 
 
-def opening_of(suite: Suite, number: Number, item: int) -> Opening:
-    """Return what opens the record of a document."""
-    return Opening(salt=derive_salt(suite, seed_of(number), item), digests=digests_of(number, item))
-
-
 def transaction(
-    genesis: Genesis, account: str, signer: Signer, number: Number, batch_size: int
+    genesis: Genesis,
+    account: str,
+    signer: Signer,
+    number: Number,
+    batch_size: int,
+    digests: int = 1,
 ) -> Transaction:
     """Return the signed transaction of a number."""
-    documents = [Document(digests=digests_of(number, item)) for item in range(batch_size)]
+    documents = [Document(digests=digests_of(number, item, digests)) for item in range(batch_size)]
     body = Body(
         chain_id=genesis.chain_id,
         sender=account,
