@@ -1,0 +1,52 @@
+"""Workloads on a chain that is made first, with real processes and few records."""
+
+from __future__ import annotations
+
+import pytest
+
+from devnet.bench import long_chain
+from devnet.bench.plan import CATCH_UP, RESTART, Plan
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.xdist_group("network")]
+
+RECORDS = 3_000
+
+
+def plan_for(workload):
+    plan = Plan(
+        validators=4,
+        suite="ed25519-sha256",
+        workload=workload,
+        batch_size=1,
+        duration_s=20,
+        rate=None,
+        clients=2,
+    )
+    return long_chain.plan_of(plan, RECORDS)
+
+
+def silent(_sentence):
+    pass
+
+
+def test_a_new_validator_catches_up_with_all_records():
+    plan = plan_for(CATCH_UP)
+    found = long_chain.catch_up(plan, say=silent)
+    assert RECORDS <= found.chain.records < RECORDS + 2 * plan.batch_size
+    assert found.chain.blocks >= 1
+    document = long_chain.catch_up_json(plan, found)
+    assert document["records"] == found.chain.records
+    assert document["records_per_s"] == pytest.approx(
+        found.chain.records * 1_000 / found.duration_ms, abs=0.1
+    )
+    assert document["memory_bytes"] > 10_000_000
+    assert dict(long_chain.catch_up_rows(found))["caught up in"]
+
+
+def test_a_validator_that_was_stopped_or_killed_is_ready_again():
+    plan = plan_for(RESTART)
+    found = long_chain.restart(plan, say=silent)
+    assert len(found.stopped_ms) == len(found.killed_ms) == long_chain.ROUNDS
+    assert all(ms > 0 for ms in found.stopped_ms + found.killed_ms)
+    assert long_chain.restart_json(plan, found)["ready_ms_after_kill"] in found.killed_ms
+    assert dict(long_chain.restart_rows(found))["ready after"]
