@@ -55,8 +55,9 @@ class BlockStore:
         certificate: bytes,
         transactions: Sequence[Transaction],
         receipts: Sequence[bytes],
+        log_size: int,
     ) -> None:
-        """Stage a decided block; `receipts` are encoded, in the order of the transactions."""
+        """Stage a decided block; `receipts` are encoded, in the order of the transactions; `log_size` is after it."""
         batch.put(keys.header(height), header_bytes)
         if height > 1:
             # From now on the certificate that every node serves for the parent, whatever each decided it by.
@@ -67,8 +68,9 @@ class BlockStore:
             stop = start + CHUNK
             batch.put(keys.envelopes(height, chunk), codec.encode(tuple(envelopes[start:stop])))
             batch.put(keys.receipts(height, chunk), codec.encode(tuple(receipts[start:stop])))
+        partition = keys.partition_of(log_size)
         for position, transaction in enumerate(transactions):
-            batch.put(keys.transaction(transaction.id), keys.place(height, position))
+            batch.put(keys.transaction(partition, transaction.id), keys.place(height, position))
 
     def header_bytes(self, height: int) -> bytes:
         """Return a header as decided.
@@ -137,17 +139,14 @@ class BlockStore:
         """Return one receipt of a block that is there and holds `count`."""
         return self._receipts(height, position // CHUNK, count)[position % CHUNK]
 
-    def find_transaction(self, tx_id: bytes) -> tuple[int, int] | None:
-        """Return (height, position) of a transaction, or None if no block here holds it."""
-        value = self._store.get(keys.transaction(tx_id))
-        if value is None:
-            return None
-        with stored(f"place of transaction {tx_id.hex()}"):
-            return keys.parse_place(value)
-
-    def has_transaction(self, tx_id: bytes) -> bool:
-        """Whether a block here holds the transaction."""
-        return self._store.get(keys.transaction(tx_id)) is not None
+    def find_transaction(self, tx_id: bytes, partitions: range) -> tuple[int, int] | None:
+        """Return (height, position) of a transaction, or None if no block of these partitions holds it."""
+        for partition in reversed(partitions):
+            value = self._store.get(keys.transaction(partition, tx_id))
+            if value is not None:
+                with stored(f"place of transaction {tx_id.hex()}"):
+                    return keys.parse_place(value)
+        return None
 
     def _envelopes(self, height: int, chunk: int, count: int) -> list[bytes]:
         what = f"transactions of block {height}, chunk {chunk}"

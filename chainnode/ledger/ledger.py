@@ -194,6 +194,7 @@ class Ledger(ChainReader):
             certificate=certificate.encode(),
             transactions=executed.transactions,
             receipts=results.encoded_receipts,
+            log_size=header.log_size,
         )
         results.log.write(batch)
         results.state.write(batch)
@@ -230,7 +231,7 @@ class Ledger(ChainReader):
         # tip record either way. After it the block is there for good: what follows is memory alone.
         if results.new_validators is not None:
             self._validators.add(header.height + DELAY, results.new_validators)
-        self._ids.committed(transaction.id for transaction in executed.transactions)
+        self._ids.committed(tip, (transaction.id for transaction in executed.transactions))
         self._leaders.committed(failed)
         self.state.committed(results.state)
         self._candidates.forgotten()

@@ -140,13 +140,21 @@ class LogStore:
             raise damaged(f"leaf {start + len(found)} is missing")
         return tuple(found[first - start : first - start + count])
 
-    def lookup(self, key: bytes, limit: int, after: int | None) -> list[int]:
-        """Return at most `limit` indices of records found by `key`, rising, above `after` if given."""
+    def lookup(self, key: bytes, limit: int, after: int | None, size: int) -> list[int]:
+        """Return at most `limit` indices of records found by `key` in a log of `size`, rising, above `after` if given."""
         if len(key) > keys.MAX_LOOKUP_KEY_BYTES:
             return []
-        start = keys.lookup(key, 0 if after is None else after + 1)
-        entries = self._store.scan(start, keys.lookup(key, 2**64 - 1), limit=limit)
-        return [keys.parse_number(entry) for entry, _ in entries]
+        found: list[int] = []
+        first = 0 if after is None else after + 1
+        for partition in range(keys.partition_of(first), keys.partition_of(size) + 1):
+            start = keys.lookup(key, max(first, keys.first_of(partition)))
+            # Just above the entry of the partition's last record.
+            stop = keys.lookup(key, keys.first_of(partition + 1) - 1) + b"\0"
+            entries = self._store.scan(start, stop, limit=limit - len(found))
+            found += [keys.parse_number(entry) for entry, _ in entries]
+            if len(found) == limit:
+                break
+        return found
 
 
 def _decode_chunk(value: bytes) -> Sequence[bytes]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from chainnode.model.merkle import Frontier
     from chainnode.storage.kv import KeyValueStore
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 """Version of the whole layout of `chainnode/storage/keys.py`."""
 
 _MAX_FORMAT_BYTES: Final = 64
@@ -106,8 +106,14 @@ def _check_format(value: bytes | None, genesis: Genesis) -> None:
             arity=2,
             what="format",
         )
-        codec.integer(version, "version", least=FORMAT_VERSION, most=FORMAT_VERSION)
+        made_by = codec.integer(version, "version", least=1, most=FORMAT_VERSION)
         found = codec.binary(genesis_hash, "genesis_hash", size=HASH_BYTES)
+    if made_by != FORMAT_VERSION:
+        raise Refused(
+            f"the store has format {made_by}, of earlier software; this software keeps its indices in format "
+            f"{FORMAT_VERSION}. Run `chainnode rebuild`, which makes the store anew from its blocks",
+            code="older_format",
+        )
     if found != genesis.domain.genesis_hash:
         raise Refused(
             f"the store holds the chain of genesis {found.hex()}; this node is configured for "

@@ -20,6 +20,7 @@ from chainnode.ledger.validator_history import DELAY, ValidatorHistory
 from chainnode.model.errors import NotFound
 from chainnode.model.merkle import consistency_proof_from, inclusion_proof_from
 from chainnode.model.record import decode_record
+from chainnode.storage import keys
 
 if TYPE_CHECKING:
     from chainnode.ledger.tip import Tip
@@ -45,7 +46,6 @@ class ChainReader:
         self.genesis: Final = genesis
         self.state: Final = StateStore(store, genesis.suite)
         self._blocks = BlockStore(store, genesis.domain)
-        self._ids = CommittedIds(self._blocks)
         self._log = LogStore(store, genesis.suite)
         self._validators = ValidatorHistory(store, genesis.suite)
         opened = open_chain(store, genesis, blocks=self._blocks, log=self._log, state=self.state)
@@ -57,6 +57,7 @@ class ChainReader:
         )
         self._leaders.load(opened.tip.height)
         self._tip = opened.tip
+        self._ids = CommittedIds(self._blocks, opened.tip)
         self._frontier: Frontier = opened.frontier
         self._state_from = opened.state_from
 
@@ -152,10 +153,14 @@ class ChainReader:
 
     def find_transaction(self, tx_id: bytes) -> tuple[int, int] | None:
         """Return (height, position) of a committed transaction, or None."""
-        return self._blocks.find_transaction(tx_id)
+        newest = keys.partition_of(self._tip.log_size)
+        return self._blocks.find_transaction(tx_id, range(newest + 1))
 
     def is_replayed(self, tx_id: bytes) -> bool:
-        """Whether a committed block holds the transaction."""
+        """Whether a committed block holds the transaction, if it is one that the next block may hold by its window.
+
+        What was valid at most `MAX_VALID_HEIGHTS` ahead cannot come again when its block lies deeper than that.
+        """
         return self._ids.has(tx_id)
 
     def _count(self, height: int) -> int:
@@ -200,7 +205,7 @@ class ChainReader:
 
     def lookup(self, key: bytes, limit: int, after: int | None = None) -> list[int]:
         """Return at most `limit` (>= 1) indices of records found by `key`, rising, above `after` if given."""
-        return self._log.lookup(key, limit, after)
+        return self._log.lookup(key, limit, after, self._tip.log_size)
 
     def tile(self, level: int, index: int) -> bytes | None:
         """Return the widest version of a hash tile, or None if the log has not reached it."""

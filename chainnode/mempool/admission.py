@@ -50,7 +50,10 @@ class LedgerView(Protocol):
         """The state after it."""
 
     def is_replayed(self, tx_id: bytes) -> bool:
-        """Whether a committed block holds the transaction."""
+        """Whether a committed block holds the transaction, if it is within its window."""
+
+    def find_transaction(self, tx_id: bytes) -> tuple[int, int] | None:
+        """Where a committed block holds the transaction; None if none does."""
 
     def validators(self, height: int) -> ValidatorSet:
         """The set that governs a height, up to the next block's at least."""
@@ -67,8 +70,12 @@ def check_admissible(ledger: LedgerView, transaction: Transaction) -> None:
     """
     check_size(transaction)
     check_chain(transaction, ledger.genesis.chain_id)
-    # Whoever asks late must hear that it was committed, rather than to sign it again and have it done twice.
     check_new(transaction, ledger)
+    if transaction.body.last_valid_height <= ledger.tip.height and ledger.find_transaction(
+        transaction.id
+    ):
+        # Whoever asks late must hear that it was committed, rather than to sign it again and have it done twice.
+        raise _replayed(transaction)
     check_window(transaction, ledger.tip.height)
     check_may_act(
         ledger.genesis,
@@ -124,8 +131,12 @@ def check_window(transaction: Transaction, tip_height: int) -> None:
 def check_new(transaction: Transaction, ledger: LedgerView) -> None:
     """Refuse a transaction that a block holds already."""
     if ledger.is_replayed(transaction.id):
-        raise Refused(
-            f"transaction {transaction.id.hex()} was committed before; ask for its receipt, or sign "
-            "a new one with another nonce",
-            code=REPLAYED,
-        )
+        raise _replayed(transaction)
+
+
+def _replayed(transaction: Transaction) -> Refused:
+    return Refused(
+        f"transaction {transaction.id.hex()} was committed before; ask for its receipt, or sign "
+        "a new one with another nonce",
+        code=REPLAYED,
+    )

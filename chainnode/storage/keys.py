@@ -14,10 +14,10 @@
     B height chunk                             [envelope, ...], 64 transactions of the block
     R height chunk                             [receipt, ...], 64 transactions of the block
     G height                                   why this node prepared what it did above view 0 [testimony]; 1,000 heights
-    X tx_id                                    height, position
+    X partition tx_id                          height, position
     L index                                    [leaf, ...], up to 256 leaves of one block from `index` on
     T level index                              hash tile, up to 256 hashes; the widest version
-    I length key index                         empty; `key` (of `length` bytes) finds the record `index`
+    I partition length key index               empty; `key` (of `length` bytes) finds the record `index`
     V height                                   the validator set that governs from `height` on
     F height                                   who led a view of `height` in vain; no entry if nobody did
     S state key                                its value at the tip
@@ -29,6 +29,10 @@
 `height` and `index` are 8 bytes, `chunk` and `position` 4, `level` and `length` 1, `depth` 2, `bits` (the first `depth`
 bits of a path) as many as it takes; all big-endian, so that the store's order is theirs. One batch per block writes all
 of it (docs/formats/storage.md).
+
+`partition` (4 bytes) counts 1,048,576 records of the log: of `I` it is that of the record, of `X` that in which the log
+ends after the block. Keys of hashes come in no order, and each new one would be merged into all that the store has; so
+they are kept apart by age, and what is older than its partition is never touched again.
 """
 
 from __future__ import annotations
@@ -51,6 +55,8 @@ BEYOND: Final = b"\xff"
 MAX_LOOKUP_KEY_BYTES: Final = 255
 """Its length stands in one byte, which keeps keys of which one begins another apart."""
 
+_PARTITION_BITS: Final = 20
+_PARTITION: Final = struct.Struct(">I")
 _NUMBER: Final = struct.Struct(">Q")
 _CHUNK: Final = struct.Struct(">cQI")
 _TILE: Final = struct.Struct(">cBQ")
@@ -88,9 +94,14 @@ def testimony(height: int) -> bytes:
     return b"G" + _NUMBER.pack(height)
 
 
-def transaction(tx_id: bytes) -> bytes:
+def partition_of(index: int) -> int:
+    """Return the partition of the indices to which a record, or a log of that size, belongs."""
+    return index >> _PARTITION_BITS
+
+
+def transaction(partition: int, tx_id: bytes) -> bytes:
     """Return the key under which a transaction's place is found."""
-    return b"X" + tx_id
+    return b"X%b%b" % (_PARTITION.pack(partition), tx_id)
 
 
 def place(height: int, position: int) -> bytes:
@@ -116,12 +127,13 @@ def tile(level: int, index: int) -> bytes:
 
 def lookup(key: bytes, index: int) -> bytes:
     """Return the entry by which `key`, at most 255 bytes, finds the record `index`."""
-    return b"I%c%b%b" % (len(key), key, _NUMBER.pack(index))
+    partition = _PARTITION.pack(index >> _PARTITION_BITS)
+    return b"I%b%c%b%b" % (partition, len(key), key, _NUMBER.pack(index))
 
 
-def lookup_prefix(key: bytes) -> bytes:
-    """Return what all entries of `key` begin with."""
-    return b"I" + bytes((len(key),)) + key
+def first_of(partition: int) -> int:
+    """Return the first record of a partition."""
+    return partition << _PARTITION_BITS
 
 
 def validators(height: int) -> bytes:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from chainnode.ledger import opening
 from chainnode.ledger.ledger import Ledger
+from chainnode.ledger.rebuild import rebuild
 from chainnode.ledger.tip import TipRecord, decode_tip_record
 from chainnode.model import codec
 from chainnode.model.errors import DecodeError, InvariantViolation, Refused, StorageFault
@@ -66,6 +67,15 @@ def test_opening_writes_nothing_into_a_chain_that_is_there():
     assert store.scan(b"", b"\xff" * 8, limit=10_000) == before
 
 
+def test_store_of_earlier_software_is_refused_with_what_to_do():
+    store = store_of(["a"])
+    put(store, keys.FORMAT, codec.encode((1, CHAIN.genesis.domain.genesis_hash)))
+    with pytest.raises(Refused, match="Run `chainnode rebuild`"):
+        Ledger.open(store, CHAIN.genesis)
+    rebuilt = rebuild(store, MemoryStore(), CHAIN.genesis, progress=lambda _done, _last: None)
+    assert rebuilt.find_transaction(CHAIN.notarization("a").id) == (1, 0)
+
+
 def test_data_without_a_chain_is_damage():
     store = MemoryStore()
     put(store, keys.header(1), b"x")
@@ -77,7 +87,8 @@ def test_data_without_a_chain_is_damage():
     [
         (keys.FORMAT, None),
         (keys.FORMAT, b""),
-        (keys.FORMAT, codec.encode((2, CHAIN.genesis.domain.genesis_hash))),
+        (keys.FORMAT, codec.encode((3, CHAIN.genesis.domain.genesis_hash))),
+        (keys.FORMAT, codec.encode((0, CHAIN.genesis.domain.genesis_hash))),
         (keys.TIP, None),
         (keys.TIP, b"\x90"),
         (keys.header(2), None),
@@ -181,7 +192,7 @@ def test_missing_or_narrow_tile_behind_the_tip_is_damage(value):
 def test_place_of_a_transaction_that_is_unreadable_is_damage():
     ledger = Ledger.open(store_of(["a"]), CHAIN.genesis)
     tx_id = CHAIN.notarization("a").id
-    put(ledger._store, keys.transaction(tx_id), b"\x00" * 11)
+    put(ledger._store, keys.transaction(0, tx_id), b"\x00" * 11)
     with pytest.raises(StorageFault, match="place of transaction"):
         ledger.find_transaction(tx_id)
 
