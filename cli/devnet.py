@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,13 +15,15 @@ from chainnode.model.errors import ChainError, Refused
 from chainnode.model.suites import ED25519_SHA256, SUITE_NAMES
 from cli.command import pass_session
 from cli.output import note, print_fields, print_json, print_table
-from devnet.bench import long_chain, one_dead
+from devnet.bench import long_chain, one_dead, reading
 from devnet.bench.plan import (
     CATCH_UP,
     MAX_BATCH,
     MAX_DURATION_S,
     MAX_RECORDS,
     ONE_DEAD,
+    PROOF,
+    QUERY,
     RESTART,
     WORKLOADS,
     Plan,
@@ -207,7 +210,7 @@ def demo(*, suite: str, validators: int, out: Path | None, files: tuple[Path, ..
     type=click.IntRange(1_000, MAX_RECORDS),
     default=1_000_000,
     show_default=True,
-    help="Documents of the chain that restart and catch-up make first.",
+    help="Documents of the chain that proof, query, restart and catch-up make first.",
 )
 @click.option(
     "--digests",
@@ -257,6 +260,13 @@ def bench(
     _end_as_by_ctrl_c()
     if workload == ONE_DEAD:
         _bench_one_dead(session, plan)
+        return
+    if workload in {PROOF, QUERY}:
+        found = reading.read_while_writing(replace(plan, records=records), say=note)
+        if session.json:
+            print_json(reading.as_json(found))
+        else:
+            print_fields(reading.rows(found))
         return
     if workload in {RESTART, CATCH_UP}:
         _bench_long_chain(session, plan, records)

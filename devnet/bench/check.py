@@ -20,7 +20,9 @@ from devnet.bench.workload import opening_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from chainnode.model.genesis import Genesis
     from chainnode.model.record import Record
+    from chainnode.model.tlog_policy import Policy
     from chainnode.rpc.results import ProofResult
     from devnet.bench.client import Acknowledged
     from devnet.network import Devnet
@@ -79,16 +81,28 @@ def check_proofs(network: Devnet, acknowledged: Sequence[Acknowledged], digests:
         item = random.randrange(tx.record_count)
         node = network.nodes[number % len(network.nodes)]
         answer = _proof(network, node.name, tx.first_record + item)
-        leaf = from_base64(answer["leaf"])
-        notarization = Notarization(
-            leaf=leaf,
-            record=decode_record(leaf),
-            opening=opening_of(genesis.suite, tx.number, item, digests),
-        )
-        proof = parse_proof(answer["proof"].encode())
-        found = digest_map(notarization.opening.digests)
-        verify_notarization(proof, policy, notarization, found)
+        verify_answer(genesis, policy, tx, item, answer, digests)
     return len(sample)
+
+
+def verify_answer(
+    genesis: Genesis,
+    policy: Policy,
+    tx: Acknowledged,
+    item: int,
+    answer: ProofResult,
+    digests: int,
+) -> None:
+    """Verify the proof of a transaction's `item`-th document offline, against what was registered. Raises ChainError."""
+    leaf = from_base64(answer["leaf"])
+    notarization = Notarization(
+        leaf=leaf,
+        record=decode_record(leaf),
+        opening=opening_of(genesis.suite, tx.number, item, digests),
+    )
+    proof = parse_proof(answer["proof"].encode())
+    found = digest_map(notarization.opening.digests)
+    verify_notarization(proof, policy, notarization, found)
 
 
 def _proof(network: Devnet, name: str, index: int) -> ProofResult:

@@ -138,13 +138,13 @@ def catch_up(plan: Plan, *, say: Callable[[str], None]) -> CatchUp:
 
 
 def _make(network: Devnet, plan: Plan, say: Callable[[str], None]) -> Chain:
-    records, duration_s = fill(network, plan, say)
+    filled = fill(network, plan, say)
     first = network.nodes[0]
     disk = sum(path.stat().st_size for path in first.home.rglob("*") if path.is_file())
     return Chain(
-        records=records,
+        records=filled.records,
         blocks=network.status(first.name)["tip_height"],
-        live_per_s=records / duration_s,
+        live_per_s=filled.records / filled.duration_s,
         disk_bytes=disk,
     )
 

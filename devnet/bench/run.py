@@ -152,36 +152,50 @@ def fresh_network(plan: Plan, say: Callable[[str], None]) -> Iterator[Devnet]:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def fill(network: Devnet, plan: Plan, say: Callable[[str], None]) -> tuple[int, float]:
-    """Have `plan.records` documents committed, at saturation; return how many there are, and the seconds it took.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filled:
+    """A chain that was made."""
+
+    acknowledged: tuple[Acknowledged, ...]
+    duration_s: float
+    """From the first transaction to the last answer."""
+
+    @property
+    def records(self) -> int:
+        """Documents."""
+        return sum(tx.record_count for tx in self.acknowledged)
+
+
+def fill(network: Devnet, plan: Plan, say: Callable[[str], None]) -> Filled:
+    """Have `plan.records` documents committed, at saturation.
 
     Raises:
         Unavailable: not all of them were acknowledged.
     """
     lists = -(-plan.records // (plan.batch_size * plan.clients))
     say(f"signing {lists * plan.clients} lists of {plan.batch_size}")
-    with _clients(network, plan, lists) as clients:
+    with clients_of(network, plan, lists) as clients:
         for client in clients:
-            _hear(client, _SIGNING_TIMEOUT_S)
+            hear(client, _SIGNING_TIMEOUT_S)
         begin_ns = time.monotonic_ns() + _HEAD_START_NS
         for client in clients:
             client.send(begin_ns)
         say("filling the chain")
         outcomes = [_hear_outcome(client, plan.sending_s + 2 * DRAIN_S) for client in clients]
-    acknowledged = [tx for outcome in outcomes for tx in outcome.acknowledged]
+    acknowledged = tuple(tx for outcome in outcomes for tx in outcome.acknowledged)
     if len(acknowledged) != lists * plan.clients:
         refused = sum((outcome.refused for outcome in outcomes), Counter())
         raise Unavailable(f"not all was committed: {dict(refused)}", code="no_result")
-    records = sum(tx.record_count for tx in acknowledged)
-    return records, (max(tx.answered_ns for tx in acknowledged) - begin_ns) / _NS_PER_S
+    duration_ns = max(tx.answered_ns for tx in acknowledged) - begin_ns
+    return Filled(acknowledged=acknowledged, duration_s=duration_ns / _NS_PER_S)
 
 
 def _load(network: Devnet, plan: Plan, ceiling: float, say: Callable[[str], None]) -> _Load:
     count = plan.transactions_per_client(ceiling)
     say(f"signing {count * plan.clients} transactions")
-    with _clients(network, plan, count) as clients:
+    with clients_of(network, plan, count) as clients:
         for client in clients:
-            _hear(client, _SIGNING_TIMEOUT_S)
+            hear(client, _SIGNING_TIMEOUT_S)
         begin_ns = time.monotonic_ns() + _HEAD_START_NS
         for client in clients:
             client.send(begin_ns)
@@ -203,7 +217,7 @@ def _load(network: Devnet, plan: Plan, ceiling: float, say: Callable[[str], None
 
 
 @contextlib.contextmanager
-def _clients(network: Devnet, plan: Plan, count: int) -> Iterator[list[Connection]]:
+def clients_of(network: Devnet, plan: Plan, count: int) -> Iterator[list[Connection]]:
     """Start the processes that send; end them whatever happens."""
     context = multiprocessing.get_context("spawn")
     passphrase = (network.directory / homes.PASSPHRASE).read_bytes()
@@ -233,7 +247,8 @@ def _clients(network: Devnet, plan: Plan, count: int) -> Iterator[list[Connectio
             client.join()
 
 
-def _hear(client: Connection, timeout_s: int) -> object:
+def hear(client: Connection, timeout_s: int) -> object:
+    """Return what a process says next. Raises Unavailable if it has ended, or says nothing in time."""
     try:
         if client.poll(timeout_s):
             return client.recv()
@@ -243,7 +258,7 @@ def _hear(client: Connection, timeout_s: int) -> object:
 
 
 def _hear_outcome(client: Connection, timeout_s: int = 2 * DRAIN_S) -> Outcome:
-    outcome = _hear(client, timeout_s)
+    outcome = hear(client, timeout_s)
     if not isinstance(outcome, Outcome):
         raise TypeError(f"a client sent {type(outcome).__name__}")
     return outcome
