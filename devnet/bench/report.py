@@ -53,6 +53,9 @@ class Figures:
     sampled: int
     """Samples of all functions."""
 
+    memory_bytes: int
+    """Resident memory of the largest validator process, at most; its workers not counted."""
+
     disk_bytes_per_tx: float
     """By which one validator's home grew, on average; logs of the store that await compaction included."""
 
@@ -128,6 +131,7 @@ def as_json(report: Report) -> dict[str, Figure]:
         "cpu_share_by_function": {
             name: round(count / figures.sampled, 4) for name, count in figures.functions
         },
+        "memory_bytes": figures.memory_bytes,
         "disk_bytes_per_tx": round(figures.disk_bytes_per_tx),
         "wire_bytes_per_tx": None
         if figures.wire_bytes_per_tx is None
@@ -162,6 +166,7 @@ def rows(report: Report) -> list[tuple[str, object]]:
         ("blocks", f"{figures.blocks_per_s:.1f}/s, {figures.view_changes} view changes"),
         ("CPU", f"{figures.cpu_us_per_tx:,.0f} us per transaction and validator"),
         ("", ", ".join(f"{part} {us:,.1f}" for part, us in figures.cpu_us_by_part.items())),
+        ("memory", f"{figures.memory_bytes / 1e6:,.0f} MB at most, of one validator"),
         ("disk", f"{figures.disk_bytes_per_tx:,.0f} bytes per transaction and validator"),
         (
             "wire",

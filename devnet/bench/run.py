@@ -101,6 +101,7 @@ def measure(plan: Plan, ceiling: float, *, say: Callable[[str], None]) -> Figure
         say(f"checking {len(acknowledged)} transactions on every validator")
         checked_records = check_records(network, acknowledged)
         checked_proofs = check_proofs(network, acknowledged, plan.digests)
+        memory = _memory_bytes(network)
         # They write their profiles when they stop; one that was killed has none of the measured time.
         network.down()
         living = [node.name for node in network.nodes if node.name not in dead]
@@ -124,6 +125,7 @@ def measure(plan: Plan, ceiling: float, *, say: Callable[[str], None]) -> Figure
         cpu_us_by_part=cpu_us_by_part(used, samples, executions),
         functions=tuple(samples.functions.most_common(MOST_FUNCTIONS)),
         sampled=sum(samples.functions.values()),
+        memory_bytes=memory,
         disk_bytes_per_tx=disk / share,
         wire_bytes_per_tx=None
         # A process that was killed has taken its count with it.
@@ -270,6 +272,12 @@ def _read_at(network: Devnet, when_ns: int) -> _Reading:
     cpu = sum((processes.cpu_split_ms(process) for process in running), CpuSplit(0, 0, 0))
     status = network.status(network.nodes[0].name)
     return _Reading(cpu=cpu, height=status["tip_height"], view_changes=status["view_changes"])
+
+
+def _memory_bytes(network: Devnet) -> int:
+    """Return what the largest validator process had in memory at most, without its workers."""
+    running = [node.process for node in network.nodes if node.process is not None]
+    return max(processes.memory_bytes(process, "VmHWM") for process in running)
 
 
 def _disk_bytes(network: Devnet) -> int:

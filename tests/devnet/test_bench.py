@@ -45,6 +45,7 @@ FIGURES = Figures(
     cpu_us_by_part={"verify": 100.0, "decode": 60.0},
     functions=(("chainnode/model/codec.py:decode", 3), ("ssl.py:write", 1)),
     sampled=4,
+    memory_bytes=150_000_000,
     disk_bytes_per_tx=700.0,
     wire_bytes_per_tx=None,
     checked_records=10_000,
@@ -81,6 +82,7 @@ def test_report_names_every_figure_that_scripts_read():
     assert document["cpu_us_per_tx"] == 160.0
     assert document["checked_records"] == 10_000
     assert document["checked_proofs"] == 50
+    assert document["memory_bytes"] == 150_000_000
     assert document["refused"] == {"overloaded": 3}
 
 
