@@ -114,7 +114,8 @@ def read_while_writing(plan: Plan, *, say: Callable[[str], None]) -> Reading:
         network.wait_level(timeout_ms=60_000)
         count = writing.transactions_per_client(0)
         with (
-            clients_of(network, writing, count) as writers,
+            # Not the numbers of those that filled the chain, whose documents are asked for.
+            clients_of(network, writing, count, plan.clients) as writers,
             _readers(network, plan, filled.acknowledged) as readers,
         ):
             for process in (*writers, *readers):

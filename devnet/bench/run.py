@@ -219,15 +219,24 @@ def _load(network: Devnet, plan: Plan, ceiling: float, say: Callable[[str], None
 
 
 @contextlib.contextmanager
-def clients_of(network: Devnet, plan: Plan, count: int) -> Iterator[list[Connection]]:
-    """Start the processes that send; end them whatever happens."""
+def clients_of(
+    network: Devnet, plan: Plan, count: int, first: int = 0
+) -> Iterator[list[Connection]]:
+    """Start the processes that send; end them whatever happens.
+
+    Args:
+        network: to which.
+        plan: what.
+        count: transactions of each.
+        first: number of the first of them; transactions of other numbers are about other documents.
+    """
     context = multiprocessing.get_context("spawn")
     passphrase = (network.directory / homes.PASSPHRASE).read_bytes()
     started, ends = [], []
     try:
         for number in range(plan.clients):
             job = Job(
-                number=number,
+                number=first + number,
                 plan=plan,
                 url=network.nodes[number % (plan.validators - plan.dead)].rpc,
                 home=network.client_home,

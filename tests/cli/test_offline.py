@@ -368,13 +368,13 @@ def test_a_home_that_is_not_ready_does_not_start(homes, tmp_path):
 def test_start_hands_the_nodes_exit_status_on(homes, monkeypatch):
     heard = []
 
-    def run(home, passphrase):
-        heard.append((home, passphrase))
+    def run(home, passphrase, profile):
+        heard.append((home, passphrase, profile))
         return 70
 
     monkeypatch.setattr("chainnode.main.run", run)
     assert chainnode("--home", homes / "court", "start").status == 70
-    assert heard == [(homes / "court", PASSPHRASE.encode())]
+    assert heard == [(homes / "court", PASSPHRASE.encode(), None)]
 
 
 def test_rebuild_says_how_far_it_came(homes, monkeypatch):
