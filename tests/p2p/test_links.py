@@ -331,7 +331,8 @@ async def test_a_peer_that_stops_reading_costs_only_itself():
         assert await birch.next_link() == ("ash", False)
         assert birch.stats_of("ash").why_down == "silent for 10 beats of 100 ms"
         assert [q.messages for q in birch.stats_of("ash").queues] == [0, 0, 0]
-        assert birch.stats_of("ash").queues[VOTE].dropped == 1
+        # The kernel may have taken a little more meanwhile, the vote first; not most of what waited.
+        assert birch.stats_of("ash").queues[BULK].dropped >= backlog.dropped + backlog.messages // 2
 
 
 async def test_silent_links_stay_up_by_their_beats_and_measure_the_round_trip():
