@@ -28,6 +28,7 @@ from chainnode.p2p.wire import (
     Wire,
     certificate_behind,
 )
+from chainnode.transports import hang_up
 
 if TYPE_CHECKING:
     import logging
@@ -206,7 +207,11 @@ class Peers:
         if transport is None:
             self._note_trouble(member, "cannot dial: the connection was lost")
             return None
-        wire = Wire(dialled, transport, self._limits)
+        try:
+            wire = Wire(dialled, transport, self._limits)
+        except LinkEnded as end:
+            self._note_trouble(member, f"cannot dial: {end}")
+            return None
         if wire.certificate != member.peer.certificate:
             self._note_trouble(member, "another validator answers at its address")
             await wire.close(aiohttp.WSCloseCode.POLICY_VIOLATION, "wrong number", self._limits)
@@ -224,11 +229,11 @@ class Peers:
     def _expect_request(self, transport: asyncio.Transport) -> None:
         """Hang up on a member that completes TLS and then asks for nothing."""
 
-        def hang_up() -> None:
+        def give_up() -> None:
             if transport not in self._answered:
-                transport.abort()
+                hang_up(transport)
 
-        asyncio.get_running_loop().call_later(self._limits.handshake_ms / 1000, hang_up)
+        asyncio.get_running_loop().call_later(self._limits.handshake_ms / 1000, give_up)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Hand a member's connection to the task that keeps its link, and wait until it is done with it."""
@@ -251,7 +256,10 @@ class Peers:
         transport = request.transport
         if transport is None:
             return answered
-        wire = Wire(answered, transport, self._limits)
+        try:
+            wire = Wire(answered, transport, self._limits)
+        except LinkEnded:
+            return answered
         if member.we_dial:
             reason = f"{self._name} dials {member.peer.name}, not the other way round"
             self._note_trouble(member, f"refused a call: {reason}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
+from asyncio import trsock
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import aiohttp
@@ -12,6 +14,7 @@ from aiohttp import web
 
 from chainnode.model.errors import ChainError, PeerFault
 from chainnode.p2p.frame import MAX_FRAME_BYTES
+from chainnode.transports import extra_info, hang_up
 
 if TYPE_CHECKING:
     from chainnode.p2p.limits import LinkLimits
@@ -53,15 +56,20 @@ class Wire:
     def __init__(
         self, web_socket: Socket, transport: asyncio.Transport, limits: LinkLimits
     ) -> None:
+        """Raises LinkEnded: the connection is over already."""
         self.socket = web_socket
         self.transport = transport
         self._cut_reason: str | None = None
+        tcp = extra_info(transport, "socket")
+        if not isinstance(tcp, trsock.TransportSocket):
+            raise LinkEnded("the connection was lost")
         # What TLS and the kernel hold cannot be overtaken any more, and the kernel alone would take
         # megabytes. (TCP_NODELAY is set by asyncio on every TCP connection.)
         transport.set_write_buffer_limits(high=limits.write_buffer_bytes)
-        transport.get_extra_info("socket").setsockopt(
-            socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, limits.write_buffer_bytes
-        )
+        try:
+            tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, limits.write_buffer_bytes)
+        except OSError as error:
+            raise LinkEnded("the connection was lost") from error
 
     @property
     def certificate(self) -> bytes | None:
@@ -92,7 +100,7 @@ class Wire:
     def cut(self, reason: str) -> None:
         """End the connection at once; `receive` then raises LinkEnded with this reason."""
         self._cut_reason = reason
-        self.transport.abort()
+        hang_up(self.transport)
 
     async def close(self, code: int, reason: str, limits: LinkLimits) -> None:
         """Say goodbye if the peer still listens, and be rid of the connection in any case."""
@@ -102,11 +110,10 @@ class Wire:
                 async with asyncio.timeout(limits.close_ms / 1000):
                     await self.socket.close(code=code, message=farewell)
         finally:
-            self.transport.abort()
+            hang_up(self.transport)
 
 
 def certificate_behind(transport: asyncio.BaseTransport | None) -> bytes | None:
     """Return the certificate (DER) that the other end of a TLS connection has proven to own, if any."""
-    tls = None if transport is None else transport.get_extra_info("ssl_object")
-    certificate: bytes | None = None if tls is None else tls.getpeercert(binary_form=True)
-    return certificate
+    tls = None if transport is None else extra_info(transport, "ssl_object")
+    return tls.getpeercert(binary_form=True) if isinstance(tls, ssl.SSLObject) else None

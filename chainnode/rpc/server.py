@@ -28,6 +28,7 @@ from chainnode.rpc.methods import method_table
 from chainnode.rpc.pages import Pages, too_busy
 from chainnode.rpc.session import Session
 from chainnode.rpc.subscriptions import BlockNews
+from chainnode.transports import hang_up
 
 if TYPE_CHECKING:
     import ssl as ssl_module
@@ -341,4 +342,4 @@ def _answer(text: str | None, retry_after_ms: int | None) -> web.Response:
 def _abort(request: web.BaseRequest) -> None:
     transport = request.transport
     if transport is not None:
-        transport.abort()
+        hang_up(transport)
