@@ -57,13 +57,13 @@ def run(home: Path, passphrase: bytes, profile: Path | None = None) -> int:
             level=level_named(config.log_level),
             format_=config.log_format,
         )
-        with _profiled(profile):
+        with _profiled(profile, log):
             return _run(config, passphrase, log)
 
 
 @contextlib.contextmanager
-def _profiled(file: Path | None) -> Iterator[None]:
-    """Sample what this process does, and write that to a file in the end."""
+def _profiled(file: Path | None, log: Log) -> Iterator[None]:
+    """Sample what this process does, and write that to a file in the end; what is not written is told, no more."""
     if file is None:
         yield
         return
@@ -75,7 +75,12 @@ def _profiled(file: Path | None) -> Iterator[None]:
         yield
     finally:
         profile.stop()
-        file.write_text(profile.encode(), encoding="utf-8")
+        try:
+            file.write_text(profile.encode(), encoding="utf-8")
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                file.unlink()
+            log.warning("profile_not_written", file=str(file), reason=error.strerror or str(error))
 
 
 def _check_writable(file: Path) -> None:

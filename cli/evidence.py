@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 import click
 
-from chainnode.model.errors import CannotTell
+from chainnode.model.errors import CannotTell, DecodeError
 from chainnode.model.evidence import MAX_EVIDENCE_BYTES, decode_evidence, verify_evidence
 from chainnode.model.forensics import (
     MAX_TESTIMONY_BYTES,
@@ -21,10 +22,12 @@ from chainnode.rpc.client import from_base64, to_base64
 from cli.command import pass_session
 from cli.output import print_fields, print_json, print_table, time_text
 from cli.proofs import replace_file
-from cli.session import read_input
+from cli.session import UNREADABLE, read_input
 from cli.show import parse_tx_id
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from chainnode.model.evidence import Statement
     from chainnode.rpc.client import RpcClient
     from chainnode.rpc.results import EvidenceResult
@@ -128,7 +131,8 @@ def evidence_verify(session: Session, file: Path, genesis_file: Path | None) -> 
     Where the set of validators has changed since genesis, evidence against a later one is not proven by this.
     """
     genesis = session.genesis(genesis_file)
-    decoded = decode_evidence(read_input(file, max_bytes=MAX_EVIDENCE_BYTES))
+    with _named(file, "no evidence, as `chainnode evidence show ID --out FILE` writes it"):
+        decoded = decode_evidence(read_input(file, max_bytes=MAX_EVIDENCE_BYTES))
     accused, offence = verify_evidence(decoded, genesis.domain, genesis.validator_set)
     report = make_report(genesis.domain, genesis.chain_id, decoded)
     if session.json:
@@ -168,11 +172,11 @@ def evidence_verify(session: Session, file: Path, genesis_file: Path | None) -> 
 def evidence_accuse(session: Session, files: tuple[Path, ...], genesis_file: Path | None) -> None:
     """Name, offline, whom the testimonies FILE... of nodes that met a fork convict together."""
     genesis = session.genesis(genesis_file)
-    statements = [
-        statement
-        for file in files
-        for statement in decode_testimony(read_input(file, max_bytes=MAX_TESTIMONY_BYTES))
-    ]
+    statements: list[Statement] = []
+    for file in files:
+        with _named(file, "no testimony, as a node that met a fork leaves fork-HEIGHT.testimony"):
+            data = read_input(file, max_bytes=MAX_TESTIMONY_BYTES)
+            statements += decode_testimony(data)
     check_one_height(statements)
     validators = genesis.validator_set
     found = culprits(genesis.domain, validators, statements)
@@ -195,6 +199,19 @@ def evidence_accuse(session: Session, files: tuple[Path, ...], genesis_file: Pat
         ("validator", "first", "second"),
         [(name, _said(e.first), _said(e.second)) for name, e in named],
     )
+
+
+@contextlib.contextmanager
+def _named(file: Path, what: str) -> Iterator[None]:
+    """Say of a file that cannot be decoded which file, and what was expected in it."""
+    try:
+        yield
+    except DecodeError as error:
+        if error.error_code == UNREADABLE:
+            raise
+        raise DecodeError(
+            f"{file} is {what}: {error.message}", code=error.error_code, field=error.field
+        ) from error
 
 
 def _said(statement: Statement) -> str:

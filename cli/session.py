@@ -7,7 +7,7 @@ import os
 import ssl
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
@@ -30,6 +30,10 @@ Result = TypeVar("Result")
 
 GENESIS_FILE = "genesis"
 KEYS_FOLDER = "keys"
+
+
+UNREADABLE: Final = "unreadable"
+"""Code of the error that a file cannot be read at all."""
 
 
 @dataclass(slots=True)
@@ -140,7 +144,7 @@ def read_input(path: Path, *, max_bytes: int) -> bytes:
         with path.open("rb") as file:
             data = file.read(max_bytes + 1)
     except OSError as error:
-        raise DecodeError(f"cannot read {path}: {error.strerror}", code="unreadable") from error
+        raise DecodeError(f"cannot read {path}: {error.strerror}", code=UNREADABLE) from error
     if len(data) > max_bytes:
         raise DecodeError(f"{path} is larger than {max_bytes} bytes", code="too_large")
     return data

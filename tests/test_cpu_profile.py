@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -50,14 +48,3 @@ def test_samples_name_the_part_that_the_time_went_into(work, part):
 
 def test_a_stack_without_a_frame_of_ours_is_the_loop():
     assert part_of(None) == "loop"
-
-
-def test_a_node_that_is_asked_for_a_profile_which_cannot_be_written_does_not_start(tmp_path):
-    command = [sys.executable, "-m", "cli.main", "--home", str(tmp_path), "start"]
-    done = subprocess.run(
-        [*command, "--profile", str(tmp_path / "no" / "folder")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode != 0

@@ -10,8 +10,6 @@ Writers send at a fixed rate meanwhile, each transaction when it is due.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import multiprocessing
 import random
 import time
 from collections import Counter
@@ -29,11 +27,11 @@ from devnet.bench.check import verify_answer
 from devnet.bench.client import window_ns
 from devnet.bench.plan import MAX_BATCH, PROOF, WARM_UP_S, Plan
 from devnet.bench.report import percentile
-from devnet.bench.run import clients_of, fill, fresh_network, hear
+from devnet.bench.run import clients_of, fill, fresh_network, hear, processes_for
 from devnet.bench.workload import digests_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from multiprocessing.connection import Connection
     from pathlib import Path
 
@@ -116,7 +114,7 @@ def read_while_writing(plan: Plan, *, say: Callable[[str], None]) -> Reading:
         with (
             # Not the numbers of those that filled the chain, whose documents are asked for.
             clients_of(network, writing, count, plan.clients) as writers,
-            _readers(network, plan, filled.acknowledged) as readers,
+            processes_for(main, _jobs(network, plan, filled.acknowledged)) as readers,
         ):
             for process in (*writers, *readers):
                 hear(process, 600)
@@ -145,37 +143,20 @@ def read_while_writing(plan: Plan, *, say: Callable[[str], None]) -> Reading:
     )
 
 
-@contextlib.contextmanager
-def _readers(
-    network: Devnet, plan: Plan, known: Sequence[Acknowledged]
-) -> Iterator[list[Connection]]:
-    """Start the processes that read; end them whatever happens."""
-    context = multiprocessing.get_context("spawn")
+def _jobs(network: Devnet, plan: Plan, known: Sequence[Acknowledged]) -> list[ReadJob]:
     passphrase = (network.directory / homes.PASSPHRASE).read_bytes()
-    started, ends = [], []
-    try:
-        for number in range(plan.clients):
-            job = ReadJob(
-                plan=plan,
-                url=network.nodes[number % plan.validators].rpc,
-                directory=network.directory,
-                home=network.client_home,
-                account=homes.NOTARY_ACCOUNT,
-                passphrase=passphrase,
-                known=known,
-            )
-            ours, theirs = context.Pipe()
-            process = context.Process(target=main, args=(job, theirs), daemon=True)
-            process.start()
-            theirs.close()
-            started.append(process)
-            ends.append(ours)
-        yield ends
-    finally:
-        for process, end in zip(started, ends, strict=True):
-            end.close()
-            process.terminate()
-            process.join()
+    return [
+        ReadJob(
+            plan=plan,
+            url=network.nodes[number % plan.validators].rpc,
+            directory=network.directory,
+            home=network.client_home,
+            account=homes.NOTARY_ACCOUNT,
+            passphrase=passphrase,
+            known=known,
+        )
+        for number in range(plan.clients)
+    ]
 
 
 def main(job: ReadJob, parent: Connection) -> None:

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from chainnode.model.errors import ChainError, Unavailable
 from devnet import homes, processes
@@ -24,7 +24,7 @@ from devnet.network import Devnet
 from devnet.processes import CpuSplit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from multiprocessing.connection import Connection
 
     from devnet.bench.client import Acknowledged
@@ -230,32 +230,44 @@ def clients_of(
         count: transactions of each.
         first: number of the first of them; transactions of other numbers are about other documents.
     """
-    context = multiprocessing.get_context("spawn")
     passphrase = (network.directory / homes.PASSPHRASE).read_bytes()
+    jobs = [
+        Job(
+            number=first + number,
+            plan=plan,
+            url=network.nodes[number % (plan.validators - plan.dead)].rpc,
+            home=network.client_home,
+            account=homes.NOTARY_ACCOUNT,
+            passphrase=passphrase,
+            count=count,
+        )
+        for number in range(plan.clients)
+    ]
+    with processes_for(main, jobs) as ends:
+        yield ends
+
+
+@contextlib.contextmanager
+def processes_for(
+    target: Callable[[Any, Connection], None], jobs: Sequence[object]
+) -> Iterator[list[Connection]]:
+    """Start `target(job, connection)` in a process for each job; yield our ends; end them whatever happens."""
+    context = multiprocessing.get_context("spawn")
     started, ends = [], []
     try:
-        for number in range(plan.clients):
-            job = Job(
-                number=first + number,
-                plan=plan,
-                url=network.nodes[number % (plan.validators - plan.dead)].rpc,
-                home=network.client_home,
-                account=homes.NOTARY_ACCOUNT,
-                passphrase=passphrase,
-                count=count,
-            )
+        for job in jobs:
             ours, theirs = context.Pipe()
-            client = context.Process(target=main, args=(job, theirs), daemon=True)
-            client.start()
+            process = context.Process(target=target, args=(job, theirs), daemon=True)
+            process.start()
             theirs.close()
-            started.append(client)
+            started.append(process)
             ends.append(ours)
         yield ends
     finally:
-        for client, end in zip(started, ends, strict=True):
+        for process, end in zip(started, ends, strict=True):
             end.close()
-            client.terminate()
-            client.join()
+            process.terminate()
+            process.join()
 
 
 def hear(client: Connection, timeout_s: int) -> object:

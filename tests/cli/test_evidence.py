@@ -53,8 +53,15 @@ def test_exit_statuses_tell_forged_malformed_and_unknown_evidence_apart(home, ru
     )
     file.write_bytes(altered.encode())
     assert chainnode("--home", home, "evidence", "verify", file).status == 1
-    file.write_bytes(b"none")
-    assert chainnode("--home", home, "evidence", "verify", file).status == 2
+    for wrong in (b"none", bytes(10_000)):
+        file.write_bytes(wrong)
+        for command, expected in (("verify", "evidence show"), ("accuse", "fork-HEIGHT.testimony")):
+            ran = chainnode("--home", home, "evidence", command, file)
+            assert (ran.status, f"{file} is no " in ran.err, expected in ran.err) == (2, True, True)
+    gone = tmp_path / "gone"
+    assert (
+        f"cannot read {gone}: No such" in chainnode("--home", home, "evidence", "verify", gone).err
+    )
     assert chainnode("--home", home, "evidence", "show", "00" * 32).status == 6
     assert chainnode("--home", home, "evidence", "list", "--validator", "nobody").status == 0
 

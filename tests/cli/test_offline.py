@@ -6,6 +6,7 @@ import stat
 import pytest
 
 from chainnode.config import load_config
+from chainnode.cpu_profile import INTERVAL_MS
 from chainnode.model.genesis import decode_genesis
 from chainnode.model.member import decode_member
 from tests.support.cli import PASSPHRASE, chainnode
@@ -375,6 +376,32 @@ def test_start_hands_the_nodes_exit_status_on(homes, monkeypatch):
     monkeypatch.setattr("chainnode.main.run", run)
     assert chainnode("--home", homes / "court", "start").status == 70
     assert heard == [(homes / "court", PASSPHRASE.encode(), None)]
+
+
+def test_a_profile_that_cannot_be_written_is_refused_before_the_node_starts(homes, tmp_path):
+    file = tmp_path / "no" / "folder"
+    ran = chainnode("--home", homes / "court", "start", "--profile", file)
+    assert ran.status == 2
+    assert f"--profile: {file} cannot be written" in ran.err
+    assert not file.parent.exists()
+
+
+def test_a_profile_is_written_when_the_node_ends_and_a_full_disk_then_changes_nothing(
+    homes, tmp_path, monkeypatch
+):
+    async def run_node(*_arguments):
+        pass
+
+    monkeypatch.setattr("chainnode.main.run_node", run_node)
+    start = ("--home", homes / "court", "start", "--profile")
+    assert chainnode(*start, tmp_path / "profile").status == 0
+    interval_ms, _parts, _functions, samples = json.loads((tmp_path / "profile").read_text())
+    assert (interval_ms, type(samples)) == (INTERVAL_MS, list)
+    (tmp_path / "full").symlink_to("/dev/full")
+    ran = chainnode(*start, tmp_path / "full")
+    assert ran.status == 0
+    assert "profile_not_written" in ran.err
+    assert not (tmp_path / "full").is_symlink()
 
 
 def test_rebuild_says_how_far_it_came(homes, monkeypatch):
