@@ -45,16 +45,12 @@ class LeafEncoder:
         """Return the leaf of the call's `item`-th record, equal to `Record.encode()` of it."""
         before_item = self._before_item.get(kind)
         if before_item is None:
-            before_item = _ARRAY_OF_12 + _concatenation(VERSION, kind) + self._after_kind
+            before_item = _ARRAY_OF_12 + _memorised_concatenation(VERSION, kind) + self._after_kind
             self._before_item[kind] = before_item
         return before_item + codec.encode(item) + self._after_item + codec.encode(body)
 
 
 @lru_cache(maxsize=_MEMORISED)
 def _memorised_concatenation(*values: int | str) -> bytes:
-    """Return what `_concatenation` does: a block's calls share its height and times, and have few senders."""
-    return _concatenation(*values)
-
-
-def _concatenation(*values: Value) -> bytes:
+    """Return the encodings one after the other; a block's calls share its height and times, and have few senders."""
     return b"".join(codec.encode(value) for value in values)

@@ -54,15 +54,23 @@ class Registry:
 
     def methods(self, contract: str, height: Height) -> Mapping[str, Method] | None:
         """Return the methods of a contract in force at `height`, or None if it is not active there."""
-        version = max(
-            (
-                activation.version
-                for activation in self._activations
-                if activation.name == contract and activation.from_height <= height
-            ),
-            default=None,
-        )
+        version = _version_in_force(self._activations, contract, height)
         return None if version is None else _IMPLEMENTATIONS[contract, version]
+
+
+@lru_cache(maxsize=64)
+def _version_in_force(
+    activations: tuple[ContractActivation, ...], contract: str, height: Height
+) -> int | None:
+    # Remembered because every call of a block asks for one of the few contracts at one and the same height.
+    return max(
+        (
+            activation.version
+            for activation in activations
+            if activation.name == contract and activation.from_height <= height
+        ),
+        default=None,
+    )
 
 
 @lru_cache(maxsize=16)

@@ -52,9 +52,13 @@ GOSSIP_BYTES: Final = 64 * 1024
 """A gossip message is sent when it has grown to this, or at the next flush."""
 
 REPEATS_PER_TIMEOUT: Final = 2
-"""A transaction that waits is told again so often in the time in which a view without progress is given up: a peer may
-have been away when it was told first, and a leader that never heard of it cannot propose it. Told only once in a timeout,
-it would cost whoever has it a view change. On a chain that keeps up none waits so long."""
+"""A transaction that waits while no block comes is told again so often in the time in which a view without progress is
+given up: a peer may have been away when it was told first, and a leader that never heard of it cannot propose it. Told
+only once in a timeout, it would cost whoever has it a view change."""
+
+PASSED_OVER_REPEATS: Final = 4
+"""So many times as long it waits while blocks do come: on a busy chain what waits is mostly known to all, and whoever
+leads next takes it; telling it again and again cost more than half of what was decoded."""
 
 LEAST_REPEAT_MS: Final = 250
 """On chains with shorter timeouts: telling 256 KiB to everybody more often would cost more than a view."""
@@ -103,6 +107,7 @@ class TransactionRelay:
         self._outbox: list[bytes] = []
         self._outbox_bytes = 0
         self._repeated_ms: int | None = None
+        self._committed_ms = clock.monotonic_ms()
 
     # -- clients -------------------------------------------------------------------------------------------
 
@@ -183,7 +188,10 @@ class TransactionRelay:
             return None
         if self._repeated_ms is not None:
             since_ms = max(since_ms, self._repeated_ms)
-        return since_ms + self._repeat_ms
+        return min(
+            max(since_ms, self._committed_ms) + self._repeat_ms,
+            since_ms + PASSED_OVER_REPEATS * self._repeat_ms,
+        )
 
     def repeat(self) -> None:
         """Tell every peer the longest-waiting transactions once more, when they have waited too long."""
@@ -384,6 +392,7 @@ class TransactionRelay:
 
     def committed(self, transactions: Sequence[Transaction], height: int) -> None:
         """Forget what a decided block made history, and everything that was wanted for its height."""
+        self._committed_ms = self._clock.monotonic_ms()
         # What was kept for a proposal that lost has never been admitted.
         kept = [t for t in (self._held | self._kept).values() if self._is_admissible(t)]
         self._wanted.clear()

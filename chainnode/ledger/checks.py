@@ -8,6 +8,7 @@ they arrived.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from chainnode.ledger.errors import RESULT_MISMATCH, InvalidBlock
@@ -278,8 +279,13 @@ def check_results(header: Header, ours: Header) -> None:
         _equal(RESULT_MISMATCH, field, getattr(header, field), getattr(ours, field))
 
 
-def transaction_root(suite: Suite, tx_hashes: Sequence[bytes]) -> bytes:
-    """Return the RFC 9162 root over transaction hashes."""
+@lru_cache(maxsize=2)
+def transaction_root(suite: Suite, tx_hashes: tuple[bytes, ...]) -> bytes:
+    """Return the RFC 9162 root over transaction hashes.
+
+    It is asked for when a proposal arrives, when it is judged, and for the header that is compared with its own: of the
+    same tuple each time.
+    """
     return root_of(suite, leaf_hashes(suite, tx_hashes))
 
 

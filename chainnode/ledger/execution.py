@@ -134,7 +134,7 @@ class Base:
         self,
         results: Results,
         *,
-        tx_hashes: Sequence[bytes],
+        tx_hashes: tuple[bytes, ...],
         parent_certificate: bytes,
         time_ms: int,
         first_view: int,

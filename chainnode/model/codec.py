@@ -9,6 +9,7 @@ Source: the MessagePack specification (msgpack/spec.md); the restrictions are ou
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final, TypeAlias, Union
 
 import msgpack
@@ -27,6 +28,26 @@ and reading those would take half a minute and a gigabyte."""
 
 _SCALARS: Final = frozenset((type(None), bool, int, str, bytes))
 _pack = msgpack.Packer(use_bin_type=True, autoreset=True).pack
+
+
+def _refuse_map(found: object) -> Value:
+    # At the first one: an empty map is one byte here and 64 in memory, and a message may hold millions.
+    raise DecodeError(f"{type(found).__name__} is not among the kinds of values that are allowed")
+
+
+def _refuse_extension(code: int, data: bytes) -> Value:
+    raise DecodeError(f"extension type {code} ({len(data)} bytes) is not allowed")
+
+
+_unpack: Final = partial(
+    msgpack.unpackb,
+    raw=False,
+    use_list=False,
+    strict_map_key=False,
+    object_hook=_refuse_map,
+    ext_hook=_refuse_extension,
+)
+"""Reads arrays of at most as many elements as there are bytes, which is msgpack's own bound."""
 
 
 def encode(value: Value) -> bytes:
@@ -53,19 +74,9 @@ def decode(data: bytes, *, max_bytes: int) -> Value:
         raise DecodeError(
             f"{len(data)} bytes were found; at most {max_bytes} are allowed", code="too_large"
         )
-    # An element takes a byte at least, so that short data needs no counting.
-    may_exceed = len(data) > MAX_ELEMENTS
     try:
-        value: Value = msgpack.unpackb(
-            data,
-            raw=False,
-            use_list=False,
-            list_hook=_ElementCount().add if may_exceed else None,
-            max_array_len=min(len(data), MAX_ELEMENTS),
-            strict_map_key=False,
-            object_hook=_refuse_map,
-            ext_hook=_refuse_extension,
-        )
+        # An element takes a byte at least, so that short data needs no counting.
+        value: Value = _unpack(data) if len(data) <= MAX_ELEMENTS else _unpack_counting(data)
     except DecodeError:
         raise
     except (ValueError, RecursionError, OverflowError, TypeError, msgpack.UnpackException) as error:
@@ -156,6 +167,11 @@ def _check_kinds(value: object, depth: int) -> None:
             _check_kinds(element, depth - 1)
 
 
+def _unpack_counting(data: bytes) -> Value:
+    value: Value = _unpack(data, list_hook=_ElementCount().add, max_array_len=MAX_ELEMENTS)
+    return value
+
+
 class _ElementCount:
     """Adds up the elements of arrays as they are completed."""
 
@@ -170,15 +186,6 @@ class _ElementCount:
         if self._count > MAX_ELEMENTS:
             raise DecodeError(f"more than {MAX_ELEMENTS} elements", code="too_large")
         return elements
-
-
-def _refuse_map(found: object) -> Value:
-    # At the first one: an empty map is one byte here and 64 in memory, and a message may hold millions.
-    raise DecodeError(f"{type(found).__name__} is not among the kinds of values that are allowed")
-
-
-def _refuse_extension(code: int, data: bytes) -> Value:
-    raise DecodeError(f"extension type {code} ({len(data)} bytes) is not allowed")
 
 
 def _kind(value: Value) -> str:

@@ -272,3 +272,16 @@ def test_what_waits_too_long_is_told_again() -> None:
     assert len(bench.sent(TransactionsMessage)) == 1
     bench.pass_ms(repeat_ms)
     assert len(bench.sent(TransactionsMessage)) == 1
+
+
+def test_what_waits_on_a_busy_chain_is_told_again_more_seldom() -> None:
+    bench = EngineBench(me=3)
+    bench.receive(PEER, TransactionsMessage((CHAIN.notarization("waits").envelope,)))
+    repeat_ms = CHAIN.genesis.parameters.timeout_ms // relay_module.REPEATS_PER_TIMEOUT
+    times_told = 0
+    # Leaders that do not know of it make blocks, each a little before it would be told again on an idle chain.
+    for _ in range(2 * relay_module.PASSED_OVER_REPEATS + 1):
+        bench.commit_here(bench.block())
+        bench.pass_ms(repeat_ms - 10)
+        times_told += len(bench.sent(TransactionsMessage))
+    assert times_told == 2

@@ -25,6 +25,9 @@ HASH_BYTES = 32
 class Suite(Protocol):
     """A hash, a keyed hash and a signature scheme. Stateless; safe to share between threads."""
 
+    def __hash__(self) -> int:  # type: ignore[explicit-override]  # Python 3.12 has @override
+        """Every suite can be part of what a result is remembered under."""
+
     @property
     def name(self) -> str:
         """`ed25519-sha256` or `sm2-sm3`."""
