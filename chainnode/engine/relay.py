@@ -393,14 +393,19 @@ class TransactionRelay:
     def committed(self, transactions: Sequence[Transaction], height: int) -> None:
         """Forget what a decided block made history, and everything that was wanted for its height."""
         self._committed_ms = self._clock.monotonic_ms()
+        done = {t.id for t in transactions}
         # What was kept for a proposal that lost has never been admitted.
-        kept = [t for t in (self._held | self._kept).values() if self._is_admissible(t)]
+        kept = [
+            t
+            for t in (self._held | self._kept).values()
+            if t.id not in done and self._is_admissible(t)
+        ]
         self._wanted.clear()
         self._held.clear()
         self._kept.clear()
         self._kept_bytes = 0
         self._refused.clear()
-        self._pool.remove_committed(t.id for t in transactions)
+        self._pool.remove_committed(done)
         self._pool.remove_expired(height)
         # Another report of the same offence may be in the block.
         stale = [r for r in self._reports.waiting() if not self._is_admissible(r)]
