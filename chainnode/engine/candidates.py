@@ -48,6 +48,16 @@ class _Wish:
     asked: int = 0
     next_ask_ms: int = 0
 
+    is_begun: bool = False
+    """Whether its transactions have been looked for: not before its outline is here."""
+
+    missing: tuple[TransactionHash, ...] = ()
+    """Those that were not here when last looked for. Only they are looked for again, each time that some arrive: a
+    block names thousands, and they may come a few at a time."""
+
+    known_bytes: int = 0
+    """Of those that were here."""
+
 
 @dataclass(frozen=True, slots=True)
 class _MissingOutline:
@@ -141,7 +151,7 @@ class Candidates:
             if outline is None:
                 self._ask(wish, _MissingOutline(digest, self._ledger.tip.height + 1))
                 continue
-            self._relay.want(outline.tx_hashes)
+            self._look_for_missing(wish, outline)
             if self._relay.has_refused(outline.tx_hashes):
                 self._finish(
                     outline,
@@ -153,8 +163,7 @@ class Candidates:
                     ),
                 )
                 continue
-            missing = self._relay.missing(outline.tx_hashes)
-            if missing and self._is_too_large(outline):
+            if wish.missing and self._is_too_large(wish, outline):
                 # Nobody could vote for it, so the rest need not be fetched.
                 self._finish(
                     outline,
@@ -165,13 +174,30 @@ class Candidates:
                         expected=f"at most {self._max_block_bytes} bytes",
                     ),
                 )
-            elif missing:
-                self._ask(wish, missing)
+            elif wish.missing:
+                self._ask(wish, wish.missing)
             else:
                 self._execute(outline)
 
-    def _is_too_large(self, outline: Outline) -> bool:
-        return self._relay.known_bytes(outline.tx_hashes) > self._max_block_bytes
+    def _look_for_missing(self, wish: _Wish, outline: Outline) -> None:
+        """Note which of the block's transactions are not here."""
+        if not wish.is_begun:
+            wish.is_begun = True
+            wish.missing = outline.tx_hashes
+            self._relay.want(outline.tx_hashes)
+        missing = self._relay.missing(wish.missing)
+        if len(missing) < len(wish.missing):
+            still = set(missing)
+            wish.known_bytes += self._relay.known_bytes(h for h in wish.missing if h not in still)
+        # Some that were here before may have been dropped to make room.
+        wish.missing = missing or self._relay.missing(outline.tx_hashes)
+
+    def _is_too_large(self, wish: _Wish, outline: Outline) -> bool:
+        # What was dropped and came again is counted twice at first.
+        return (
+            wish.known_bytes > self._max_block_bytes
+            and self._relay.known_bytes(outline.tx_hashes) > self._max_block_bytes
+        )
 
     def _execute(self, outline: Outline) -> None:
         transactions = tuple(

@@ -413,11 +413,12 @@ class Engine:
                 )
             self._decided(self._candidates.awaited)
 
-    def _work_arrived(self) -> None:
+    def _work_arrived(self, are_wanted: bool) -> None:  # noqa: FBT001
         """New transactions are in the pool, or ones that a proposal names have come."""
         if self._presence.is_ending:
             return
-        self._candidates.advance()
+        if are_wanted:
+            self._candidates.advance()
         self._open_height.note_work()
         self._work_off()
 
