@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     """Hears once what became of a client's transaction."""
 
 MAX_UNVERIFIED: Final = 20_000
-"""Transactions waiting for the verifier; about two seconds of work for one worker."""
+"""Transactions waiting for the verifier; about two seconds of work for one worker that has a core to itself."""
 
 MAX_UNVERIFIED_BYTES: Final = 64 * 1024 * 1024
 """The same in bytes; a list of 1,000 documents takes 40 KiB and more."""
@@ -63,6 +63,16 @@ leads next takes it; telling it again and again cost more than half of what was 
 LEAST_REPEAT_MS: Final = 250
 """On chains with shorter timeouts: telling 256 KiB to everybody more often would cost more than a view."""
 
+CLIENT_UNVERIFIED: Final = 4_000
+"""So many of them, peers' included, from which on no client's is taken: what a peer has accepted goes first, or a block
+that names it would have to be waited for."""
+
+QUEUE_TRANSACTIONS: Final = 4_000
+"""So many may wait for a block, however long that takes: a burst, or what comes while there is no quorum."""
+
+QUEUE_MS: Final = 1_000
+"""Where more wait than that, none may have waited longer than this: a queue that grows only makes everybody late."""
+
 OVERLOAD_RETRY_MS: Final = 500
 """What an overloaded node asks a client to wait."""
 
@@ -80,10 +90,14 @@ class TransactionRelay:
         verifier: TransactionVerifier,
         clock: Clock,
         allowance: Allowance,
-        arrived: Callable[[], None],
+        arrived: Callable[[bool], None],
         accuse: Callable[[str, str], None],
     ) -> None:
-        """`arrived` is called when wanted transactions, or new work, have come in; `accuse` hears (peer, reason)."""
+        """Make a relay that knows of nothing.
+
+        `arrived` is called when transactions have come in, and hears whether a wanted one was among them, or was found not
+        to be genuine; `accuse` hears (peer, reason).
+        """
         self._domain = domain
         timeout_ms = ledger.genesis.parameters.timeout_ms
         self._repeat_ms = max(LEAST_REPEAT_MS, timeout_ms // REPEATS_PER_TIMEOUT)
@@ -117,27 +131,24 @@ class TransactionRelay:
         Raises:
             ChainError: refused at once: malformed, not admissible, or the node is overloaded.
         """
-        transaction = decode_transaction(self._domain, envelope)
-        if self._pool.get(transaction.hash) is not None:
-            done(transaction)
+        tx_hash = transaction_hash(self._domain, envelope)
+        waiting = self._pool.get(tx_hash)
+        if waiting is not None:
+            done(waiting)
             return
+        if tx_hash in self._unverified:
+            self._clients.setdefault(tx_hash, []).append(done)
+            return
+        # Before it is even decoded: what refusals cost is taken from what is accepted.
+        self._check_capacity()
+        transaction = decode_transaction(self._domain, envelope, tx_hash)
         check_admissible(self._ledger, transaction)
         if transaction.is_report:
             # Its evidence was verified just now; there is nothing else to check.
             done(self._accept(transaction))
-            self._arrived()
+            self._arrived(False)  # noqa: FBT003
             return
-        if transaction.hash in self._unverified:
-            self._clients.setdefault(transaction.hash, []).append(done)
-            return
-        if self._is_overloaded():
-            raise Unavailable(
-                f"{len(self._unverified)} transactions are waiting for their signatures to be "
-                "checked; nothing was accepted; try again later",
-                code="overloaded",
-                retry_after_ms=OVERLOAD_RETRY_MS,
-            )
-        self._clients[transaction.hash] = [done]
+        self._clients[tx_hash] = [done]
         self._verify(None, (transaction,))
 
     def report(self, transaction: Transaction) -> None:
@@ -150,7 +161,7 @@ class TransactionRelay:
         refusal = self._accept(transaction)
         if isinstance(refusal, ChainError):
             raise refusal
-        self._arrived()
+        self._arrived(False)  # noqa: FBT003
 
     def _accept(self, transaction: Transaction) -> Transaction | ChainError:
         """Pool a client's transaction whose signature holds, and have it told to the peers."""
@@ -233,7 +244,7 @@ class TransactionRelay:
         if fresh:
             self._verify(peer, tuple(fresh.values()))
         if reports:
-            self._arrived()
+            self._arrived(any(report.hash in self._wanted for report in reports))
 
     def _is_welcome(self, transaction: Transaction) -> bool:
         if transaction.hash in self._wanted:
@@ -298,7 +309,7 @@ class TransactionRelay:
             answers.extend((done, answer) for done in clients)
         for done, answer in answers:
             done(answer)
-        self._arrived()
+        self._arrived(not self._wanted.isdisjoint(t.hash for t in transactions))
 
     def _take(self, transaction: Transaction, *, is_asked_for: bool) -> Transaction | ChainError:
         """Put a genuine transaction where it belongs; return what a client that waits for it hears."""
@@ -371,7 +382,7 @@ class TransactionRelay:
 
     def has_refused(self, tx_hashes: Iterable[TransactionHash]) -> bool:
         """Whether the signature of one of them is known not to hold."""
-        return not self._refused.isdisjoint(tx_hashes)
+        return bool(self._refused) and not self._refused.isdisjoint(tx_hashes)
 
     def want(self, tx_hashes: Iterable[TransactionHash]) -> None:
         """Keep these whenever they come, until the height is decided."""
@@ -423,11 +434,34 @@ class TransactionRelay:
         """How many transactions wait for the verifier."""
         return len(self._unverified)
 
+    def _check_capacity(self) -> None:
+        """Refuse a client's transaction while more has come than blocks take away. Raises Unavailable."""
+        if len(self._unverified) >= CLIENT_UNVERIFIED or self._is_overloaded():
+            raise _overloaded(
+                f"{len(self._unverified)} transactions are waiting for their signatures to be checked"
+            )
+        oldest_ms = self._pool.oldest_since_ms
+        if len(self._pool) < QUEUE_TRANSACTIONS or oldest_ms is None:
+            return
+        waited_ms = self._clock.monotonic_ms() - oldest_ms
+        if waited_ms > QUEUE_MS:
+            raise _overloaded(
+                f"{len(self._pool)} transactions are waiting for a block, the first for {waited_ms} ms"
+            )
+
     def _is_overloaded(self) -> bool:
         return (
             len(self._unverified) >= MAX_UNVERIFIED
             or self._unverified_bytes >= MAX_UNVERIFIED_BYTES
         )
+
+
+def _overloaded(why: str) -> Unavailable:
+    return Unavailable(
+        f"{why}; nothing was accepted; try again later",
+        code="overloaded",
+        retry_after_ms=OVERLOAD_RETRY_MS,
+    )
 
 
 def _bad_signature() -> Refused:

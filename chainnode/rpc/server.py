@@ -26,7 +26,7 @@ from chainnode.rpc.limits import (
 )
 from chainnode.rpc.methods import method_table
 from chainnode.rpc.pages import Pages, too_busy
-from chainnode.rpc.session import Session
+from chainnode.rpc.session import ReadingTurn, Session
 from chainnode.rpc.subscriptions import BlockNews
 from chainnode.transports import hang_up
 
@@ -100,6 +100,7 @@ class RpcServer:
         self._on_fault = on_fault
         self._dispatcher = Dispatcher(methods, metrics=services.metrics, clock=services.clock)
         self._pages = Pages(services, methods)
+        self._turn = ReadingTurn(self._dispatcher.now_ms)
         self._sessions: set[Session] = set()
         self._requests = 0
         self._is_publishing = False
@@ -251,6 +252,7 @@ class RpcServer:
             socket,
             self._dispatcher,
             is_packed=request.rel_url.query.get("packed") == "1",
+            turn=self._turn,
             abort=lambda: _abort(request),
         )
         self._sessions.add(session)

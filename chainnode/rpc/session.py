@@ -32,8 +32,33 @@ if TYPE_CHECKING:
     from chainnode.rpc.dispatch import Dispatcher
     from chainnode.rpc.subscriptions import BlockNews, Subscription
 
+READ_MS: Final = 20
+"""How long requests of all connections together are read in one turn of the event loop, while consensus waits."""
+
 CLOSE_PATIENCE_S: Final = 5
 """How long a client that was too slow has to take note of the close before its connection is cut."""
+
+
+class ReadingTurn:
+    """What all connections together may read in one turn of the event loop, beyond one message each."""
+
+    __slots__ = ("_now_ms", "_until_ms")
+
+    def __init__(self, now_ms: Callable[[], int]) -> None:
+        """`now_ms` reads the monotonic clock."""
+        self._now_ms = now_ms
+        self._until_ms: int | None = None
+
+    def is_over(self) -> bool:
+        """Whether the reader should let others have the event loop; to be asked after each message."""
+        now_ms = self._now_ms()
+        if self._until_ms is None:
+            self._until_ms = now_ms + READ_MS
+            asyncio.get_running_loop().call_soon(self._end)
+        return now_ms >= self._until_ms
+
+    def _end(self) -> None:
+        self._until_ms = None
 
 
 class Session:
@@ -45,12 +70,14 @@ class Session:
         dispatcher: Dispatcher,
         *,
         is_packed: bool,
+        turn: ReadingTurn,
         abort: Callable[[], None],
     ) -> None:
-        """Serve `socket`; `abort` cuts its connection without a word."""
+        """Serve `socket`, sharing `turn` with all others; `abort` cuts its connection without a word."""
         self._socket = socket
         self._dispatcher = dispatcher
         self._is_packed = is_packed
+        self._turn = turn
         self._abort = abort
         self._outbox: list[str] = []
         self._outbox_bytes = 0
@@ -88,8 +115,10 @@ class Session:
             elif message.type is WSMsgType.BINARY:
                 error = DecodeError("found a binary message, expected text", code="parse_error")
                 self._say(error_text("null", error, PARSE_ERROR))
-            # What has been read ahead would be answered without a pause, and consensus would wait for all of it.
-            await asyncio.sleep(0)
+            # What has been read ahead would be answered without a pause, and consensus would wait for all of it. A pause
+            # after each message, on the other hand, would leave requests unread that should be refused.
+            if self._turn.is_over():
+                await asyncio.sleep(0)
 
     async def _write(self) -> None:
         try:

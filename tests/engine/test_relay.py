@@ -99,6 +99,40 @@ def test_an_overloaded_node_refuses_clients_and_drops_gossip(
     bench.engine.submit(CHAIN.notarization("b").envelope, lambda _: None)
 
 
+def test_clients_are_refused_before_peers_where_signatures_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(relay_module, "CLIENT_UNVERIFIED", 1)
+    bench = EngineBench(verifier=(verifier := HeldVerifier()))
+    bench.receive(PEER, TransactionsMessage((CHAIN.notarization("a").envelope,)))
+    with pytest.raises(Unavailable, match="1 transactions are waiting for their signatures"):
+        bench.engine.submit(CHAIN.notarization("b").envelope, lambda _: None)
+    bench.receive(PEER, TransactionsMessage((CHAIN.notarization("b").envelope,)))
+    assert len(verifier.waiting) == 2
+
+
+def test_clients_are_refused_while_the_queue_for_blocks_is_long_and_slow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(relay_module, "QUEUE_TRANSACTIONS", 2)
+    bench = EngineBench(me=3)
+    first = CHAIN.notarization("a")
+    bench.engine.submit(first.envelope, lambda _: None)
+    bench.pass_ms(relay_module.QUEUE_MS + 1)
+    # Slow, and not long.
+    bench.engine.submit(CHAIN.notarization("b").envelope, lambda _: None)
+    with pytest.raises(Unavailable, match="2 transactions are waiting for a block") as refused:
+        bench.engine.submit(CHAIN.notarization("c").envelope, lambda _: None)
+    assert refused.value.error_code == "overloaded"
+    assert refused.value.retry_after_ms == relay_module.OVERLOAD_RETRY_MS
+    # Whoever asks again for what is in the queue hears so.
+    answers: list[Transaction | ChainError] = []
+    bench.engine.submit(first.envelope, answers.append)
+    assert [answer.id for answer in answers if isinstance(answer, Transaction)] == [first.id]
+    bench.commit_here(bench.block([first]))
+    bench.engine.submit(CHAIN.notarization("c").envelope, lambda _: None)
+
+
 def test_bytes_under_verification_return_to_nothing_however_often_one_envelope_comes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -26,7 +26,7 @@ from chainnode.rpc.client import RpcClient, to_base64
 from chainnode.rpc.doorway import room_for_clients
 from chainnode.rpc.methods import method_table
 from chainnode.rpc.server import RpcServer, check_listen_address
-from chainnode.rpc.session import Session
+from chainnode.rpc.session import ReadingTurn, Session
 from chainnode.rpc.stream import RpcStream
 from tests.support.rpc import make_node, serve
 
@@ -524,7 +524,9 @@ async def test_a_client_that_reads_nothing_at_all_is_cut(monkeypatch):
         writer.close()
 
 
-async def test_messages_that_were_read_ahead_do_not_keep_the_event_loop():
+async def test_messages_that_were_read_ahead_do_not_keep_the_event_loop(monkeypatch):
+    monkeypatch.setattr("chainnode.rpc.session.READ_MS", 0)
+
     class ReadAhead:
         """A connection of which three messages have arrived already."""
 
@@ -542,8 +544,15 @@ async def test_messages_that_were_read_ahead_do_not_keep_the_event_loop():
             happened.append("answer")
             asyncio.get_running_loop().call_soon(happened.append, "others")
 
-    await Session(ReadAhead(), Desk(), is_packed=False, abort=lambda: None).run()
+    turn = ReadingTurn(lambda: 0)
+    await Session(ReadAhead(), Desk(), is_packed=False, turn=turn, abort=lambda: None).run()
     assert happened == ["answer", "others"] * 3
+
+    # With time left, what has arrived is read in one go, by all connections together.
+    happened.clear()
+    monkeypatch.setattr("chainnode.rpc.session.READ_MS", 60_000)
+    await Session(ReadAhead(), Desk(), is_packed=False, turn=turn, abort=lambda: None).run()
+    assert happened[:3] == ["answer"] * 3
 
 
 async def test_requests_that_wait_on_one_stream_are_bounded(monkeypatch):
