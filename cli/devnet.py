@@ -15,13 +15,14 @@ from chainnode.model.errors import ChainError, Refused
 from chainnode.model.suites import ED25519_SHA256, SUITE_NAMES
 from cli.command import pass_session
 from cli.output import note, print_fields, print_json, print_table
-from devnet.bench import long_chain, one_dead, reading
+from devnet.bench import long_chain, one_dead, overload, reading
 from devnet.bench.plan import (
     CATCH_UP,
     MAX_BATCH,
     MAX_DURATION_S,
     MAX_RECORDS,
     ONE_DEAD,
+    OVERLOAD,
     PROOF,
     QUERY,
     RESTART,
@@ -260,6 +261,13 @@ def bench(
     _end_as_by_ctrl_c()
     if workload == ONE_DEAD:
         _bench_one_dead(session, plan)
+        return
+    if workload == OVERLOAD:
+        overloaded = overload.run(plan, say=note)
+        if session.json:
+            print_json(overload.as_json(overloaded))
+        else:
+            print_fields(overload.rows(overloaded))
         return
     if workload in {PROOF, QUERY}:
         found = reading.read_while_writing(replace(plan, records=records), say=note)

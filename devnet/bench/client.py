@@ -91,6 +91,12 @@ class Outcome:
     refused: Counter[str] = field(default_factory=Counter)
     """Answers other than `committed`, by code; and `no_answer`."""
 
+    unhinted: int = 0
+    """Refusals for overload that did not say when to try again."""
+
+    behind_ns: int = 0
+    """By how much the last transaction was handed to the system later than it was due; at a fixed rate."""
+
     ran_out: bool = False
     """Whether there were too few signed transactions to keep the load up."""
 
@@ -161,6 +167,7 @@ class _Sender:
         """An overloaded node asked us to wait until then."""
 
         self._ran_out = False
+        self._behind_ns = 0
 
     async def keep_rate(self, begin_ns: int, end_ns: int, rate: int) -> None:
         """Send each transaction when it is due, whatever comes back; late ones count from when they were due."""
@@ -178,6 +185,8 @@ class _Sender:
             while (due := due_ns(len(self._begun_ns))) <= now_ns and due < end_ns:
                 self._begun_ns.append(due)
             await self._send_from(first)
+            if self._begun_ns:
+                self._behind_ns = time.monotonic_ns() - self._begun_ns[-1]
             # Even behind schedule, answers must be heard.
             await asyncio.sleep(0)
 
@@ -238,7 +247,7 @@ class _Sender:
 
     def outcome(self) -> Outcome:
         """Read what has come."""
-        outcome = Outcome(ran_out=self._ran_out)
+        outcome = Outcome(ran_out=self._ran_out, behind_ns=max(0, self._behind_ns))
         outcome.refused["no_answer"] += self._in_flight
         for answered_ns, text in self._answers:
             for answer in _answers(text):
@@ -248,7 +257,10 @@ class _Sender:
 
     def _read(self, outcome: Outcome, answered_ns: int, answer: dict[str, Json]) -> None:
         if "error" in answer:
-            outcome.refused[error_from(answer["error"]).error_code] += 1
+            error = error_from(answer["error"])
+            outcome.refused[error.error_code] += 1
+            if isinstance(error, Unavailable) and error.retry_after_ms is None:
+                outcome.unhinted += 1
             return
         checker_of(TransactionResult)(answer["result"], "tx_submit_and_wait")
         result, sequence = cast("TransactionResult", answer["result"]), cast("int", answer["id"])

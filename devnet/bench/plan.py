@@ -15,12 +15,23 @@ ONE_DEAD: Final = "one-dead"
 RESTART: Final = "restart"
 CATCH_UP: Final = "catch-up"
 
+OVERLOAD: Final = "overload"
+
 PROOF: Final = "proof"
 QUERY: Final = "query"
 
-WORKLOADS: Final = ("notarize", "notarize-batch", PROOF, QUERY, ONE_DEAD, RESTART, CATCH_UP)
+WORKLOADS: Final = (
+    "notarize",
+    "notarize-batch",
+    PROOF,
+    QUERY,
+    ONE_DEAD,
+    OVERLOAD,
+    RESTART,
+    CATCH_UP,
+)
 """One document a transaction; a list of documents a transaction; one document a transaction, with all validators alive
-and with one of them dead (`one_dead.py`); a validator that comes back, or is new, to a long chain (`long_chain.py`);
+and with one of them dead (`one_dead.py`); twice what the network can take (`overload.py`); a validator that comes back, or is new, to a long chain (`long_chain.py`);
 proofs and lookups while others write (`reading.py`)."""
 
 MAX_RECORDS: Final = 20_000_000

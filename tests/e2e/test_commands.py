@@ -194,6 +194,22 @@ def test_bench_with_one_dead_compares_three_networks_at_one_rate(directory):
     assert set(figures["ratio_to_all_alive"]) == {"one_dead_unskipped", "one_dead_skipped"}
 
 
+def test_bench_of_overload_tells_who_was_refused_and_how_probes_fared(directory):
+    load = ("--workload", "overload", "--rate", "12000", "--duration", "2")
+    done = devnet(directory, "bench", *load, json_=True)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert (figures["rate"], figures["saturation_tps"]) == (12_000, None)
+    assert figures["refused"]["overloaded"] > 0
+    assert figures["refused_without_hint"] == figures["unanswered"] == 0
+    assert figures["tps"] > 0
+    assert figures["calm_latency_ms"]["p50"] > 0
+    assert len(figures["p50_ms_by_second_after"]) == 15
+    assert figures["memory_bytes"]["second_half"] > 0
+    assert figures["checked_records"] > 0
+    assert figures["checked_proofs"] > 0
+
+
 def test_bench_of_an_unknown_workload_is_refused(directory):
     refused = devnet(directory, "bench", "--workload", "timestamp")
     assert refused.returncode == 2
