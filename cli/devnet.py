@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,9 +17,13 @@ from cli.output import note, print_fields, print_json, print_table
 from devnet.bench import long_chain, one_dead, overload, reading
 from devnet.bench.plan import (
     CATCH_UP,
+    DEFAULT_RECORDS,
     MAX_BATCH,
+    MAX_DELAY_MS,
     MAX_DURATION_S,
     MAX_RECORDS,
+    NOTARIZE,
+    NOTARIZE_BATCH,
     ONE_DEAD,
     OVERLOAD,
     PROOF,
@@ -36,7 +39,7 @@ from devnet.fault_proxy import MAX_SLOW_MS
 from devnet.network import MAX_LOCAL_VALIDATORS, Devnet, has_network
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from cli.output import Json
     from cli.session import Session
@@ -209,9 +212,20 @@ def demo(*, suite: str, validators: int, out: Path | None, files: tuple[Path, ..
 @click.option(
     "--records",
     type=click.IntRange(1_000, MAX_RECORDS),
-    default=1_000_000,
-    show_default=True,
-    help="Documents of the chain that proof, query, restart and catch-up make first.",
+    help=(
+        "Documents of a chain that is made first.  "
+        f"[default: none; for proof, query, restart and catch-up {DEFAULT_RECORDS:,}]"
+    ),
+)
+@click.option(
+    "--delay",
+    "delay_ms",
+    type=click.IntRange(0, MAX_DELAY_MS),
+    metavar="MS",
+    help=(
+        "Milliseconds later, one way, that validators hear each other under notarize or notarize-batch; "
+        "0 has the relay without delay.  [default: no relay]"
+    ),
 )
 @click.option(
     "--digests",
@@ -237,7 +251,8 @@ def bench(
     duration: int,
     rate: int | None,
     clients: int,
-    records: int,
+    records: int | None,
+    delay_ms: int | None,
     digests: int,
     top: int,
 ) -> None:
@@ -248,36 +263,42 @@ def bench(
             code="unknown_workload",
             field="workload",
         )
+    if delay_ms is not None:
+        _check_workload("delay", workload, (NOTARIZE, NOTARIZE_BATCH))
+    if records is not None:
+        _check_workload(
+            "records", workload, [name for name in WORKLOADS if name not in {ONE_DEAD, OVERLOAD}]
+        )
+    elif workload in {PROOF, QUERY, RESTART, CATCH_UP}:
+        records = DEFAULT_RECORDS
     plan = Plan(
         validators=validators,
         suite=suite,
-        batch_size=batch_size if workload == "notarize-batch" else 1,
+        batch_size=batch_size if workload == NOTARIZE_BATCH else 1,
         workload=workload,
         duration_s=duration,
         rate=rate,
         clients=clients,
         digests=digests,
+        records=records or 0,
+        delay_ms=delay_ms,
     )
     _end_as_by_ctrl_c()
     if workload == ONE_DEAD:
         _bench_one_dead(session, plan)
         return
     if workload == OVERLOAD:
-        overloaded = overload.run(plan, say=note)
-        if session.json:
-            print_json(overload.as_json(overloaded))
-        else:
-            print_fields(overload.rows(overloaded))
+        _bench_overload(session, plan)
         return
     if workload in {PROOF, QUERY}:
-        found = reading.read_while_writing(replace(plan, records=records), say=note)
+        found = reading.read_while_writing(plan, say=note)
         if session.json:
             print_json(reading.as_json(found))
         else:
             print_fields(reading.rows(found))
         return
     if workload in {RESTART, CATCH_UP}:
-        _bench_long_chain(session, plan, records)
+        _bench_long_chain(session, plan)
         return
     report = run_bench(plan, say=note)
     if session.json:
@@ -289,8 +310,24 @@ def bench(
             print_table(FUNCTION_HEADS, function_table(report, top))
 
 
-def _bench_long_chain(session: Session, plan: Plan, records: int) -> None:
-    plan = long_chain.plan_of(plan, records)
+def _check_workload(option: str, workload: str, expected: Sequence[str]) -> None:
+    """Refuse an option that does not concern this workload."""
+    if workload not in expected:
+        raise Refused(
+            f"{option}: found workload {workload!r}; expected {' or '.join(expected)}", field=option
+        )
+
+
+def _bench_overload(session: Session, plan: Plan) -> None:
+    found = overload.run(plan, say=note)
+    if session.json:
+        print_json(overload.as_json(found))
+    else:
+        print_fields(overload.rows(found))
+
+
+def _bench_long_chain(session: Session, plan: Plan) -> None:
+    plan = long_chain.plan_of(plan)
     if plan.workload == RESTART:
         restarts = long_chain.restart(plan, say=note)
         document = long_chain.restart_json(plan, restarts)

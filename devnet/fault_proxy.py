@@ -10,8 +10,11 @@ loopback takes one line per connection and answers `ok`, after which it is so:
     mute NAME       nobody hears it; it hears everybody, until links that carry nothing one way are given up
     deafen NAME     it hears nobody
     part NAME NAME  nothing passes between these two
-    slow NAME MS    whatever it says or hears is held back by so long, piece after piece of at most 256 KiB
+    slow NAME MS    whatever it says or hears arrives so much later, in its order; two that are slow add up
     heal NAME       undoes all of these for NAME, `part` with others too
+    delay MS        all that anybody says arrives so much later, once per wire and beside `slow`; `delay 0` undoes it
+
+What is late is under way, not waiting for its turn: a wire with delay carries as much as one without.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ import json
 import signal
 import socket
 import sys
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,13 +37,23 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _CHUNK_BYTES: Final = 256 * 1024
+"""What is read at once; large, so that a busy wire costs little."""
+
+_BYTES_PER_S: Final = 256 * 1024 * 1024
+"""What one direction of a connection carries at least, whatever its delay, up to `_MOST_UNDER_WAY`."""
+
+_MOST_UNDER_WAY: Final = 64 * 1024 * 1024
+"""Bytes in one direction of a connection; then the sender has to wait."""
+
 _MAX_LINE_BYTES: Final = 256
 _CONTROL_TIMEOUT_S: Final = 5
 
 MAX_SLOW_MS: Final = 60_000
 """Longer than that a link is not slow but cut."""
 
-_VERBS: Final = "cut NAME, mute NAME, deafen NAME, part NAME NAME, slow NAME MS or heal NAME"
+_VERBS: Final = (
+    "cut NAME, mute NAME, deafen NAME, part NAME NAME, slow NAME MS, heal NAME or delay MS"
+)
 
 
 @dataclass(slots=True)
@@ -50,7 +64,49 @@ class Way:
     """Set while anything passes."""
 
     delay_s: float = 0
-    """How long each piece is held back."""
+    """How much later everything arrives."""
+
+
+class _UnderWay:
+    """What one direction of a connection has taken and not yet given, in its order; `b""` is its end."""
+
+    def __init__(self) -> None:
+        self._pieces: deque[tuple[float, bytes]] = deque()
+        """Each with when it is due, by the loop's clock."""
+
+        self._bytes = 0
+        self._changed = asyncio.Event()
+
+    async def put(self, due_s: float, data: bytes, most_bytes: int) -> None:
+        """Take a piece; return when there is room for another one within `most_bytes`."""
+        self._pieces.append((due_s, data))
+        self._bytes += len(data)
+        self._changed.set()
+        while self._bytes >= most_bytes:
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def wait_due(self) -> None:
+        """Return when there is something to give. It stays here, counted, until `take`."""
+        while not self._pieces:
+            self._changed.clear()
+            await self._changed.wait()
+        late_s = self._pieces[0][0] - asyncio.get_running_loop().time()
+        if late_s > 0:
+            await asyncio.sleep(late_s)
+
+    def take(self) -> list[bytes]:
+        """Return the first piece, which is due, and those behind it that are due as well."""
+        now_s = asyncio.get_running_loop().time()
+        found = [self._pieces.popleft()[1]]
+        while self._pieces and self._pieces[0][0] <= now_s:
+            found.append(self._pieces.popleft()[1])
+        return found
+
+    def gave(self, count: int) -> None:
+        """Make room for as many bytes as were given."""
+        self._bytes -= count
+        self._changed.set()
 
 
 @dataclass(slots=True)
@@ -70,7 +126,9 @@ class Wire:
         try:
             # A connection begins, and ends, by words in both directions.
             await self._whole()
-            onward_reader, onward_writer = await asyncio.open_connection(LOOPBACK, self.to_port)
+            onward_reader, onward_writer = await asyncio.open_connection(
+                LOOPBACK, self.to_port, limit=_CHUNK_BYTES
+            )
         except OSError:
             writer.close()
             return
@@ -88,13 +146,42 @@ class Wire:
     async def _pump(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: Way
     ) -> None:
-        with suppress(OSError):
-            while data := await reader.read(_CHUNK_BYTES):
-                if way.delay_s:
-                    await asyncio.sleep(way.delay_s)
-                await way.is_open.wait()
+        under_way = _UnderWay()
+        taking = asyncio.ensure_future(self._take(reader, under_way, way))
+        try:
+            await self._give(under_way, writer, way)
+        except OSError:
+            # That the hearer has hung up is known to the speaker so much later too, and what it said before comes first.
+            await asyncio.sleep(way.delay_s)
+        finally:
+            taking.cancel()
+
+    async def _take(self, reader: asyncio.StreamReader, under_way: _UnderWay, way: Way) -> None:
+        loop = asyncio.get_running_loop()
+        data = None
+        while data != b"":
+            try:
+                data = await reader.read(_CHUNK_BYTES)
+            except OSError:
+                data = b""
+            # One piece where there is no delay: a receiver that does not read is felt by the sender.
+            most_bytes = min(1 + int(way.delay_s * _BYTES_PER_S), _MOST_UNDER_WAY)
+            await under_way.put(loop.time() + way.delay_s, data, most_bytes)
+            # A wire that is cut takes nothing more, so that the sender feels it too.
+            await way.is_open.wait()
+
+    async def _give(self, under_way: _UnderWay, writer: asyncio.StreamWriter, way: Way) -> None:
+        while True:
+            await under_way.wait_due()
+            await way.is_open.wait()
+            pieces = under_way.take()
+            data = b"".join(pieces)
+            if data:
                 writer.write(data)
                 await writer.drain()
+            if pieces[-1] == b"":
+                return
+            under_way.gave(len(data))
 
     async def _whole(self) -> None:
         while not (self.forth.is_open.is_set() and self.back.is_open.is_set()):
@@ -111,12 +198,13 @@ class FaultProxy:
         self._deaf: set[str] = set()
         self._parted: set[frozenset[str]] = set()
         self._slow_ms: dict[str, int] = {}
+        self._delay_ms = 0
         self._apply()
 
     async def serve(self, control_port: int) -> None:
         """Relay until cancelled."""
         servers = [
-            await asyncio.start_server(wire.carry, LOOPBACK, wire.listen_port)
+            await asyncio.start_server(wire.carry, LOOPBACK, wire.listen_port, limit=_CHUNK_BYTES)
             for wire in self._wires
         ]
         servers.append(await asyncio.start_server(self._obey, LOOPBACK, control_port))
@@ -138,8 +226,10 @@ class FaultProxy:
                 self._deaf.add(name)
             case ["part", name, other]:
                 self._parted.add(frozenset((name, other)))
-            case ["slow", name, text] if text.isascii() and text.isdigit() and len(text) < 10:
+            case ["slow", name, text] if _is_number(text):
                 self._slow_ms[name] = min(int(text), MAX_SLOW_MS)
+            case ["delay", text] if _is_number(text):
+                self._delay_ms = min(int(text), MAX_SLOW_MS)
             case ["heal", name]:
                 self._mute.discard(name)
                 self._deaf.discard(name)
@@ -154,7 +244,8 @@ class FaultProxy:
         for wire in self._wires:
             first, second = wire.ends
             for speaker, hearer, way in ((first, second, wire.forth), (second, first, wire.back)):
-                way.delay_s = sum(self._slow_ms.get(name, 0) for name in wire.ends) / 1000
+                slow_ms = sum(self._slow_ms.get(name, 0) for name in wire.ends)
+                way.delay_s = (self._delay_ms + slow_ms) / 1000
                 is_parted = frozenset(wire.ends) in self._parted
                 if is_parted or speaker in self._mute or hearer in self._deaf:
                     way.is_open.clear()
@@ -167,6 +258,10 @@ class FaultProxy:
             writer.write(self.obey(line.decode()).encode() + b"\n")
             await writer.drain()
         writer.close()
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 10
 
 
 def tell(control_port: int, line: str) -> None:

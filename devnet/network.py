@@ -318,8 +318,12 @@ class Devnet:
         self._tell_proxy("part", name, self.node(other).name)
 
     def slow(self, name: str, delay_ms: int) -> None:
-        """Hold back whatever a validator says or hears."""
+        """Hold back whatever a validator says or hears; where both ends of a wire are slow, both count."""
         self._tell_proxy("slow", name, str(delay_ms))
+
+    def delay(self, delay_ms: int) -> None:
+        """Let all that validators say to each other arrive so much later; 0 undoes it, `heal` does not."""
+        self._tell("delay", str(delay_ms))
 
     def heal(self, name: str) -> None:
         """Undo all that was done to a validator's wires."""
@@ -409,10 +413,13 @@ class Devnet:
         self._change(replace(self._record, proxy=replace(proxy, process=process)))
 
     def _tell_proxy(self, verb: str, name: str, *details: str) -> None:
-        node, proxy = self.node(name), self._record.proxy
+        self._tell(verb, self.node(name).name, *details)
+
+    def _tell(self, *words: str) -> None:
+        proxy = self._record.proxy
         if proxy is None:
             raise Refused("this network was made without wires that can be cut", code="no_proxy")
-        fault_proxy.tell(proxy.control_port, " ".join((verb, node.name, *details)))
+        fault_proxy.tell(proxy.control_port, " ".join(words))
 
     def _signal(self, name: str, number: signal.Signals) -> None:
         processes.send(self._running(name), number)

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import random
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from chainnode.model.errors import ProofInvalid
 from chainnode.model.genesis import decode_genesis
-from chainnode.model.merkle import leaf_hashes, root_of
+from chainnode.model.merkle import leaf_hashes
 from chainnode.model.notarization import Notarization, digest_map, verify_notarization
 from chainnode.model.record import decode_record
 from chainnode.model.tlog_policy import parse_policy
 from chainnode.model.tlog_proof import parse_proof
-from chainnode.model.tlog_tiles import TILE_WIDTH, TilePath, decode_entries
+from chainnode.model.tlog_tiles import (
+    TILE_WIDTH,
+    TilePath,
+    decode_entries,
+    frontier_from,
+    tile_width,
+)
 from chainnode.rpc.client import RpcClient, from_base64
 from devnet.bench.workload import opening_of
 
@@ -37,11 +44,16 @@ _PROOF_WAIT_MS: Final = 20_000
 _HTTP_OK: Final = 200
 
 
-def check_records(network: Devnet, acknowledged: Sequence[Acknowledged]) -> int:
+def check_records(network: Devnet, acknowledged: Sequence[Acknowledged], first: int = 0) -> int:
     """Check that every acknowledged record is in the log of every validator; return how many there are.
 
-    Every validator's whole log is read record by record, and must hash to the root that it names. The network must be
-    level, with nothing under way.
+    Every validator's log is read record by record, and must hash to the root that it names. The network must be level,
+    with nothing under way.
+
+    Args:
+        network: whose logs.
+        acknowledged: what was.
+        first: log index before which nothing of it lies; of those records only the hashes are read.
 
     Raises:
         ProofInvalid: something acknowledged is not there; says what and where.
@@ -54,13 +66,19 @@ def check_records(network: Devnet, acknowledged: Sequence[Acknowledged]) -> int:
     suite = decode_genesis(network.genesis.read_bytes()).suite
     for node in network.nodes:
         status = network.status(node.name)
-        leaves = asyncio.run(_leaves(node.rpc, status["log_size"]))
-        if root_of(suite, leaf_hashes(suite, leaves)).hex() != status["log_root"]:
+        size = status["log_size"]
+        begin = min(first, size) // TILE_WIDTH * TILE_WIDTH
+        leaves = asyncio.run(_leaves(node.rpc, begin, size))
+        before = frontier_from(partial(_hash_tile, network, node.name, size), suite, begin)
+        root = before.extended(suite, leaf_hashes(suite, leaves)).root(suite)
+        if root.hex() != status["log_root"]:
             raise _lost(f"the records of {node.name} do not hash to its log root")
         records = [decode_record(leaf) for leaf in leaves]
         for (tx_id, item), tx in expected.items():
             index = tx.first_record + item
-            if index >= len(records) or not _is_record(records[index], tx_id, item, tx.height):
+            if not begin <= index < size or not _is_record(
+                records[index - begin], tx_id, item, tx.height
+            ):
                 raise _lost(
                     f"{node.name} does not have record {index} of transaction {tx.tx_id}, "
                     f"which was acknowledged in block {tx.height}"
@@ -113,10 +131,19 @@ def _is_record(record: Record, tx_id: bytes, item: int, height: int) -> bool:
     return (record.tx_id, record.item, record.height) == (tx_id, item, height)
 
 
-async def _leaves(url: str, size: int) -> list[bytes]:
-    """Return the records of a log of `size` from its public tiles."""
+def _hash_tile(network: Devnet, name: str, size: int, level: int, index: int) -> bytes:
+    """Return a tile of hashes of a validator's log of `size`, as wide as it is."""
+    path = TilePath(level=level, index=index, width=tile_width(level, index, size)).text()
+    status, body = network.ask(name, lambda client: client.get(f"/{path}"))
+    if status != _HTTP_OK:
+        raise _lost(f"{name} answers {status} to /{path}")
+    return body
+
+
+async def _leaves(url: str, begin: int, size: int) -> list[bytes]:
+    """Return the records of a log of `size` from its public tiles, from the beginning of a bundle, `begin`, on."""
     bundles: dict[int, tuple[bytes, ...]] = {}
-    numbers = iter(range((size + TILE_WIDTH - 1) // TILE_WIDTH))
+    numbers = iter(range(begin // TILE_WIDTH, (size + TILE_WIDTH - 1) // TILE_WIDTH))
 
     async def fetch(client: RpcClient) -> None:
         for number in numbers:

@@ -53,7 +53,7 @@ class Job:
     """What one client does."""
 
     number: int
-    """Of the client, from 0."""
+    """Of the client, from 0; after a chain was made, from the first one that did not help to make it."""
 
     plan: Plan
     url: str
@@ -66,6 +66,9 @@ class Job:
     passphrase: bytes
     count: int
     """Transactions to sign."""
+
+    tip_height: int = 0
+    """Height that every validator has reached; from there on the transactions are valid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,13 @@ def main(job: Job, parent: Connection) -> None:
         _request(
             n,
             transaction(
-                genesis, job.account, signer, Number(job.number, n), batch_size, digests
+                genesis,
+                job.account,
+                signer,
+                Number(job.number, n),
+                batch_size,
+                digests,
+                job.tip_height,
             ).envelope,
         )
         for n in range(job.count)
@@ -171,7 +180,8 @@ class _Sender:
 
     async def keep_rate(self, begin_ns: int, end_ns: int, rate: int) -> None:
         """Send each transaction when it is due, whatever comes back; late ones count from when they were due."""
-        plan, client = self._job.plan, self._job.number
+        plan = self._job.plan
+        client = self._job.number % plan.clients
 
         def due_ns(sequence: int) -> int:
             return begin_ns + (sequence * plan.clients + client) * _NS_PER_S // rate

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Final
 
 from chainnode.model.errors import Unavailable
 from devnet import processes
-from devnet.bench.plan import LEAST_FILLED_PER_S, MAX_BATCH
 from devnet.bench.run import fill, fresh_network
 
 if TYPE_CHECKING:
@@ -28,9 +27,6 @@ if TYPE_CHECKING:
 
 ROUNDS: Final = 3
 """Restarts of each kind."""
-
-LEAST_DURATION_S: Final = 60
-"""Allowed for the shortest chain."""
 
 _POLL_S: Final = 0.01
 _LEVEL_TIMEOUT_S: Final = 3_600
@@ -82,14 +78,10 @@ class CatchUp:
         return self.chain.records * _MS_PER_S / self.duration_ms
 
 
-def plan_of(plan: Plan, records: int) -> Plan:
-    """Return the plan by which a chain of so many documents is made."""
+def plan_of(plan: Plan) -> Plan:
+    """Return the plan by which the chain is made."""
     return replace(
-        plan,
-        records=records,
-        batch_size=MAX_BATCH,
-        rate=None,
-        duration_s=LEAST_DURATION_S + records // LEAST_FILLED_PER_S,
+        plan.filling(),
         # One validator may be away meanwhile; no client talks to it.
         dead=1 if plan.validators > 1 else 0,
     )

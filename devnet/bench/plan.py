@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from chainnode.model.limits import MAX_DOCUMENTS_PER_CALL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Self
 
 ONE_DEAD: Final = "one-dead"
 
@@ -20,9 +21,12 @@ OVERLOAD: Final = "overload"
 PROOF: Final = "proof"
 QUERY: Final = "query"
 
+NOTARIZE: Final = "notarize"
+NOTARIZE_BATCH: Final = "notarize-batch"
+
 WORKLOADS: Final = (
-    "notarize",
-    "notarize-batch",
+    NOTARIZE,
+    NOTARIZE_BATCH,
     PROOF,
     QUERY,
     ONE_DEAD,
@@ -31,11 +35,24 @@ WORKLOADS: Final = (
     CATCH_UP,
 )
 """One document a transaction; a list of documents a transaction; one document a transaction, with all validators alive
-and with one of them dead (`one_dead.py`); twice what the network can take (`overload.py`); a validator that comes back, or is new, to a long chain (`long_chain.py`);
-proofs and lookups while others write (`reading.py`)."""
+and with one of them dead (`one_dead.py`); twice what the network can take (`overload.py`); a validator that comes back,
+or is new, to a long chain (`long_chain.py`); proofs and lookups while others write (`reading.py`)."""
 
 MAX_RECORDS: Final = 20_000_000
-"""Of a chain that is made beforehand; clients hold it signed in memory, at 130 bytes a document."""
+"""Of a chain that is made beforehand."""
+
+DEFAULT_RECORDS: Final = 1_000_000
+"""Of the chain of `proof`, `query`, `restart` and `catch-up`."""
+
+MOST_SIGNED_RECORDS: Final = 1_000_000
+"""Documents of a chain to be made that are signed at once. Clients hold them in memory, at 130 bytes each; and lists of
+1,000 are 1,000 transactions, which fit the 5,000 blocks that they are valid for even in a block each."""
+
+LEAST_FILLING_S: Final = 60
+"""Allowed for the shortest chain."""
+
+MAX_DELAY_MS: Final = 1_000
+"""Between validators, one way."""
 
 LEAST_FILLED_PER_S: Final = 2_000
 """Documents a second at which a chain must grow while it is made; slower is given up."""
@@ -91,7 +108,11 @@ class Plan:
     """Of each document: 1, or 2 as `chainnode notarize` makes them; each is found by a lookup of its own."""
 
     records: int = 0
-    """Documents of the chain that is made first; for `restart` and `catch-up`."""
+    """Documents of the chain that is made first, at least."""
+
+    delay_ms: int | None = None
+    """By how much later, one way, validators hear each other under load. None: they are joined directly; with 0 they are
+    not, but by the relay that delays."""
 
     dead: int = 0
     """Validators, the last ones, that are killed before the load begins and started again after it."""
@@ -103,6 +124,15 @@ class Plan:
     def sending_s(self) -> int:
         """How long clients send."""
         return WARM_UP_S + self.duration_s
+
+    def filling(self) -> Self:
+        """Return the plan by which the chain of `records` documents is made: long lists, at saturation."""
+        return replace(
+            self,
+            batch_size=MAX_BATCH,
+            rate=None,
+            duration_s=LEAST_FILLING_S + self.records // LEAST_FILLED_PER_S,
+        )
 
     def transactions_per_client(self, ceiling_tps: float) -> int:
         """Return how many transactions each client must have ready."""

@@ -113,7 +113,7 @@ def read_while_writing(plan: Plan, *, say: Callable[[str], None]) -> Reading:
         count = writing.transactions_per_client(0)
         with (
             # Not the numbers of those that filled the chain, whose documents are asked for.
-            clients_of(network, writing, count, plan.clients) as writers,
+            clients_of(network, writing, count, filled.clients) as writers,
             processes_for(main, _jobs(network, plan, filled.acknowledged)) as readers,
         ):
             for process in (*writers, *readers):

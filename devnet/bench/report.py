@@ -59,6 +59,12 @@ class Figures:
     disk_bytes_per_tx: float
     """By which one validator's home grew, on average; logs of the store that await compaction included."""
 
+    home_bytes: int
+    """Size of one validator's home after the load, on average."""
+
+    records: int
+    """Documents on the chain before the load."""
+
     wire_bytes_per_tx: float | None
     """Sent from one validator to the others, on average; None if the nodes do not count it."""
 
@@ -119,6 +125,8 @@ def as_json(report: Report) -> dict[str, Figure]:
         "clients": plan.clients,
         "rate": plan.rate,
         "duration_s": plan.duration_s,
+        "delay_ms": plan.delay_ms,
+        "records": figures.records,
         "cores": figures.cores,
         "tps": round(figures.tps, 1),
         "records_per_s": round(figures.records_per_s, 1),
@@ -133,6 +141,7 @@ def as_json(report: Report) -> dict[str, Figure]:
         },
         "memory_bytes": figures.memory_bytes,
         "disk_bytes_per_tx": round(figures.disk_bytes_per_tx),
+        "home_bytes": figures.home_bytes,
         "wire_bytes_per_tx": None
         if figures.wire_bytes_per_tx is None
         else round(figures.wire_bytes_per_tx),
@@ -154,8 +163,12 @@ def rows(report: Report) -> list[tuple[str, object]]:
     if plan.digests > 1:
         documents += f" of {plan.digests} digests"
     wire = figures.wire_bytes_per_tx
+    network = f"{plan.validators} validators on {figures.cores} cores, {plan.suite}"
+    if plan.delay_ms is not None:
+        network += f", {plan.delay_ms} ms from any to any other"
     return [
-        ("network", f"{plan.validators} validators on {figures.cores} cores, {plan.suite}"),
+        ("network", network),
+        ("chain", f"{figures.records:,} documents before the load"),
         ("load", f"{load}, {documents} a transaction, {plan.clients} clients, {plan.duration_s} s"),
         (
             "committed",
@@ -168,6 +181,7 @@ def rows(report: Report) -> list[tuple[str, object]]:
         ("", ", ".join(f"{part} {us:,.1f}" for part, us in figures.cpu_us_by_part.items())),
         ("memory", f"{figures.memory_bytes / 1e6:,.0f} MB at most, of one validator"),
         ("disk", f"{figures.disk_bytes_per_tx:,.0f} bytes per transaction and validator"),
+        ("", f"{figures.home_bytes / 1e6:,.1f} MB of one validator's home after the load"),
         (
             "wire",
             "not counted by these nodes"

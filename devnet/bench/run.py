@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +18,7 @@ from devnet.bench.ceiling import ceiling_tps, usable_cores
 from devnet.bench.check import check_proofs, check_records
 from devnet.bench.client import Job, Outcome, main, window_ns
 from devnet.bench.cpu import cpu_us_by_part, read_samples
-from devnet.bench.plan import DRAIN_S, Plan
+from devnet.bench.plan import DRAIN_S, MOST_SIGNED_RECORDS, Plan
 from devnet.bench.report import MOST_FUNCTIONS, Figures, Report
 from devnet.network import Devnet
 from devnet.processes import CpuSplit
@@ -35,6 +35,11 @@ _HEAD_START_NS: Final = _NS_PER_S // 2
 
 _SIGNING_TIMEOUT_S: Final = 600
 _LEVEL_TIMEOUT_MS: Final = 60_000
+
+_STILL_S: Final = 3
+"""A store that has not changed for so long has compacted what it was given."""
+
+_STILL_TIMEOUT_S: Final = 120
 _WIRE_METRIC: Final = "chainnode_peer_bytes_out_total"
 
 
@@ -86,10 +91,13 @@ def measure(plan: Plan, ceiling: float, *, say: Callable[[str], None]) -> Figure
     """
     with fresh_network(plan, say) as network:
         network.up(is_profiled=True)
+        filled = _fill_before(network, plan, say)
+        if plan.delay_ms is not None:
+            network.delay(plan.delay_ms)
         disk_before, wire_before = _disk_bytes(network), _wire_bytes(network)
         dead = [node.name for node in network.nodes[plan.validators - plan.dead :]]
         network.kill(*dead)
-        load = _load(network, plan, ceiling, say)
+        load = _load(network, plan, ceiling, say, filled.clients)
         acknowledged = [tx for outcome in load.outcomes for tx in outcome.acknowledged]
         if not acknowledged:
             raise Unavailable(f"nothing was committed: {_refused(load)}", code="no_result")
@@ -97,9 +105,9 @@ def measure(plan: Plan, ceiling: float, *, say: Callable[[str], None]) -> Figure
             network.start(name)
         network.wait_ready()
         network.wait_level(timeout_ms=_LEVEL_TIMEOUT_MS)
-        disk, wire = _disk_bytes(network) - disk_before, _wire_bytes(network)
+        disk_after, wire = _disk_bytes(network), _wire_bytes(network)
         say(f"checking {len(acknowledged)} transactions on every validator")
-        checked_records = check_records(network, acknowledged)
+        checked_records = check_records(network, acknowledged, filled.records)
         checked_proofs = check_proofs(network, acknowledged, plan.digests)
         memory = _memory_bytes(network)
         # They write their profiles when they stop; one that was killed has none of the measured time.
@@ -126,7 +134,9 @@ def measure(plan: Plan, ceiling: float, *, say: Callable[[str], None]) -> Figure
         functions=tuple(samples.functions.most_common(MOST_FUNCTIONS)),
         sampled=sum(samples.functions.values()),
         memory_bytes=memory,
-        disk_bytes_per_tx=disk / share,
+        disk_bytes_per_tx=(disk_after - disk_before) / share,
+        home_bytes=round(disk_after / plan.validators),
+        records=filled.records,
         wire_bytes_per_tx=None
         # A process that was killed has taken its count with it.
         if wire is None or wire_before is None or dead
@@ -146,7 +156,7 @@ def fresh_network(plan: Plan, say: Callable[[str], None]) -> Iterator[Devnet]:
             place / "net",
             validators=plan.validators,
             suite=plan.suite,
-            can_cut=False,
+            can_cut=plan.delay_ms is not None,
             parameters=plan.parameters,
         ) as network:
             yield network
@@ -159,8 +169,11 @@ class Filled:
     """A chain that was made."""
 
     acknowledged: tuple[Acknowledged, ...]
+    clients: int
+    """How many clients, numbered from 0, made it; others' transactions are about other documents."""
+
     duration_s: float
-    """From the first transaction to the last answer."""
+    """From the first transaction to the last answer; of more rounds than one, their sum."""
 
     @property
     def records(self) -> int:
@@ -169,14 +182,27 @@ class Filled:
 
 
 def fill(network: Devnet, plan: Plan, say: Callable[[str], None]) -> Filled:
-    """Have `plan.records` documents committed, at saturation.
+    """Have `plan.records` documents committed, at saturation; many of them in rounds (`MOST_SIGNED_RECORDS`).
 
     Raises:
         Unavailable: not all of them were acknowledged.
     """
+    filled = Filled(acknowledged=(), clients=0, duration_s=0)
+    while (left := plan.records - filled.records) > 0:
+        this_round = replace(plan, records=min(left, MOST_SIGNED_RECORDS))
+        added = _fill_round(network, this_round, say, filled.clients)
+        filled = Filled(
+            acknowledged=filled.acknowledged + added.acknowledged,
+            clients=filled.clients + added.clients,
+            duration_s=filled.duration_s + added.duration_s,
+        )
+    return filled
+
+
+def _fill_round(network: Devnet, plan: Plan, say: Callable[[str], None], first: int) -> Filled:
     lists = -(-plan.records // (plan.batch_size * plan.clients))
     say(f"signing {lists * plan.clients} lists of {plan.batch_size}")
-    with clients_of(network, plan, lists) as clients:
+    with clients_of(network, plan, lists, first) as clients:
         for client in clients:
             hear(client, _SIGNING_TIMEOUT_S)
         begin_ns = time.monotonic_ns() + _HEAD_START_NS
@@ -189,13 +215,37 @@ def fill(network: Devnet, plan: Plan, say: Callable[[str], None]) -> Filled:
         refused = sum((outcome.refused for outcome in outcomes), Counter())
         raise Unavailable(f"not all was committed: {dict(refused)}", code="no_result")
     duration_ns = max(tx.answered_ns for tx in acknowledged) - begin_ns
-    return Filled(acknowledged=acknowledged, duration_s=duration_ns / _NS_PER_S)
+    return Filled(
+        acknowledged=acknowledged, clients=plan.clients, duration_s=duration_ns / _NS_PER_S
+    )
 
 
-def _load(network: Devnet, plan: Plan, ceiling: float, say: Callable[[str], None]) -> _Load:
+def _fill_before(network: Devnet, plan: Plan, say: Callable[[str], None]) -> Filled:
+    """Make the chain that the load comes on top of, and wait until the validators have nothing left to do with it."""
+    filled = fill(network, plan.filling(), say)
+    if filled.records:
+        network.wait_level(timeout_ms=_LEVEL_TIMEOUT_MS)
+        say("waiting until the stores have compacted it")
+        _wait_until_still(network)
+    return filled
+
+
+def _wait_until_still(network: Devnet) -> None:
+    """Wait until the homes have not changed in size for a while, so that they grow by the load only; give up at some point."""
+    deadline = time.monotonic() + _STILL_TIMEOUT_S
+    size, since = _disk_bytes(network), time.monotonic()
+    while (now := time.monotonic()) < min(deadline, since + _STILL_S):
+        time.sleep(_STILL_S / 10)
+        if (found := _disk_bytes(network)) != size:
+            size, since = found, now
+
+
+def _load(
+    network: Devnet, plan: Plan, ceiling: float, say: Callable[[str], None], first: int
+) -> _Load:
     count = plan.transactions_per_client(ceiling)
     say(f"signing {count * plan.clients} transactions")
-    with clients_of(network, plan, count) as clients:
+    with clients_of(network, plan, count, first) as clients:
         for client in clients:
             hear(client, _SIGNING_TIMEOUT_S)
         begin_ns = time.monotonic_ns() + _HEAD_START_NS
@@ -230,16 +280,19 @@ def clients_of(
         count: transactions of each.
         first: number of the first of them; transactions of other numbers are about other documents.
     """
+    living = network.nodes[: plan.validators - plan.dead]
+    tip_height = min(network.status(node.name)["tip_height"] for node in living)
     passphrase = (network.directory / homes.PASSPHRASE).read_bytes()
     jobs = [
         Job(
             number=first + number,
             plan=plan,
-            url=network.nodes[number % (plan.validators - plan.dead)].rpc,
+            url=living[number % len(living)].rpc,
             home=network.client_home,
             account=homes.NOTARY_ACCOUNT,
             passphrase=passphrase,
             count=count,
+            tip_height=tip_height,
         )
         for number in range(plan.clients)
     ]

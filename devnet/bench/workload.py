@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from chainnode.keystore.randomness import fresh_nonce
 from chainnode.model.calls import Document, register_documents
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from chainnode.model.genesis import Genesis
     from chainnode.model.suites import Suite
     from chainnode.model.transaction import Transaction
-
-_SAFE_HEIGHTS: Final = MAX_VALID_HEIGHTS
-"""A fresh chain is at height 0 or a little above, so this is within what it accepts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +61,15 @@ def transaction(
     number: Number,
     batch_size: int,
     digests: int = 1,
+    tip_height: int = 0,
 ) -> Transaction:
-    """Return the signed transaction of a number."""
+    """Return the signed transaction of a number, valid for as long as the chain allows from `tip_height` on."""
     documents = [Document(digests=digests_of(number, item, digests)) for item in range(batch_size)]
     body = Body(
         chain_id=genesis.chain_id,
         sender=account,
         nonce=fresh_nonce(),
-        last_valid_height=Height(_SAFE_HEIGHTS),
+        last_valid_height=Height(tip_height + MAX_VALID_HEIGHTS),
         calls=(register_documents(documents, seed=seed_of(number)),),
     )
     return sign_transaction(genesis.domain, body, public_key=signer.public_key, sign=signer.sign)

@@ -16,7 +16,13 @@ from chainnode.rpc.error_numbers import number_of
 from devnet.bench.ceiling import ceiling_tps
 from devnet.bench.client import Job, _Sender, window_ns
 from devnet.bench.cpu import cpu_us_by_part, read_samples
-from devnet.bench.plan import IN_FLIGHT_LISTS, IN_FLIGHT_TRANSACTIONS, WARM_UP_S, Plan
+from devnet.bench.plan import (
+    IN_FLIGHT_LISTS,
+    IN_FLIGHT_TRANSACTIONS,
+    LEAST_FILLED_PER_S,
+    WARM_UP_S,
+    Plan,
+)
 from devnet.bench.report import Figures, Report, as_json, function_table, percentile, rows
 from devnet.processes import CpuSplit
 
@@ -47,6 +53,8 @@ FIGURES = Figures(
     sampled=4,
     memory_bytes=150_000_000,
     disk_bytes_per_tx=700.0,
+    home_bytes=8_000_000,
+    records=0,
     wire_bytes_per_tx=None,
     checked_records=10_000,
     checked_proofs=50,
@@ -95,6 +103,26 @@ def test_table_says_what_was_not_committed_and_what_was_not_counted():
     clean = dict(rows(replace(REPORT, figures=figures)))
     assert clean["not committed"] == "none"
     assert clean["wire"].startswith("1,23")
+
+
+def test_report_says_what_was_there_before_the_load_and_how_far_apart_validators_were():
+    document = as_json(REPORT)
+    assert (document["delay_ms"], document["records"]) == (None, 0)
+    assert document["home_bytes"] == 8_000_000
+    assert "ms" not in dict(rows(REPORT))["network"]
+    figures = replace(FIGURES, plan=replace(PLAN, delay_ms=0, records=1_000), records=2_000)
+    delayed = replace(REPORT, figures=figures)
+    document = as_json(delayed)
+    assert (document["delay_ms"], document["records"]) == (0, 2_000)
+    table = dict(rows(delayed))
+    assert table["network"].endswith(", 0 ms from any to any other")
+    assert table["chain"] == "2,000 documents before the load"
+
+
+def test_chain_is_filled_by_long_lists_at_saturation_whatever_the_load():
+    plan = replace(PLAN, rate=50, records=10_000_000, delay_ms=20).filling()
+    assert (plan.batch_size, plan.rate) == (1_000, None)
+    assert plan.records / plan.duration_s < LEAST_FILLED_PER_S
 
 
 def test_clients_share_a_fixed_rate():
@@ -204,11 +232,12 @@ async def test_transactions_count_from_when_they_were_due_however_late_they_leav
 
 
 @pytest.mark.asyncio
-async def test_clients_take_turns_at_a_fixed_rate():
+@pytest.mark.parametrize("first", [0, 2])
+async def test_clients_take_turns_at_a_fixed_rate(first):
     plan = replace(PLAN, rate=1_000, clients=2)
     begin_ns = time.monotonic_ns() - NS_PER_S
     begun = []
-    for client in range(2):
+    for client in range(first, first + 2):
         async with sending(plan, StubSocket(), client=client) as sender:
             await sender.keep_rate(begin_ns, begin_ns + NS_PER_S, 1_000)
             await sender.drain()

@@ -2,8 +2,10 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import signal
 import sys
+import time
 
 import pytest
 
@@ -16,8 +18,8 @@ DEADLINE_S = 10
 
 
 @contextlib.asynccontextmanager
-async def echo_behind_wire(ends=("a", "b"), heard=None):
-    """Yield a proxy with one wire that ends at a server which answers what it hears, and the ports."""
+async def echo_behind_wire(ends=("a", "b"), heard=None, serve=None):
+    """Yield a proxy with one wire that ends at a server which answers what it hears, or at `serve`, and the ports."""
 
     async def echo(reader, writer):
         while data := await reader.read(1024):
@@ -29,7 +31,7 @@ async def echo_behind_wire(ends=("a", "b"), heard=None):
 
     listen_port, to_port, control_port = free_ports(3)
     proxy = FaultProxy([Wire(ends=ends, listen_port=listen_port, to_port=to_port)])
-    server = await asyncio.start_server(echo, LOOPBACK, to_port)
+    server = await asyncio.start_server(serve or echo, LOOPBACK, to_port)
     serving = asyncio.create_task(proxy.serve(control_port))
     await listening(control_port)
     try:
@@ -166,6 +168,135 @@ async def test_slow_wire_delivers_later():
         writer.close()
 
 
+def test_delay_counts_once_per_wire_and_slowness_of_either_end_beside_it():
+    wire = Wire(ends=("a", "b"), listen_port=0, to_port=0)
+    proxy = FaultProxy([wire])
+
+    def both_ms(line):
+        assert proxy.obey(line) == "ok"
+        return round(wire.forth.delay_s * 1_000), round(wire.back.delay_s * 1_000)
+
+    assert both_ms("delay 30") == (30, 30)
+    assert both_ms("slow a 5") == (35, 35)
+    assert both_ms("slow b 7") == (42, 42)
+    assert both_ms("heal a") == (37, 37)
+    assert both_ms("heal b") == (30, 30)
+    assert both_ms("delay 0") == (0, 0)
+
+
+@pytest.mark.asyncio
+async def test_delay_is_the_same_in_either_direction():
+    arrived = []
+
+    async def echo(reader, writer):
+        while data := await reader.read(1024):
+            arrived.append(time.monotonic())
+            writer.write(data)
+        writer.close()
+
+    async with echo_behind_wire(serve=echo) as (proxy, port, _):
+        reader, writer = await connected(port)
+        proxy.obey("delay 200")
+        for byte in (b"1", b"2"):
+            sent = time.monotonic()
+            writer.write(byte)
+            assert await answer(reader, 1) == byte
+            answered = time.monotonic()
+            assert 0.199 <= arrived[-1] - sent < 0.35
+            assert 0.199 <= answered - arrived[-1] < 0.35
+        writer.close()
+
+
+@pytest.mark.asyncio
+async def test_much_is_under_way_at_once_where_there_is_delay_and_keeps_its_order():
+    data = random.randbytes(32 * 1024 * 1024)
+    async with echo_behind_wire() as (proxy, port, _):
+        reader, writer = await connected(port)
+        proxy.obey("delay 200")
+        began = time.monotonic()
+        writer.write(data)
+        # Piece after piece it would take at least 128 times the delay each way.
+        assert await answer(reader, len(data)) == data
+        assert time.monotonic() - began >= 0.4
+        writer.close()
+
+
+@pytest.mark.asyncio
+async def test_each_of_many_small_messages_is_late_by_the_delay_alone():
+    async with echo_behind_wire() as (proxy, port, _):
+        reader, writer = await connected(port)
+        proxy.obey("delay 100")
+        sent = []
+
+        async def speak():
+            for _ in range(50):
+                sent.append(time.monotonic())
+                writer.write(b"x")
+                await asyncio.sleep(0.01)
+
+        speaking = asyncio.create_task(speak())
+        late = []
+        for number in range(50):
+            await answer(reader, 1)
+            late.append(time.monotonic() - sent[number])
+        await speaking
+        assert min(late) >= 0.199
+        assert max(late) < 1
+        writer.close()
+
+
+@pytest.mark.asyncio
+async def test_what_is_said_after_a_delay_has_ended_does_not_overtake():
+    async with echo_behind_wire() as (proxy, port, _):
+        reader, writer = await connected(port)
+        proxy.obey("delay 200")
+        assert not await carries(reader, writer, b"1")
+        proxy.obey("delay 0")
+        writer.write(b"2")
+        assert await answer(reader, 2) == b"12"
+        assert await carries(reader, writer, b"3")
+        writer.close()
+
+
+@pytest.mark.asyncio
+async def test_what_was_said_before_hanging_up_arrives_late_and_whole():
+    heard = []
+    async with echo_behind_wire(heard=heard) as (proxy, port, _):
+        _, writer = await connected(port)
+        proxy.obey("delay 200")
+        # Its answer comes back to nobody while the rest is still under way.
+        writer.write(b"1")
+        await asyncio.sleep(0.3)
+        writer.write(b"2")
+        writer.close()
+        await no_other_task(but=2)
+        assert heard == [b"1", b"2"]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("delay_ms", [0, 10])
+async def test_receiver_that_does_not_read_is_felt_by_the_sender(delay_ms):
+    is_read = asyncio.Event()
+
+    async def read_later(reader, writer):
+        await is_read.wait()
+        while await reader.read(1024 * 1024):
+            pass
+        writer.close()
+
+    async with echo_behind_wire(serve=read_later) as (proxy, port, _):
+        _, writer = await connected(port)
+        proxy.obey(f"delay {delay_ms}")
+        writer.write(bytes(64 * 1024 * 1024))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await writer.drain()
+        is_read.set()
+        async with asyncio.timeout(DEADLINE_S):
+            await writer.drain()
+        writer.close()
+
+
 @pytest.mark.asyncio
 async def test_cut_wire_does_not_even_tell_that_the_other_side_hung_up():
     async with echo_behind_wire() as (proxy, port, _):
@@ -221,7 +352,21 @@ async def test_control_port_obeys_and_says_so():
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
-    "line", ["", "cut", "cut a b", "burn a", "\xff", "part a", "slow a", "slow a -1", "slow a 1e9"]
+    "line",
+    [
+        "",
+        "cut",
+        "cut a b",
+        "burn a",
+        "\xff",
+        "part a",
+        "slow a",
+        "slow a -1",
+        "slow a 1e9",
+        "delay",
+        "delay a",
+        "delay -1",
+    ],
 )
 async def test_control_port_refuses_what_it_does_not_know(line):
     async with echo_behind_wire() as (_, _port, control_port):

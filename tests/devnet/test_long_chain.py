@@ -21,8 +21,9 @@ def plan_for(workload):
         duration_s=20,
         rate=None,
         clients=2,
+        records=RECORDS,
     )
-    return long_chain.plan_of(plan, RECORDS)
+    return long_chain.plan_of(plan)
 
 
 def silent(_sentence):

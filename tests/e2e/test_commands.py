@@ -180,6 +180,32 @@ def test_bench_measures_and_checks(load, directory):
     assert figures["checked_proofs"] > 0
 
 
+def test_bench_on_a_long_chain_with_delay_says_so_and_takes_at_least_two_ways(directory):
+    load = ("--rate", "50", "--duration", "2", "--records", "3000", "--delay", "50")
+    done = devnet(directory, "bench", *load, json_=True)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert figures["delay_ms"] == 50
+    # Each of the two clients makes whole lists.
+    assert 3_000 <= figures["records"] <= 4_000
+    assert figures["refused"] == {}
+    assert figures["checked_records"] >= 50 * 2
+    # A proposal out and votes back.
+    assert figures["latency_ms"]["p50"] > 2 * 50
+    assert figures["home_bytes"] > 0
+    assert figures["wire_bytes_per_tx"] > 0
+
+
+@pytest.mark.parametrize(
+    ("option", "workload"),
+    [("delay", "one-dead"), ("delay", "proof"), ("delay", "restart"), ("records", "one-dead")],
+)
+def test_bench_refuses_an_option_that_its_workload_does_not_heed(directory, option, workload):
+    refused = devnet(directory, "bench", "--workload", workload, f"--{option}", "1000")
+    assert refused.returncode == 2
+    assert f"{option}: found workload '{workload}'; expected notarize or" in refused.stderr
+
+
 def test_bench_with_one_dead_compares_three_networks_at_one_rate(directory):
     load = ("--workload", "one-dead", "--rate", "50", "--duration", "2")
     done = devnet(directory, "bench", *load, json_=True)
