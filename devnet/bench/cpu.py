@@ -11,6 +11,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from chainnode.model.errors import Unavailable
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
@@ -35,11 +37,21 @@ class Samples:
 
 
 def read_samples(files: Sequence[Path], first_ns: int, end_ns: int) -> Samples:
-    """Read the profiles of nodes that have stopped; only what was sampled within the time (monotonic) counts."""
+    """Read the profiles of nodes that have stopped; only what was sampled within the time (monotonic) counts.
+
+    Raises:
+        Unavailable: a node wrote none, since it had to be killed.
+    """
     parts: Counter[str] = Counter()
     functions: Counter[str] = Counter()
     for file in files:
-        _, part_names, function_names, samples = json.loads(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        if not text:
+            raise Unavailable(
+                f"{file.name} is empty: its validator did not stop in time and was killed; measure again",
+                code="no_profile",
+            )
+        _, part_names, function_names, samples = json.loads(text)
         for at_ms, part, function in samples:
             if first_ns <= at_ms * _NS_PER_MS < end_ns and part_names[part] != WAITING:
                 parts[part_names[part]] += 1

@@ -338,3 +338,10 @@ def test_most_costly_functions_are_named_with_their_share():
 
 def test_warm_up_does_not_count():
     assert window_ns(PLAN, 5) == (5 + WARM_UP_S * NS_PER_S, 5 + (WARM_UP_S + 10) * NS_PER_S)
+
+
+def test_a_profile_that_was_not_written_is_named(tmp_path):
+    # A node makes the file when it starts, and fills it when it has stopped.
+    (tmp_path / "v3.json").touch()
+    with pytest.raises(Unavailable, match=r"v3\.json is empty"):
+        read_samples([tmp_path / "v3.json"], 0, 1)
