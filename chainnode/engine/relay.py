@@ -131,24 +131,22 @@ class TransactionRelay:
         Raises:
             ChainError: refused at once: malformed, not admissible, or the node is overloaded.
         """
-        tx_hash = transaction_hash(self._domain, envelope)
-        waiting = self._pool.get(tx_hash)
-        if waiting is not None:
-            done(waiting)
+        transaction = decode_transaction(self._domain, envelope)
+        if self._pool.get(transaction.hash) is not None:
+            done(transaction)
             return
-        if tx_hash in self._unverified:
-            self._clients.setdefault(tx_hash, []).append(done)
-            return
-        # Before it is even decoded: what refusals cost is taken from what is accepted.
-        self._check_capacity()
-        transaction = decode_transaction(self._domain, envelope, tx_hash)
+        # Even when overloaded: whoever asks again must hear that it was committed, rather than to sign it once more.
         check_admissible(self._ledger, transaction)
+        if transaction.hash in self._unverified:
+            self._clients.setdefault(transaction.hash, []).append(done)
+            return
         if transaction.is_report:
             # Its evidence was verified just now; there is nothing else to check.
             done(self._accept(transaction))
             self._arrived(False)  # noqa: FBT003
             return
-        self._clients[tx_hash] = [done]
+        self._check_capacity()
+        self._clients[transaction.hash] = [done]
         self._verify(None, (transaction,))
 
     def report(self, transaction: Transaction) -> None:

@@ -131,6 +131,13 @@ def test_clients_are_refused_while_the_queue_for_blocks_is_long_and_slow(
     assert [answer.id for answer in answers if isinstance(answer, Transaction)] == [first.id]
     bench.commit_here(bench.block([first]))
     bench.engine.submit(CHAIN.notarization("c").envelope, lambda _: None)
+    # And of what is committed, though the queue is long and slow again.
+    bench.pass_ms(relay_module.QUEUE_MS + 1)
+    with pytest.raises(Unavailable):
+        bench.engine.submit(CHAIN.notarization("d").envelope, lambda _: None)
+    with pytest.raises(Refused) as replayed:
+        bench.engine.submit(first.envelope, lambda _: None)
+    assert replayed.value.error_code == "replayed"
 
 
 def test_bytes_under_verification_return_to_nothing_however_often_one_envelope_comes(
