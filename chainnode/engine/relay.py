@@ -24,7 +24,12 @@ from chainnode.mempool.admission import check_admissible, check_new
 from chainnode.model.errors import ChainError, PeerFault, ProofInvalid, Refused, Unavailable
 from chainnode.model.ids import TransactionHash
 from chainnode.model.limits import MAX_BLOCK_BYTES, MAX_TRANSACTION_BYTES
-from chainnode.model.transaction import Transaction, decode_transaction, transaction_hash
+from chainnode.model.transaction import (
+    Transaction,
+    claimed_id,
+    decode_transaction,
+    transaction_hash,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -63,9 +68,12 @@ leads next takes it; telling it again and again cost more than half of what was 
 LEAST_REPEAT_MS: Final = 250
 """On chains with shorter timeouts: telling 256 KiB to everybody more often would cost more than a view."""
 
-CLIENT_UNVERIFIED: Final = 4_000
-"""So many of them, peers' included, from which on no client's is taken: what a peer has accepted goes first, or a block
-that names it would have to be waited for."""
+UNVERIFIED_TRANSACTIONS: Final = 1_000
+"""So many, peers' included, may wait for the verifier however long that takes."""
+
+UNVERIFIED_MS: Final = 500
+"""Where more wait than that, and the first of them for longer than this, no client's is taken: what a peer has accepted
+goes first, or a block that names it would have to be waited for."""
 
 QUEUE_TRANSACTIONS: Final = 4_000
 """So many may wait for a block, however long that takes: a burst, or what comes while there is no quorum."""
@@ -110,7 +118,9 @@ class TransactionRelay:
         self._arrived = arrived
         self._accuse = accuse
         self._clients: dict[TransactionHash, list[Done]] = {}
-        self._unverified: dict[TransactionHash, int] = {}
+        self._unverified: dict[TransactionHash, tuple[int, int]] = {}
+        """Size, and since when it waits, in the order in which they came."""
+
         self._unverified_bytes = 0
         self._wanted: set[TransactionHash] = set()
         self._kept: dict[TransactionHash, Transaction] = {}
@@ -131,22 +141,24 @@ class TransactionRelay:
         Raises:
             ChainError: refused at once: malformed, not admissible, or the node is overloaded.
         """
-        transaction = decode_transaction(self._domain, envelope)
-        if self._pool.get(transaction.hash) is not None:
-            done(transaction)
+        tx_hash = transaction_hash(self._domain, envelope)
+        pooled = self._pool.get(tx_hash)
+        if pooled is not None:
+            done(pooled)
             return
-        # Even when overloaded: whoever asks again must hear that it was committed, rather than to sign it once more.
+        if tx_hash not in self._unverified:
+            self._check_capacity(envelope)
+        transaction = decode_transaction(self._domain, envelope, tx_hash)
         check_admissible(self._ledger, transaction)
-        if transaction.hash in self._unverified:
-            self._clients.setdefault(transaction.hash, []).append(done)
+        if tx_hash in self._unverified:
+            self._clients.setdefault(tx_hash, []).append(done)
             return
         if transaction.is_report:
             # Its evidence was verified just now; there is nothing else to check.
             done(self._accept(transaction))
             self._arrived(False)  # noqa: FBT003
             return
-        self._check_capacity()
-        self._clients[transaction.hash] = [done]
+        self._clients[tx_hash] = [done]
         self._verify(None, (transaction,))
 
     def report(self, transaction: Transaction) -> None:
@@ -281,9 +293,10 @@ class TransactionRelay:
 
     def _verify(self, peer: str | None, transactions: tuple[Transaction, ...]) -> None:
         """Have signatures checked that no verdict is awaited for yet; `peer` answers for them, if one sent them."""
+        now_ms = self._clock.monotonic_ms()
         for transaction in transactions:
             size = len(transaction.envelope)
-            self._unverified[transaction.hash] = size
+            self._unverified[transaction.hash] = (size, now_ms)
             self._unverified_bytes += size
         self._verifier.verify(
             transactions, lambda verdicts: self._judged(peer, transactions, verdicts)
@@ -294,7 +307,8 @@ class TransactionRelay:
     ) -> None:
         answers: list[tuple[Done, Transaction | ChainError]] = []
         for transaction, is_valid in zip(transactions, verdicts, strict=True):
-            self._unverified_bytes -= self._unverified.pop(transaction.hash)
+            size, _ = self._unverified.pop(transaction.hash)
+            self._unverified_bytes -= size
             clients = self._clients.pop(transaction.hash, ())
             if is_valid:
                 answer = self._take(transaction, is_asked_for=bool(clients))
@@ -432,20 +446,36 @@ class TransactionRelay:
         """How many transactions wait for the verifier."""
         return len(self._unverified)
 
-    def _check_capacity(self) -> None:
-        """Refuse a client's transaction while more has come than blocks take away. Raises Unavailable."""
-        if len(self._unverified) >= CLIENT_UNVERIFIED or self._is_overloaded():
-            raise _overloaded(
-                f"{len(self._unverified)} transactions are waiting for their signatures to be checked"
-            )
-        oldest_ms = self._pool.oldest_since_ms
-        if len(self._pool) < QUEUE_TRANSACTIONS or oldest_ms is None:
+    def _check_capacity(self, envelope: bytes) -> None:
+        """Refuse a client's new transaction while more has come than blocks take away; its body is not read for that.
+
+        Raises:
+            Unavailable: with code `overloaded`.
+            DecodeError: it is no transaction at all.
+        """
+        why = self._congestion()
+        if why is None:
             return
-        waited_ms = self._clock.monotonic_ms() - oldest_ms
-        if waited_ms > QUEUE_MS:
-            raise _overloaded(
-                f"{len(self._pool)} transactions are waiting for a block, the first for {waited_ms} ms"
-            )
+        claimed = claimed_id(self._domain, envelope)
+        # Whoever asks again must hear that it was committed, rather than to sign it once more; and a report, which has
+        # no signature that would have to wait for its verdict, is bounded by what there can be to report.
+        if claimed is not None and not self._ledger.is_replayed(claimed):
+            raise _overloaded(why)
+
+    def _congestion(self) -> str | None:
+        """Return what is too long, for a client to read; None if nothing is."""
+        if self._is_overloaded():
+            return "too many transactions wait for their signatures to be checked"
+        now_ms = self._clock.monotonic_ms()
+        if len(self._unverified) >= UNVERIFIED_TRANSACTIONS:
+            _, since_ms = next(iter(self._unverified.values()))
+            if now_ms - since_ms > UNVERIFIED_MS:
+                return "transactions wait too long for their signatures to be checked"
+        if len(self._pool) >= QUEUE_TRANSACTIONS:
+            oldest_ms = self._pool.oldest_since_ms
+            if oldest_ms is not None and now_ms - oldest_ms > QUEUE_MS:
+                return "transactions wait too long for a block"
+        return None
 
     def _is_overloaded(self) -> bool:
         return (

@@ -10,6 +10,7 @@ whoever called, and the node stops.
 from __future__ import annotations
 
 import logging
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from chainnode.model.errors import ChainError, DecodeError, NodeFault, Refused, Unavailable
@@ -259,7 +260,17 @@ def _overloaded(why: str) -> Unavailable:
 
 def error_text(id_text: str, error: ChainError, number: int) -> str:
     """Return the text of an error response."""
-    return f'{{"jsonrpc":"2.0","id":{id_text},"error":{encode_json(error_object(error, number))}}}'
+    retry_after_ms = error.retry_after_ms if isinstance(error, Unavailable) else None
+    told = _error_json(number, error.message, error.error_code, error.field, retry_after_ms)
+    return f'{{"jsonrpc":"2.0","id":{id_text},"error":{told}}}'
+
+
+# An overloaded node gives the same answer thousands of times a second.
+@lru_cache(maxsize=64)
+def _error_json(
+    number: int, message: str, code: str, field: str | None, retry_after_ms: int | None
+) -> str:
+    return encode_json(error_object(number, message, code, field, retry_after_ms))
 
 
 def _invalid(found: str) -> DecodeError:

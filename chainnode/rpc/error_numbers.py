@@ -71,16 +71,14 @@ def number_of(error: ChainError) -> int:
     return next((number for kind, number in _CLASSES if isinstance(error, kind)), REFUSED)
 
 
-def error_object(error: ChainError, number: int | None = None) -> dict[str, Json]:
-    """Return the `error` member of a response."""
-    data: dict[str, Json] = {"code": error.error_code, "field": error.field}
-    if isinstance(error, Unavailable) and error.retry_after_ms is not None:
-        data["retry_after_ms"] = error.retry_after_ms
-    return {
-        "code": number_of(error) if number is None else number,
-        "message": error.message,
-        "data": data,
-    }
+def error_object(
+    number: int, message: str, code: str, field: str | None, retry_after_ms: int | None
+) -> dict[str, Json]:
+    """Return the `error` member of a response; what each argument is, the members of `ChainError` and `Unavailable` say."""
+    data: dict[str, Json] = {"code": code, "field": field}
+    if retry_after_ms is not None:
+        data["retry_after_ms"] = retry_after_ms
+    return {"code": number, "message": message, "data": data}
 
 
 def error_from(value: Json) -> ChainError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING, NoReturn, cast
+from typing import TYPE_CHECKING, Final, NoReturn, cast
 
 from chainnode.model.errors import DecodeError
 from chainnode.rpc.limits import MAX_JSON_DEPTH
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 encode_json = json.JSONEncoder(separators=(",", ":"), check_circular=False, allow_nan=False).encode
 """Write a value as JSON in ASCII."""
+
+
+_NESTING: Final = frozenset((dict, list))
 
 
 def parse_request(text: str) -> Json:
@@ -44,11 +47,13 @@ def parse_request(text: str) -> Json:
 
 
 def _check_depth(value: Json, levels: int) -> None:
-    if isinstance(value, dict | list):
+    kind = type(value)
+    if kind in _NESTING:
         if not levels:
             raise _parse_error(f"it nests deeper than {MAX_JSON_DEPTH} levels")
-        for member in value.values() if isinstance(value, dict) else value:
-            _check_depth(member, levels - 1)
+        for member in value.values() if kind is dict else value:  # type: ignore[union-attr]
+            if type(member) in _NESTING:
+                _check_depth(member, levels - 1)
 
 
 def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:

@@ -32,30 +32,42 @@ if TYPE_CHECKING:
     from chainnode.rpc.dispatch import Dispatcher
     from chainnode.rpc.subscriptions import BlockNews, Subscription
 
-READ_MS: Final = 20
-"""How long requests of all connections together are read in one turn of the event loop, while consensus waits."""
+LEAST_READ_MS: Final = 20
+MOST_READ_MS: Final = 100
+"""How long requests of all connections together are read in one turn of the event loop, while consensus waits: as long as
+consensus has just had, within these bounds. An overloaded node must read what it refuses, or its clients hear so late."""
+
+OWN_READ_MS: Final = 2
+"""What each connection may read beside, so that one that asks much does not keep others from asking little."""
 
 CLOSE_PATIENCE_S: Final = 5
 """How long a client that was too slow has to take note of the close before its connection is cut."""
 
 
 class ReadingTurn:
-    """What all connections together may read in one turn of the event loop, beyond one message each."""
+    """What all connections together may read in one turn of the event loop."""
 
-    __slots__ = ("_now_ms", "_until_ms")
+    __slots__ = ("_last_ms", "_now_ms", "_until_ms")
 
     def __init__(self, now_ms: Callable[[], int]) -> None:
         """`now_ms` reads the monotonic clock."""
         self._now_ms = now_ms
         self._until_ms: int | None = None
+        self._last_ms = now_ms()
+        """When something was read last."""
 
-    def is_over(self) -> bool:
-        """Whether the reader should let others have the event loop; to be asked after each message."""
+    def now_ms(self) -> int:
+        """When a connection begins to read."""
+        return self._now_ms()
+
+    def is_over(self, since_ms: int) -> bool:
+        """Whether a connection that has been reading since then should let others have the event loop; asked after each message."""
         now_ms = self._now_ms()
         if self._until_ms is None:
-            self._until_ms = now_ms + READ_MS
+            self._until_ms = now_ms + min(max(now_ms - self._last_ms, LEAST_READ_MS), MOST_READ_MS)
             asyncio.get_running_loop().call_soon(self._end)
-        return now_ms >= self._until_ms
+        self._last_ms = now_ms
+        return now_ms >= self._until_ms and now_ms - since_ms >= OWN_READ_MS
 
     def _end(self) -> None:
         self._until_ms = None
@@ -109,6 +121,7 @@ class Session:
                 writer.cancel()
 
     async def _read(self) -> None:
+        since_ms = self._turn.now_ms()
         async for message in self._socket:
             if message.type is WSMsgType.TEXT:
                 self._take(message.data)
@@ -117,8 +130,9 @@ class Session:
                 self._say(error_text("null", error, PARSE_ERROR))
             # What has been read ahead would be answered without a pause, and consensus would wait for all of it. A pause
             # after each message, on the other hand, would leave requests unread that should be refused.
-            if self._turn.is_over():
+            if self._turn.is_over(since_ms):
                 await asyncio.sleep(0)
+                since_ms = self._turn.now_ms()
 
     async def _write(self) -> None:
         try:

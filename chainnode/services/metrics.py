@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
@@ -9,8 +11,10 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import (
     CounterMetricFamily,
     GaugeMetricFamily,
+    HistogramMetricFamily,
     InfoMetricFamily,
 )
+from prometheus_client.utils import floatToGoString
 
 from chainnode.services.ports import QuarantineCode
 
@@ -28,6 +32,8 @@ if TYPE_CHECKING:
 
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 """Buckets of all durations: from a read to the longest wait."""
+
+_MILLISECONDS: Final = tuple(round(seconds * 1_000) for seconds in _SECONDS)
 
 MAX_EVENT_NAMES: Final = 100
 """Different names of events that are counted; names come from our own code, but a label must have a bound."""
@@ -66,17 +72,8 @@ class Metrics:
             "validator",
             "offence",
         )
-        self._requests = self._counter(
-            "chainnode_rpc_requests", "RPC requests answered", "method", "outcome"
-        )
-        self._latency = Histogram(
-            "chainnode_rpc_seconds",
-            "From request to answer",
-            ("method",),
-            buckets=_SECONDS,
-            registry=self.registry,
-        )
-        self._successes: dict[str, tuple[Counter, Histogram]] = {}
+        self._answers = _Answers()
+        self.registry.register(self._answers)
         self.registry.register(
             _NodeCollector(engine, links, ledger, commits, clock, software_version)
         )
@@ -113,15 +110,7 @@ class Metrics:
             code: The error's stable code, or None on success.
             duration_ms: From request to answer.
         """
-        success = self._successes.get(method)
-        if success is None:
-            success = (self._requests.labels(method, "ok"), self._latency.labels(method))
-            self._successes[method] = success
-        counter, latency = success
-        if code is not None:
-            counter = self._requests.labels(method, code)
-        counter.inc()
-        latency.observe(duration_ms / 1_000)
+        self._answers.add(method, code, duration_ms)
 
     def render(self) -> bytes:
         """Return everything in Prometheus's text format."""
@@ -129,6 +118,42 @@ class Metrics:
 
     def _counter(self, name: str, about: str, *labels: str) -> Counter:
         return Counter(name, about, labels, registry=self.registry)
+
+
+class _Answers:
+    """A prometheus_client Collector of RPC answers: it only counts until it is scraped, since there are thousands a second."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, str], int] = {}
+        """By method and outcome."""
+
+        self._durations: dict[str, list[int]] = {}
+        """By method: how many took at most each of `_SECONDS` and no less, more than all of them, and milliseconds in sum."""
+
+    def add(self, method: str, code: str | None, duration_ms: int) -> None:
+        key = (method, "ok" if code is None else code)
+        self._counts[key] = self._counts.get(key, 0) + 1
+        durations = self._durations.get(method)
+        if durations is None:
+            durations = self._durations[method] = [0] * (len(_SECONDS) + 2)
+        durations[bisect_left(_MILLISECONDS, duration_ms)] += 1
+        durations[-1] += duration_ms
+
+    def collect(self) -> Iterator[Metric]:
+        counter = CounterMetricFamily(
+            "chainnode_rpc_requests", "RPC requests answered", labels=("method", "outcome")
+        )
+        for labels, count in self._counts.items():
+            counter.add_metric(labels, count)
+        yield counter
+        histogram = HistogramMetricFamily(
+            "chainnode_rpc_seconds", "From request to answer", labels=("method",)
+        )
+        for method, (*counts, sum_ms) in self._durations.items():
+            bounds = (*map(floatToGoString, _SECONDS), "+Inf")
+            buckets = list(zip(bounds, accumulate(counts), strict=True))
+            histogram.add_metric((method,), buckets, sum_ms / 1_000)
+        yield histogram
 
 
 class _NodeCollector:

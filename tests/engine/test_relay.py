@@ -8,7 +8,7 @@ from chainnode.engine import allowance as allowance_module
 from chainnode.engine import relay as relay_module
 from chainnode.engine.messages import FetchMessage, TransactionsMessage
 from chainnode.mempool.pool import PoolLimits
-from chainnode.model.errors import ChainError, PeerFault, Refused, Unavailable
+from chainnode.model.errors import ChainError, DecodeError, PeerFault, Refused, Unavailable
 from chainnode.model.transaction import Transaction, decode_transaction
 from tests.support.chain import GUEST, make_chain
 from tests.support.engine_bench import CHAIN, NAMES, EngineBench, HeldVerifier, decided
@@ -99,16 +99,38 @@ def test_an_overloaded_node_refuses_clients_and_drops_gossip(
     bench.engine.submit(CHAIN.notarization("b").envelope, lambda _: None)
 
 
-def test_clients_are_refused_before_peers_where_signatures_wait(
+def test_clients_are_refused_before_peers_where_signatures_wait_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(relay_module, "CLIENT_UNVERIFIED", 1)
+    monkeypatch.setattr(relay_module, "UNVERIFIED_TRANSACTIONS", 2)
     bench = EngineBench(verifier=(verifier := HeldVerifier()))
-    bench.receive(PEER, TransactionsMessage((CHAIN.notarization("a").envelope,)))
-    with pytest.raises(Unavailable, match="1 transactions are waiting for their signatures"):
-        bench.engine.submit(CHAIN.notarization("b").envelope, lambda _: None)
-    bench.receive(PEER, TransactionsMessage((CHAIN.notarization("b").envelope,)))
-    assert len(verifier.waiting) == 2
+    first = CHAIN.notarization("a")
+    bench.receive(PEER, TransactionsMessage((first.envelope,)))
+    bench.pass_ms(relay_module.UNVERIFIED_MS + 1)
+    # Long, and few.
+    bench.engine.submit(CHAIN.notarization("b").envelope, lambda _: None)
+    with pytest.raises(Unavailable, match="wait too long for their signatures") as refused:
+        bench.engine.submit(CHAIN.notarization("c").envelope, lambda _: None)
+    assert refused.value.error_code == "overloaded"
+    assert refused.value.retry_after_ms == relay_module.OVERLOAD_RETRY_MS
+    # What a peer has accepted is taken, and a client's wait for what is being verified already.
+    bench.receive(PEER, TransactionsMessage((CHAIN.notarization("c").envelope,)))
+    bench.engine.submit(first.envelope, lambda _: None)
+    assert len(verifier.waiting) == 3
+    # Of those that are left none has waited long.
+    verifier.release()
+    for name in ("d", "e", "f"):
+        bench.engine.submit(CHAIN.notarization(name).envelope, lambda _: None)
+
+
+def test_what_is_no_transaction_is_called_so_under_overload_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(relay_module, "MAX_UNVERIFIED", 0)
+    bench = EngineBench()
+    for envelope in (b"", b"\x94\x01\x02\x03\x04", b"\xc0"):
+        with pytest.raises(DecodeError):
+            bench.engine.submit(envelope, lambda _: None)
 
 
 def test_clients_are_refused_while_the_queue_for_blocks_is_long_and_slow(
@@ -121,7 +143,7 @@ def test_clients_are_refused_while_the_queue_for_blocks_is_long_and_slow(
     bench.pass_ms(relay_module.QUEUE_MS + 1)
     # Slow, and not long.
     bench.engine.submit(CHAIN.notarization("b").envelope, lambda _: None)
-    with pytest.raises(Unavailable, match="2 transactions are waiting for a block") as refused:
+    with pytest.raises(Unavailable, match="wait too long for a block") as refused:
         bench.engine.submit(CHAIN.notarization("c").envelope, lambda _: None)
     assert refused.value.error_code == "overloaded"
     assert refused.value.retry_after_ms == relay_module.OVERLOAD_RETRY_MS

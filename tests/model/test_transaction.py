@@ -13,6 +13,7 @@ from chainnode.model.limits import MAX_CALLS, MAX_TRANSACTION_BYTES
 from chainnode.model.transaction import (
     Body,
     Call,
+    claimed_id,
     decode_body,
     decode_transaction,
     encode_envelope,
@@ -51,6 +52,13 @@ def test_what_is_signed_is_what_is_decoded(suite: str) -> None:
         assert getattr(decoded, name) == getattr(signed, name)
     message = signed_message(domain, decoded.id)
     assert domain.suite.is_signature(decoded.public_key, message, decoded.signature)
+
+
+def test_the_id_can_be_told_before_the_body_is_read() -> None:
+    assert claimed_id(DOMAIN, TRANSACTION.envelope) == TRANSACTION.id
+    assert claimed_id(DOMAIN, envelope(public_key=b"")) is None
+    with refuses("malformed", DecodeError):
+        claimed_id(DOMAIN, envelope(body="text"))
 
 
 def test_the_id_is_of_the_body_and_the_hash_of_every_byte() -> None:

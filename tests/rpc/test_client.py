@@ -22,7 +22,8 @@ from chainnode.model.tlog_proof import parse_proof, verify
 from chainnode.rpc import client as client_module
 from chainnode.rpc import results
 from chainnode.rpc.client import RpcClient, from_base64, parse_json
-from chainnode.rpc.error_numbers import MEANINGS, error_from, error_object, number_of
+from chainnode.rpc.dispatch import error_text
+from chainnode.rpc.error_numbers import MEANINGS, error_from, number_of
 from chainnode.rpc.packing import packed
 from chainnode.rpc.schema import checker_of, schema_of
 from chainnode.rpc.stream import RpcStream
@@ -262,7 +263,9 @@ async def test_what_waits_on_a_stream_fails_when_the_node_stops():
     ],
 )
 def test_an_error_survives_the_wire(error):
-    copy = error_from(error_object(error))
+    answer = parse_json(error_text("1", error, number_of(error)))
+    assert isinstance(answer, dict)
+    copy = error_from(answer["error"])
     assert (type(copy), copy.error_code, copy.message, copy.field) == (
         type(error),
         error.error_code,

@@ -524,35 +524,71 @@ async def test_a_client_that_reads_nothing_at_all_is_cut(monkeypatch):
         writer.close()
 
 
-async def test_messages_that_were_read_ahead_do_not_keep_the_event_loop(monkeypatch):
-    monkeypatch.setattr("chainnode.rpc.session.READ_MS", 0)
+class _ReadAhead:
+    """A connection of which three messages have arrived already."""
 
-    class ReadAhead:
-        """A connection of which three messages have arrived already."""
+    async def __aiter__(self):
+        for _ in range(3):
+            yield aiohttp.WSMessage(aiohttp.WSMsgType.TEXT, "{}", None)
 
-        async def __aiter__(self):
-            for _ in range(3):
-                yield aiohttp.WSMessage(aiohttp.WSMsgType.TEXT, "{}", None)
+    async def close(self, **_):
+        pass
 
-        async def close(self, **_):
-            pass
 
-    happened = []
+class _Desk:
+    """Notes what is answered and when others have their turn; an answer takes 10 ms."""
 
-    class Desk:
-        def answer(self, *_, **__):
-            happened.append("answer")
-            asyncio.get_running_loop().call_soon(happened.append, "others")
+    def __init__(self):
+        self.happened = []
+        self.now_ms = 0
 
-    turn = ReadingTurn(lambda: 0)
-    await Session(ReadAhead(), Desk(), is_packed=False, turn=turn, abort=lambda: None).run()
-    assert happened == ["answer", "others"] * 3
+    def answer(self, *_, **__):
+        self.happened.append("answer")
+        self.now_ms += 10
+        asyncio.get_running_loop().call_soon(self.happened.append, "others")
 
-    # With time left, what has arrived is read in one go, by all connections together.
-    happened.clear()
-    monkeypatch.setattr("chainnode.rpc.session.READ_MS", 60_000)
-    await Session(ReadAhead(), Desk(), is_packed=False, turn=turn, abort=lambda: None).run()
-    assert happened[:3] == ["answer"] * 3
+
+async def _read_three(desk, turn):
+    session = Session(_ReadAhead(), desk, is_packed=False, turn=turn, abort=lambda: None)
+    await session.run()
+
+
+@pytest.mark.parametrize(
+    ("least_ms", "happened"),
+    [
+        (0, ["answer", "others"] * 3),
+        (60_000, ["answer"] * 3 + ["others"] * 3),
+    ],
+)
+async def test_messages_that_were_read_ahead_are_read_until_the_turn_is_over(
+    monkeypatch, least_ms, happened
+):
+    monkeypatch.setattr("chainnode.rpc.session.LEAST_READ_MS", least_ms)
+    monkeypatch.setattr("chainnode.rpc.session.MOST_READ_MS", least_ms)
+    desk = _Desk()
+    await _read_three(desk, ReadingTurn(lambda: desk.now_ms))
+    await asyncio.sleep(0)
+    assert desk.happened == happened
+
+
+@pytest.mark.parametrize(("others_ms", "read_in_one_go"), [(0, 2), (40, 3)])
+async def test_reading_may_take_as_long_as_what_came_before(monkeypatch, others_ms, read_in_one_go):
+    monkeypatch.setattr("chainnode.rpc.session.LEAST_READ_MS", 0)
+    desk = _Desk()
+    turn = ReadingTurn(lambda: desk.now_ms)
+    desk.now_ms += others_ms
+    await _read_three(desk, turn)
+    await asyncio.sleep(0)
+    assert desk.happened.index("others") == read_in_one_go
+
+
+async def test_a_connection_that_asks_little_is_read_in_every_turn(monkeypatch):
+    monkeypatch.setattr("chainnode.rpc.session.LEAST_READ_MS", 0)
+    monkeypatch.setattr("chainnode.rpc.session.MOST_READ_MS", 0)
+    monkeypatch.setattr("chainnode.rpc.session.OWN_READ_MS", 25)
+    desk = _Desk()
+    await _read_three(desk, ReadingTurn(lambda: desk.now_ms))
+    assert desk.happened[:3] == ["answer"] * 3
 
 
 async def test_requests_that_wait_on_one_stream_are_bounded(monkeypatch):
