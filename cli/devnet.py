@@ -14,10 +14,11 @@ from chainnode.model.errors import ChainError, Refused
 from chainnode.model.suites import ED25519_SHA256, SUITE_NAMES
 from cli.command import pass_session
 from cli.output import note, print_fields, print_json, print_table
-from devnet.bench import long_chain, one_dead, overload, reading
+from devnet.bench import growth, long_chain, one_dead, overload, reading
 from devnet.bench.plan import (
     CATCH_UP,
     DEFAULT_RECORDS,
+    GROWTH,
     MAX_BATCH,
     MAX_DELAY_MS,
     MAX_DURATION_S,
@@ -214,7 +215,7 @@ def demo(*, suite: str, validators: int, out: Path | None, files: tuple[Path, ..
     type=click.IntRange(1_000, MAX_RECORDS),
     help=(
         "Documents of a chain that is made first.  "
-        f"[default: none; for proof, query, restart and catch-up {DEFAULT_RECORDS:,}]"
+        f"[default: none; for proof, query, restart, catch-up and growth {DEFAULT_RECORDS:,}]"
     ),
 )
 @click.option(
@@ -269,7 +270,7 @@ def bench(
         _check_workload(
             "records", workload, [name for name in WORKLOADS if name not in {ONE_DEAD, OVERLOAD}]
         )
-    elif workload in {PROOF, QUERY, RESTART, CATCH_UP}:
+    elif workload in {PROOF, QUERY, RESTART, CATCH_UP, GROWTH}:
         records = DEFAULT_RECORDS
     plan = Plan(
         validators=validators,
@@ -289,6 +290,9 @@ def bench(
         return
     if workload == OVERLOAD:
         _bench_overload(session, plan)
+        return
+    if workload == GROWTH:
+        _bench_growth(session, plan)
         return
     if workload in {PROOF, QUERY}:
         found = reading.read_while_writing(plan, say=note)
@@ -324,6 +328,19 @@ def _bench_overload(session: Session, plan: Plan) -> None:
         print_json(overload.as_json(found))
     else:
         print_fields(overload.rows(found))
+
+
+def _bench_growth(session: Session, plan: Plan) -> None:
+    if plan.records < growth.LEAST_RECORDS:
+        raise Refused(
+            f"records: found {plan.records}; growth begins at {growth.LEAST_RECORDS}",
+            field="records",
+        )
+    found = growth.run(plan, say=note)
+    if session.json:
+        print_json(growth.as_json(found))
+    else:
+        print_table(growth.HEADS, growth.table(found))
 
 
 def _bench_long_chain(session: Session, plan: Plan) -> None:

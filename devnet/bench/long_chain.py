@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Final
 
 from chainnode.model.errors import Unavailable
 from devnet import processes
-from devnet.bench.run import fill, fresh_network
+from devnet.bench.load import fill
+from devnet.bench.run import fresh_network
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,7 +99,7 @@ def restart(plan: Plan, *, say: Callable[[str], None]) -> Restart:
             for is_kill, found in times.items():
                 say(f"restarting {name}, {number + 1} of {ROUNDS}")
                 (network.kill if is_kill else network.terminate)(name)
-                found.append(_start(network, name))
+                found.append(start_until_ready(network, name))
         memory = _memory(network, name, "VmRSS")
         network.wait_level(timeout_ms=60_000)
     return Restart(
@@ -141,8 +142,8 @@ def _make(network: Devnet, plan: Plan, say: Callable[[str], None]) -> Chain:
     )
 
 
-def _start(network: Devnet, name: str) -> int:
-    """Start a validator; return after how many milliseconds it was ready."""
+def start_until_ready(network: Devnet, name: str) -> int:
+    """Start a validator that does not run; return after how many milliseconds it was ready. Raises Unavailable if it ends."""
     began_ns = time.monotonic_ns()
     network.start(name)
     while network.why_not_ready(name) is not None:

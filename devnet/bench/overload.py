@@ -20,14 +20,15 @@ from devnet import processes
 from devnet.bench.ceiling import ceiling_tps, usable_cores
 from devnet.bench.check import check_proofs, check_records
 from devnet.bench.client import window_ns
+from devnet.bench.load import clients_of, hear, latencies_us
 from devnet.bench.plan import DRAIN_S, Plan
 from devnet.bench.report import percentile
-from devnet.bench.run import clients_of, fresh_network, hear, measure
+from devnet.bench.run import fresh_network, measure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from devnet.bench.client import Acknowledged, Outcome
+    from devnet.bench.client import Outcome
     from devnet.bench.report import Figure
     from devnet.network import Devnet
 
@@ -176,10 +177,10 @@ def run(plan: Plan, *, say: Callable[[str], None]) -> Overload:
         unhinted=sum(outcome.unhinted for outcome in (*sent, *probed)),
         unanswered=unanswered,
         behind_ms=max(outcome.behind_ns for outcome in sent) // 1_000_000,
-        calm_us=_latencies_us(probes_back, calm_ns, begin_ns),
-        during_us=_latencies_us(probes_back, first_ns, end_ns),
+        calm_us=latencies_us(probes_back, calm_ns, begin_ns),
+        during_us=latencies_us(probes_back, first_ns, end_ns),
         after_us=tuple(
-            _latencies_us(probes_back, start_ns, start_ns + _NS_PER_S)
+            latencies_us(probes_back, start_ns, start_ns + _NS_PER_S)
             for start_ns in range(end_ns, end_ns + AFTER_S * _NS_PER_S, _NS_PER_S)
         ),
         memory_bytes=memory,
@@ -198,18 +199,6 @@ def _most_memory(network: Devnet, until_ns: int) -> int:
         if wait_s <= 0:
             return most
         time.sleep(min(wait_s, _MEMORY_EVERY_S))
-
-
-def _latencies_us(
-    acknowledged: Sequence[Acknowledged], first_ns: int, end_ns: int
-) -> tuple[int, ...]:
-    return tuple(
-        sorted(
-            (tx.answered_ns - tx.begun_ns) // 1000
-            for tx in acknowledged
-            if first_ns <= tx.begun_ns < end_ns
-        )
-    )
 
 
 def _ms(latencies_us: Sequence[int]) -> dict[str, float]:

@@ -17,6 +17,7 @@ RESTART: Final = "restart"
 CATCH_UP: Final = "catch-up"
 
 OVERLOAD: Final = "overload"
+GROWTH: Final = "growth"
 
 PROOF: Final = "proof"
 QUERY: Final = "query"
@@ -33,16 +34,18 @@ WORKLOADS: Final = (
     OVERLOAD,
     RESTART,
     CATCH_UP,
+    GROWTH,
 )
 """One document a transaction; a list of documents a transaction; one document a transaction, with all validators alive
 and with one of them dead (`one_dead.py`); twice what the network can take (`overload.py`); a validator that comes back,
-or is new, to a long chain (`long_chain.py`); proofs and lookups while others write (`reading.py`)."""
+or is new, to a long chain (`long_chain.py`); proofs and lookups while others write (`reading.py`); all of it
+as one chain grows (`growth.py`)."""
 
 MAX_RECORDS: Final = 20_000_000
 """Of a chain that is made beforehand."""
 
 DEFAULT_RECORDS: Final = 1_000_000
-"""Of the chain of `proof`, `query`, `restart` and `catch-up`."""
+"""Of the chain of `proof`, `query`, `restart` and `catch-up`, and of that of `growth` in the end."""
 
 MOST_SIGNED_RECORDS: Final = 1_000_000
 """Documents of a chain to be made that are signed at once. Clients hold them in memory, at 130 bytes each; and lists of

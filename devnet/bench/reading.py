@@ -25,9 +25,10 @@ from chainnode.rpc.stream import RpcStream
 from devnet import homes
 from devnet.bench.check import verify_answer
 from devnet.bench.client import window_ns
-from devnet.bench.plan import MAX_BATCH, PROOF, WARM_UP_S, Plan
+from devnet.bench.load import clients_of, fill, hear, processes_for
+from devnet.bench.plan import PROOF, WARM_UP_S, Plan
 from devnet.bench.report import percentile
-from devnet.bench.run import clients_of, fill, fresh_network, hear, processes_for
+from devnet.bench.run import fresh_network
 from devnet.bench.workload import digests_of
 
 if TYPE_CHECKING:
@@ -100,30 +101,48 @@ class Reading:
 
 
 def read_while_writing(plan: Plan, *, say: Callable[[str], None]) -> Reading:
-    """Measure. Arguments and errors as `devnet.bench.run.measure`; any answer that is wrong is an error."""
-    filling = replace(
-        plan, batch_size=MAX_BATCH, rate=None, duration_s=60 + plan.records // WRITES_PER_S
-    )
-    rate = WRITES_PER_S if plan.rate is None else plan.rate
-    writing = replace(plan, batch_size=1, rate=rate)
+    """Measure a fresh network. Arguments and errors as `devnet.bench.run.measure`; any answer that is wrong is an error."""
     with fresh_network(plan, say) as network:
         network.up()
-        filled = fill(network, filling, say)
+        filled = fill(network, plan.filling(), say)
         network.wait_level(timeout_ms=60_000)
-        count = writing.transactions_per_client(0)
-        with (
-            # Not the numbers of those that filled the chain, whose documents are asked for.
-            clients_of(network, writing, count, filled.clients) as writers,
-            processes_for(main, _jobs(network, plan, filled.acknowledged)) as readers,
-        ):
-            for process in (*writers, *readers):
-                hear(process, 600)
-            begin_ns = time.monotonic_ns() + _NS_PER_S // 2
-            say(f"reading for {plan.sending_s} s while {rate} transactions/s are written")
-            for process in (*writers, *readers):
-                process.send(begin_ns)
-            answers = [cast("Answers", hear(reader, plan.sending_s + 120)) for reader in readers]
-            outcomes = [cast("Outcome", hear(writer, plan.sending_s + 120)) for writer in writers]
+        return read(network, plan, filled.acknowledged, say, filled.clients)
+
+
+def read(
+    network: Devnet,
+    plan: Plan,
+    known: Sequence[Acknowledged],
+    say: Callable[[str], None],
+    first: int,
+) -> Reading:
+    """Measure a network that runs.
+
+    Args:
+        network: of which.
+        plan: what; `plan.rate` is written meanwhile, or `WRITES_PER_S`.
+        known: what may be asked about.
+        say: tells a person how far it is.
+        first: number of the first writer; those of `known` are below it.
+
+    Raises:
+        ChainError: as `read_while_writing`.
+    """
+    rate = WRITES_PER_S if plan.rate is None else plan.rate
+    writing = replace(plan, batch_size=1, rate=rate)
+    count = writing.transactions_per_client(0)
+    with (
+        clients_of(network, writing, count, first) as writers,
+        processes_for(main, _jobs(network, plan, known)) as readers,
+    ):
+        for process in (*writers, *readers):
+            hear(process, 600)
+        begin_ns = time.monotonic_ns() + _NS_PER_S // 2
+        say(f"reading for {plan.sending_s} s while {rate} transactions/s are written")
+        for process in (*writers, *readers):
+            process.send(begin_ns)
+        answers = [cast("Answers", hear(reader, plan.sending_s + 120)) for reader in readers]
+        outcomes = [cast("Outcome", hear(writer, plan.sending_s + 120)) for writer in writers]
     first_ns, end_ns = window_ns(plan, begin_ns)
     written = [
         tx
@@ -134,7 +153,7 @@ def read_while_writing(plan: Plan, *, say: Callable[[str], None]) -> Reading:
     read_us = sorted(us for one in answers for us in one.latencies_us)
     return Reading(
         plan=writing,
-        records=filled.records,
+        records=sum(tx.record_count for tx in known),
         reads_per_s=len(read_us) / plan.duration_s,
         read_us=tuple(read_us),
         refused=sum((one.refused for one in answers), Counter()),

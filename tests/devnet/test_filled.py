@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chainnode.model.errors import Refused
-from devnet.bench import run
+from devnet.bench import load, run
 from devnet.bench.plan import Plan
 from devnet.network import Devnet
 
@@ -25,7 +25,7 @@ PLAN = Plan(
 @pytest.mark.timeout(300)
 @pytest.mark.xdist_group("network")
 def test_chain_is_made_in_rounds_and_its_records_do_not_count_for_the_load(monkeypatch):
-    monkeypatch.setattr(run, "MOST_SIGNED_RECORDS", 2_000)
+    monkeypatch.setattr(load, "MOST_SIGNED_RECORDS", 2_000)
     said = []
     figures = run.measure(PLAN, 1.0, say=said.append)
     assert said.count("filling the chain") == 2
