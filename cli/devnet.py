@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from chainnode.model.errors import ChainError, Refused
+from chainnode.model.limits import MAX_VALIDATORS
 from chainnode.model.suites import ED25519_SHA256, SUITE_NAMES
 from cli.command import pass_session
 from cli.output import note, print_fields, print_json, print_table
@@ -37,6 +38,8 @@ from devnet.bench.report import FUNCTION_HEADS, MOST_FUNCTIONS, as_json, functio
 from devnet.bench.run import run as run_bench
 from devnet.demo import run as run_demo
 from devnet.fault_proxy import MAX_SLOW_MS
+from devnet.forecast import report as forecasts
+from devnet.forecast.report import APART, study
 from devnet.network import MAX_LOCAL_VALIDATORS, Devnet, has_network
 
 if TYPE_CHECKING:
@@ -312,6 +315,75 @@ def bench(
         if top:
             click.echo()
             print_table(FUNCTION_HEADS, function_table(report, top))
+
+
+@devnet_group.command()
+@_SUITE
+@click.option(
+    "--validators",
+    multiple=True,
+    type=click.IntRange(1, MAX_VALIDATORS),
+    help=f"Of a network on machines of its own; may be given often.  [default: {', '.join(map(str, APART))}]",
+)
+@click.option(
+    "--cores",
+    type=click.IntRange(1, 64),
+    default=2,
+    show_default=True,
+    help="Of each of those machines.",
+)
+@click.option(
+    "--delay",
+    "delay_ms",
+    type=click.FloatRange(0, MAX_DELAY_MS),
+    default=1.0,
+    show_default=True,
+    metavar="MS",
+    help="Milliseconds between any two of them, one way.",
+)
+@click.option(
+    "--mbit",
+    type=click.FloatRange(1, 1_000_000),
+    default=1_000.0,
+    show_default=True,
+    help="Megabits a second that each of them can send.",
+)
+@click.option(
+    "--check", is_flag=True, help="Measure 7, 10 and 16 validators here too, and compare."
+)
+@pass_session
+def forecast(
+    session: Session,
+    *,
+    suite: str,
+    validators: tuple[int, ...],
+    cores: int,
+    delay_ms: float,
+    mbit: float,
+    check: bool,
+) -> None:
+    """Measure what things cost here, and simulate networks that this machine cannot hold."""
+    _end_as_by_ctrl_c()
+    found = study(
+        suite,
+        validators=validators or APART,
+        cores=cores,
+        delay_ms=delay_ms,
+        mbit_per_s=mbit,
+        is_checked=check,
+        say=note,
+    )
+    if session.json:
+        print_json(forecasts.as_json(found))
+        return
+    click.echo("costs")
+    print_fields(forecasts.costs_rows(found))
+    click.echo(f"\non this machine of {found.calibration.cores} cores, all validators together")
+    print_table(forecasts.HERE_HEADS, forecasts.here_table(found))
+    click.echo(
+        f"\non machines of their own, {cores} cores each, {delay_ms:g} ms apart, {mbit:g} Mbit/s"
+    )
+    print_table(forecasts.APART_HEADS, forecasts.apart_table(found))
 
 
 def _check_workload(option: str, workload: str, expected: Sequence[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,7 +105,10 @@ class Report:
         return self.figures.tps / self.ceiling_tps
 
 
-def percentile(rising: Sequence[int], percent: int) -> int:
+_Number = TypeVar("_Number", int, float)
+
+
+def percentile(rising: Sequence[_Number], percent: int) -> _Number | int:
     """Return the value that `percent` of all do not exceed (nearest rank); 0 of nothing."""
     if not rising:
         return 0

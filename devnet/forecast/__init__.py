@@ -1,0 +1,1 @@
+"""What networks would do that this machine cannot hold: measured costs, real sizes, a simulated network."""
