@@ -97,7 +97,9 @@ def costs_from(
         # A transaction is sent n - 1 times, by all validators together.
         "copy": part.get("network", 0) * n / max(1, n - 1),
     }
-    known = sum(per_tx.values()) - per_tx["request"] + part.get("rpc", 0)
+    once = ("rpc", "network")
+    known = sum(us for name, us in per_tx.items() if name not in {"request", "copy"})
+    known += sum(part.get(name, 0) for name in once)
     few_us, more_us = (_block_us(figures, known) for figures in (few, more))
     more_messages = MESSAGES_PER_PEER * (more.plan.validators - few.plan.validators)
     message = max(0.0, (more_us - few_us) / more_messages)

@@ -189,6 +189,8 @@ class _Validator:
         block = _Block(height, run.events.now_us, tuple(batches), count)
         self._is_building = True
         self._proposed[height] = block
+        # It executes its own block once, and its proposal is its PREPARE.
+        self._judging = height
         self._main.do(
             count * self._costs.execute,
             lambda: self._built(block),
@@ -201,7 +203,6 @@ class _Validator:
 
     def _built(self, block: _Block) -> None:
         self._is_building = False
-        self._judging = block.height
         size = self._run.sizes.outline + block.count * self._run.sizes.tx_hash
         self._broadcast(size, lambda other: other.hear_proposal(block))
         self._count(block.height, "prepare")

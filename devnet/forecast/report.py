@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from chainnode.model.errors import Unavailable
 from devnet.bench.ceiling import ceiling_tps
 from devnet.bench.plan import NOTARIZE, Plan
 from devnet.bench.report import percentile
@@ -45,7 +46,7 @@ class Line:
     """At half of that rate; None of networks on one machine."""
 
     measured: Figures | None
-    """What the benchmark said of it, if it was asked."""
+    """What the benchmark said of it, if it was asked and could tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +122,8 @@ def study(
     return Study(calibration=calibration, here=tuple(here), apart=tuple(apart))
 
 
-def _measure(suite: str, validators: int, say: Callable[[str], None]) -> Figures:
+def _measure(suite: str, validators: int, say: Callable[[str], None]) -> Figures | None:
+    """Measure a network on this machine; None, and say why, if it is too much for it."""
     plan = Plan(
         validators=validators,
         suite=suite,
@@ -131,7 +133,11 @@ def _measure(suite: str, validators: int, say: Callable[[str], None]) -> Figures
         rate=None,
         clients=CLIENTS,
     )
-    return measure(plan, ceiling_tps(suite, validators), say=say)
+    try:
+        return measure(plan, ceiling_tps(suite, validators), say=say)
+    except Unavailable as error:
+        say(f"{validators} validators were not measured: {error.message}")
+        return None
 
 
 HERE_HEADS: Final = (
