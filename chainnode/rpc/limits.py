@@ -30,8 +30,8 @@ MAX_CONNECTIONS: Final = MAX_CONCURRENT_REQUESTS + MAX_STREAMS
 """TCP connections at once, idle ones too. Beyond it callers wait to be accepted."""
 
 RESERVED_DESCRIPTORS: Final = 400
-"""File descriptors that clients leave to the node: 128 tables of the store, a link to each of 100 validators, handshakes
-with 32 callers, log files, and as many again. Where the system allows a process 1,024, 624 clients are let in."""
+"""File descriptors that clients leave to the node: a link to each of 100 validators, handshakes with 32 callers, the files that
+the store writes, log files, and as many again. Where the system allows a process 1,024, 624 clients are let in."""
 
 IDLE_PATIENCE_S: Final = 75
 """How long a connection may say nothing, or not finish the head of a request; then it is closed."""
