@@ -232,10 +232,11 @@ class Filled:
 def fill(network: Devnet, plan: Plan, say: Callable[[str], None], first: int = 0) -> Filled:
     """Have `plan.records` documents committed, at saturation; many of them in rounds (`MOST_SIGNED_RECORDS`).
 
-    `first` is the number of the first client.
+    `first` is the number of the first client. What an overloaded node refuses is made up for by others, so that there may be
+    a few more rounds.
 
     Raises:
-        Unavailable: not all of them were acknowledged.
+        Unavailable: nothing of a round was acknowledged, or something was refused for another reason.
     """
     filled = Filled(acknowledged=(), clients=0, duration_s=0)
     while (left := plan.records - filled.records) > 0:

@@ -12,6 +12,7 @@ from devnet.bench.report import percentile
 from devnet.bench.run import measure
 from devnet.forecast.calibration import CLIENTS, SATURATED_S, calibrate
 from devnet.forecast.network import Forecast, Setting, forecast
+from devnet.forecast.sizes import envelope_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from chainnode.rpc.results import Json
     from devnet.bench.report import Figures
     from devnet.forecast.calibration import Calibration
-
-ENVELOPE_BYTES: Final = {"ed25519-sha256": 277, "sm2-sm3": 270}
-"""Of a transaction that notarizes one document."""
 
 HERE: Final = (4, 7, 10, 16)
 APART: Final = (4, 7, 10, 16, 31, 100)
@@ -84,6 +82,7 @@ def study(
     """
     calibration = calibrate(suite, say=say)
     say("forecasting")
+    size = envelope_bytes(suite)
     here = []
     for n in HERE:
         setting = Setting(
@@ -94,7 +93,7 @@ def study(
             mbit_per_s=None,
             clients=CLIENTS,
             in_flight=SHARED_IN_FLIGHT,
-            envelope_bytes=ENVELOPE_BYTES[suite],
+            envelope_bytes=size,
         )
         measured = None
         if n == calibration.saturated.plan.validators:
@@ -113,7 +112,7 @@ def study(
             mbit_per_s=mbit_per_s,
             clients=n,
             in_flight=max(LEAST_IN_FLIGHT, n * APART_IN_FLIGHT),
-            envelope_bytes=ENVELOPE_BYTES[suite],
+            envelope_bytes=size,
         )
         saturated = forecast(setting, calibration.costs)
         rate = max(1, round(LIGHT_SHARE * saturated.tps))

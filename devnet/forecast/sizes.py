@@ -5,12 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from chainnode.keystore.randomness import fresh_nonce, fresh_private_key
 from chainnode.model import codec
+from chainnode.model.calls import Document, register_documents
 from chainnode.model.certificate import Certificate
 from chainnode.model.header import Header
 from chainnode.model.ids import BlockHash, Height, View
 from chainnode.model.quorum import quorum_of
-from chainnode.model.suites import HASH_BYTES
+from chainnode.model.suites import HASH_BYTES, suite_named
+from chainnode.model.transaction import Body, encode_envelope
+from devnet.bench.workload import Number, digests_of, seed_of
+from devnet.homes import CHAIN_ID, NOTARY_ACCOUNT
 
 FRAME_BYTES: Final = 4
 """Of each message, before TLS."""
@@ -21,7 +26,7 @@ _HASH: Final = bytes(HASH_BYTES)
 _SECONDS: Final = 1_800_000_000
 _HEADER: Final = Header(
     rules_version=1,
-    chain_id="alliance-0123456789abcdef",
+    chain_id=CHAIN_ID,
     height=Height(_HEIGHT),
     parent_hash=BlockHash(_HASH),
     time_ms=_SECONDS * 1_000,
@@ -56,6 +61,27 @@ class Sizes:
 
     envelope: int
     """What each transaction adds to a message that brings it."""
+
+
+def envelope_bytes(suite_name: str) -> int:
+    """Return how long a transaction of the benchmark is that notarizes one document, on a devnet of this suite."""
+    suite = suite_named(suite_name)
+    number, key = Number(0, 0), fresh_private_key(suite)
+    documents = [Document(digests=digests_of(number, 0))]
+    body = Body(
+        chain_id=CHAIN_ID,
+        sender=NOTARY_ACCOUNT,
+        nonce=fresh_nonce(),
+        last_valid_height=Height(_HEIGHT),
+        calls=(register_documents(documents, seed=seed_of(number)),),
+    )
+    envelope = encode_envelope(
+        body=body.encode(),
+        suite=suite_name,
+        public_key=suite.public_key_of(key),
+        signature=suite.sign(key, _HASH),
+    )
+    return len(envelope)
 
 
 def sizes_of(validators: int, envelope_bytes: int) -> Sizes:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections import Counter
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 
-from chainnode.model.errors import Refused
+from chainnode.model.errors import Refused, Unavailable
 from devnet.bench import load, run
+from devnet.bench.client import Acknowledged, Outcome
 from devnet.bench.plan import Plan
+from devnet.bench.workload import Number
 from devnet.network import Devnet
 
 PLAN = Plan(
@@ -42,3 +49,53 @@ def test_network_without_wires_that_can_be_cut_has_no_delay(tmp_path):
         pytest.raises(Refused, match="without wires"),
     ):
         network.delay(20)
+
+
+def _list_of(plan, number):
+    return Acknowledged(
+        number=Number(number, 0),
+        tx_id="00",
+        height=1,
+        first_record=0,
+        record_count=plan.batch_size,
+        begun_ns=0,
+        answered_ns=1,
+    )
+
+
+@pytest.fixture
+def answers(monkeypatch):
+    """What clients answer, round by round, in place of real ones."""
+    rounds = []
+
+    @contextlib.contextmanager
+    def clients_of(_network, _plan, _count, _first):
+        yield [SimpleNamespace(send=lambda _: None)]
+
+    monkeypatch.setattr(load, "clients_of", clients_of)
+    monkeypatch.setattr(load, "hear", lambda _client, _timeout_s: rounds[0])
+    monkeypatch.setattr(load, "_hear_outcome", lambda _client, _timeout_s: rounds.pop(0))
+    return rounds
+
+
+def test_what_an_overloaded_node_refused_is_made_up_for(answers):
+    plan = replace(PLAN.filling(), clients=1, records=2_000)
+    answers += [
+        Outcome(acknowledged=[_list_of(plan, 0)], refused=Counter(overloaded=1)),
+        Outcome(acknowledged=[_list_of(plan, 1)]),
+    ]
+    filled = load.fill(None, plan, lambda _: None)
+    assert (filled.records, filled.clients) == (2_000, 2)
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Outcome(refused=Counter(overloaded=2)),
+        Outcome(acknowledged=[_list_of(PLAN, 0)], refused=Counter(bad_signature=1)),
+    ],
+)
+def test_what_is_refused_for_another_reason_or_altogether_ends_the_filling(answers, outcome):
+    answers.append(outcome)
+    with pytest.raises(Unavailable, match="not all was committed"):
+        load.fill(None, replace(PLAN.filling(), clients=1), lambda _: None)
