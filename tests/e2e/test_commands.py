@@ -57,7 +57,7 @@ def test_detached_network_is_up_notarizes_at_once_and_goes_down(directory, tmp_p
     document.write_text("a document")
     rpc = network["validators"][2]["rpc"]
     done = chainnode(Path(network["client_home"]), "--rpc", rpc, "notarize", str(document))
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     policy = ("--policy", network["policy"])
     proof = tmp_path / "document.tlog-proof"
     assert chainnode(tmp_path, "verify", str(document), str(proof), *policy).returncode == 0
@@ -121,7 +121,7 @@ def test_demo_holds(suite, directory, tmp_path):
     document.write_bytes(bytes(range(256)))
     out = tmp_path / "out"
     done = devnet(directory, "demo", "--suite", suite, "--out", str(out), str(document))
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     for part in ("ready", "notarized", "verified", "refused", "killed", "level", "all of it held"):
         assert part in done.stdout, part
     proof, policy = out / "document.tlog-proof", out / "policy"
@@ -165,7 +165,7 @@ def test_demo_without_a_validator_to_spare_is_refused(directory, tmp_path):
 )
 def test_bench_measures_and_checks(load, directory):
     done = devnet(directory, "bench", *load, "--duration", "2", json_=True)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     figures = json.loads(done.stdout)
     assert figures["tps"] > 0
     assert figures["records_per_s"] == pytest.approx(
@@ -183,7 +183,7 @@ def test_bench_measures_and_checks(load, directory):
 def test_bench_on_a_long_chain_with_delay_says_so_and_takes_at_least_two_ways(directory):
     load = ("--rate", "50", "--duration", "2", "--records", "3000", "--delay", "50")
     done = devnet(directory, "bench", *load, json_=True)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     figures = json.loads(done.stdout)
     assert figures["delay_ms"] == 50
     # Each of the two clients makes whole lists.
@@ -209,7 +209,7 @@ def test_bench_refuses_an_option_that_its_workload_does_not_heed(directory, opti
 def test_bench_with_one_dead_compares_three_networks_at_one_rate(directory):
     load = ("--workload", "one-dead", "--rate", "50", "--duration", "2")
     done = devnet(directory, "bench", *load, json_=True)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     figures = json.loads(done.stdout)
     assert (figures["rate"], figures["saturation_tps"]) == (50, None)
     assert list(figures["cases"]) == ["all_alive", "one_dead_unskipped", "one_dead_skipped"]
@@ -223,7 +223,7 @@ def test_bench_with_one_dead_compares_three_networks_at_one_rate(directory):
 def test_bench_of_overload_tells_who_was_refused_and_how_probes_fared(directory):
     load = ("--workload", "overload", "--rate", "12000", "--duration", "2")
     done = devnet(directory, "bench", *load, json_=True)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     figures = json.loads(done.stdout)
     assert (figures["rate"], figures["saturation_tps"]) == (12_000, None)
     assert figures["refused"]["overloaded"] > 0
