@@ -1,4 +1,4 @@
-"""Blocks at rest: headers, certificates, transactions, receipts, and where a transaction is.
+"""Blocks at rest: headers, certificates, transactions, receipts.
 
 Envelopes and receipts lie in chunks of 64, so that one of them costs one small read, and a whole block few.
 """
@@ -37,7 +37,7 @@ _MAX_RECEIPTS_BYTES: Final = CHUNK * (MAX_RECEIPT_BYTES + 3) + 3
 
 
 class BlockStore:
-    """Reads and stages everything that is found by height or transaction id."""
+    """Reads and stages everything that is found by height."""
 
     __slots__ = ("_domain", "_store")
 
@@ -55,9 +55,8 @@ class BlockStore:
         certificate: bytes,
         transactions: Sequence[Transaction],
         receipts: Sequence[bytes],
-        log_size: int,
     ) -> None:
-        """Stage a decided block; `receipts` are encoded, in the order of the transactions; `log_size` is after it."""
+        """Stage a decided block; `receipts` are encoded, in the order of the transactions."""
         batch.put(keys.header(height), header_bytes)
         if height > 1:
             # From now on the certificate that every node serves for the parent, whatever each decided it by.
@@ -68,9 +67,6 @@ class BlockStore:
             stop = start + CHUNK
             batch.put(keys.envelopes(height, chunk), codec.encode(tuple(envelopes[start:stop])))
             batch.put(keys.receipts(height, chunk), codec.encode(tuple(receipts[start:stop])))
-        partition = keys.partition_of(log_size)
-        for position, transaction in enumerate(transactions):
-            batch.put(keys.transaction(partition, transaction.id), keys.place(height, position))
 
     def header_bytes(self, height: int) -> bytes:
         """Return a header as decided.
@@ -138,15 +134,6 @@ class BlockStore:
     def receipt(self, height: int, position: int, count: int) -> Receipt:
         """Return one receipt of a block that is there and holds `count`."""
         return self._receipts(height, position // CHUNK, count)[position % CHUNK]
-
-    def find_transaction(self, tx_id: bytes, partitions: range) -> tuple[int, int] | None:
-        """Return (height, position) of a transaction, or None if no block of these partitions holds it."""
-        for partition in reversed(partitions):
-            value = self._store.get(keys.transaction(partition, tx_id))
-            if value is not None:
-                with stored(f"place of transaction {tx_id.hex()}"):
-                    return keys.parse_place(value)
-        return None
 
     def _envelopes(self, height: int, chunk: int, count: int) -> list[bytes]:
         what = f"transactions of block {height}, chunk {chunk}"

@@ -12,56 +12,44 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from chainnode.model.limits import MAX_VALID_HEIGHTS
-from chainnode.storage import keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from chainnode.ledger.block_store import BlockStore
-    from chainnode.ledger.tip import Tip
+    from chainnode.ledger.transaction_index import TransactionIndex
 
 MAX_NEW: Final = 65_536
 """Ids remembered as new; about 8 MiB. Twenty seconds of a busy chain, longer than any waits for its block."""
-
-WINDOW_EVERY: Final = 256
-"""Heights after which the window is moved up; until then it reaches a little further back than it needs to."""
 
 
 class CommittedIds:
     """Answers from memory for ids that were asked about lately. Lives as long as its ledger, the only one to write."""
 
-    __slots__ = ("_blocks", "_moved_height", "_new", "_partitions")
+    __slots__ = ("_from_height", "_index", "_new")
 
-    def __init__(self, blocks: BlockStore, tip: Tip) -> None:
-        self._blocks = blocks
+    def __init__(self, index: TransactionIndex, tip_height: int) -> None:
+        self._index = index
         self._new: dict[bytes, None] = {}
-        self._moved_height = 0
-        self._partitions = range(0)
-        self._move(tip)
+        self._from_height = _window_from(tip_height)
 
     def has(self, tx_id: bytes) -> bool:
         """Whether a block of the window holds the transaction."""
         if tx_id in self._new:
             return False
-        if self._blocks.find_transaction(tx_id, self._partitions) is not None:
+        if self._index.find(tx_id, self._from_height) is not None:
             return True
         if len(self._new) >= MAX_NEW:
             del self._new[next(iter(self._new))]
         self._new[tx_id] = None
         return False
 
-    def committed(self, tip: Tip, tx_ids: Iterable[bytes]) -> None:
-        """Note that a block with these transactions is written, as `tip`. To be called before the next question."""
+    def committed(self, height: int, tx_ids: Iterable[bytes]) -> None:
+        """Note that block `height`, with these transactions, is written. To be called before the next question."""
         for tx_id in tx_ids:
             self._new.pop(tx_id, None)
-        newest = keys.partition_of(tip.log_size)
-        self._partitions = range(self._partitions.start, newest + 1)
-        if tip.height >= self._moved_height + WINDOW_EVERY:
-            self._move(tip)
+        self._from_height = _window_from(height)
 
-    def _move(self, tip: Tip) -> None:
-        # A transaction of block h was valid up to h + MAX_VALID_HEIGHTS at most, and is asked for above the tip.
-        oldest = tip.height + 1 - MAX_VALID_HEIGHTS
-        first = keys.partition_of(self._blocks.header(oldest)[1].log_size) if oldest > 0 else 0
-        self._partitions = range(first, keys.partition_of(tip.log_size) + 1)
-        self._moved_height = tip.height
+
+def _window_from(tip_height: int) -> int:
+    # A transaction of block h was valid up to h + MAX_VALID_HEIGHTS at most, and is asked for above the tip.
+    return tip_height + 1 - MAX_VALID_HEIGHTS

@@ -194,8 +194,9 @@ class Ledger(ChainReader):
             certificate=certificate.encode(),
             transactions=executed.transactions,
             receipts=results.encoded_receipts,
-            log_size=header.log_size,
         )
+        log_size = self._tip.log_size
+        self._transactions.stage(batch, header.height, log_size, executed.transactions)
         results.log.write(batch)
         results.state.write(batch)
         self.state.prune(batch, height=header.height, below_height=state_from)
@@ -231,7 +232,10 @@ class Ledger(ChainReader):
         # tip record either way. After it the block is there for good: what follows is memory alone.
         if results.new_validators is not None:
             self._validators.add(header.height + DELAY, results.new_validators)
-        self._ids.committed(tip, (transaction.id for transaction in executed.transactions))
+        self._transactions.committed(header.height, log_size)
+        self._ids.committed(
+            header.height, (transaction.id for transaction in executed.transactions)
+        )
         self._leaders.committed(failed)
         self.state.committed(results.state)
         self._candidates.forgotten()

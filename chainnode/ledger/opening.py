@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from chainnode.model.merkle import Frontier
     from chainnode.storage.kv import KeyValueStore
 
-FORMAT_VERSION: Final = 2
+FORMAT_VERSION: Final = 3
 """Version of the whole layout of `chainnode/storage/keys.py`."""
 
 _MAX_FORMAT_BYTES: Final = 64

@@ -16,11 +16,11 @@ from chainnode.ledger.log_store import LogStore
 from chainnode.ledger.opening import open_chain
 from chainnode.ledger.state_store import StateStore
 from chainnode.ledger.stored import stored
+from chainnode.ledger.transaction_index import TransactionIndex
 from chainnode.ledger.validator_history import DELAY, ValidatorHistory
 from chainnode.model.errors import NotFound
 from chainnode.model.merkle import consistency_proof_from, inclusion_proof_from
 from chainnode.model.record import decode_record
-from chainnode.storage import keys
 
 if TYPE_CHECKING:
     from chainnode.ledger.tip import Tip
@@ -57,7 +57,9 @@ class ChainReader:
         )
         self._leaders.load(opened.tip.height)
         self._tip = opened.tip
-        self._ids = CommittedIds(self._blocks, opened.tip)
+        self._transactions = TransactionIndex(store)
+        self._transactions.load()
+        self._ids = CommittedIds(self._transactions, opened.tip.height)
         self._frontier: Frontier = opened.frontier
         self._state_from = opened.state_from
 
@@ -153,8 +155,7 @@ class ChainReader:
 
     def find_transaction(self, tx_id: bytes) -> tuple[int, int] | None:
         """Return (height, position) of a committed transaction, or None."""
-        newest = keys.partition_of(self._tip.log_size)
-        return self._blocks.find_transaction(tx_id, range(newest + 1))
+        return self._transactions.find(tx_id)
 
     def is_replayed(self, tx_id: bytes) -> bool:
         """Whether a committed block holds the transaction, if it is one that the next block may hold by its window.

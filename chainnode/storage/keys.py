@@ -14,7 +14,8 @@
     B height chunk                             [envelope, ...], 64 transactions of the block
     R height chunk                             [receipt, ...], 64 transactions of the block
     G height                                   why this node prepared what it did above view 0 [testimony]; 1,000 heights
-    X partition tx_id                          height, position
+    Q height                                   size of the log before `height`, with which a partition of `X` begins
+    X partition tx_id                          height, position; the partition is named by its first height
     L index                                    [leaf, ...], up to 256 leaves of one block from `index` on
     T level index                              hash tile, up to 256 hashes; the widest version
     I partition length key index               empty; `key` (of `length` bytes) finds the record `index`
@@ -30,9 +31,9 @@
 bits of a path) as many as it takes; all big-endian, so that the store's order is theirs. One batch per block writes all
 of it (docs/formats/storage.md).
 
-`partition` (4 bytes) counts 1,048,576 records of the log: of `I` it is that of the record, of `X` that in which the log
-ends after the block. Keys of hashes come in no order, and each new one would be merged into all that the store has; so
-they are kept apart by age, and what is older than its partition is never touched again.
+Keys of hashes come in no order, and each new one would be merged into all that the store has; so they are kept apart by
+age in partitions, and what is older than its partition is never touched again. The partition of `I` (4 bytes) counts
+1,048,576 records of the log, that of `X` (8 bytes) is a height (chainnode/ledger/transaction_index.py).
 """
 
 from __future__ import annotations
@@ -95,13 +96,18 @@ def testimony(height: int) -> bytes:
 
 
 def partition_of(index: int) -> int:
-    """Return the partition of the indices to which a record, or a log of that size, belongs."""
+    """Return the partition of `I` to which a record, or a log of that size, belongs."""
     return index >> _PARTITION_BITS
 
 
+def transactions_from(height: int) -> bytes:
+    """Return the key of the entry that says that a partition of transactions begins with this height."""
+    return b"Q" + _NUMBER.pack(height)
+
+
 def transaction(partition: int, tx_id: bytes) -> bytes:
-    """Return the key under which a transaction's place is found."""
-    return b"X%b%b" % (_PARTITION.pack(partition), tx_id)
+    """Return the key under which a transaction's place is found; the partition is named by its first height."""
+    return b"X%b%b" % (_NUMBER.pack(partition), tx_id)
 
 
 def place(height: int, position: int) -> bytes:
@@ -113,6 +119,17 @@ def parse_place(value: bytes) -> tuple[int, int]:
     """Return (height, position); raises struct.error if `value` is not 12 bytes long."""
     height, position = _PLACE.unpack(value)
     return height, position
+
+
+def size(log_size: int) -> bytes:
+    """Return a log's size as a value, 8 bytes."""
+    return _NUMBER.pack(log_size)
+
+
+def parse_size(value: bytes) -> int:
+    """Return a log's size; raises struct.error if `value` is not 8 bytes long."""
+    found: int = _NUMBER.unpack(value)[0]
+    return found
 
 
 def leaves(index: int) -> bytes:
@@ -132,7 +149,7 @@ def lookup(key: bytes, index: int) -> bytes:
 
 
 def first_of(partition: int) -> int:
-    """Return the first record of a partition."""
+    """Return the first record of a partition of `I`."""
     return partition << _PARTITION_BITS
 
 

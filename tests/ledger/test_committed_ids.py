@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chainnode.ledger import committed_ids
+from chainnode.ledger import committed_ids, transaction_index
 from chainnode.ledger.ledger import Ledger
 from chainnode.storage import keys
 from chainnode.storage.memory import MemoryStore
@@ -37,6 +37,8 @@ def ledger(store):
 
 
 def test_a_new_transaction_is_looked_up_once_and_known_once_a_block_holds_it(ledger, store):
+    CHAIN.extend(ledger, [CHAIN.notarization("first")])
+    store.looked_up = 0
     transaction = CHAIN.notarization("a")
     for _ in range(3):
         assert not ledger.is_replayed(transaction.id)
@@ -48,6 +50,8 @@ def test_a_new_transaction_is_looked_up_once_and_known_once_a_block_holds_it(led
 
 def test_a_transaction_that_was_forgotten_is_looked_up_again(ledger, store, monkeypatch):
     monkeypatch.setattr(committed_ids, "MAX_NEW", 2)
+    CHAIN.extend(ledger, [CHAIN.notarization("first")])
+    store.looked_up = 0
     ids = [CHAIN.notarization(name).id for name in "abc"]
     assert not any(map(ledger.is_replayed, ids))
     assert store.looked_up == 3
@@ -59,9 +63,10 @@ def test_a_transaction_that_was_forgotten_is_looked_up_again(ledger, store, monk
 
 @pytest.fixture
 def small_partitions(monkeypatch):
-    """Partitions of four records, and transactions that are valid for three blocks."""
+    """Partitions of four records, in the index of transactions of three blocks; transactions are valid for three blocks."""
     monkeypatch.setattr(keys, "_PARTITION_BITS", 2)
-    monkeypatch.setattr(committed_ids, "WINDOW_EVERY", 1)
+    monkeypatch.setattr(transaction_index, "PARTITION_RECORDS", 4)
+    monkeypatch.setattr(transaction_index, "MAX_VALID_HEIGHTS", 3)
     monkeypatch.setattr(committed_ids, "MAX_VALID_HEIGHTS", 3)
 
 
@@ -70,15 +75,58 @@ def test_only_blocks_whose_transactions_may_come_again_are_looked_at(ledger, sto
     made = [CHAIN.notarization(name) for name in "abcdefghijkl"]
     for transaction in made:
         CHAIN.extend(ledger, [transaction])
-    # A block has two records here: that of its parent and its own.
-    assert keys.partition_of(ledger.tip.log_size) == 6
+    assert begun(store) == [1, 4, 7, 10]
     for again in (ledger, Ledger.open(store, CHAIN.genesis)):
         assert all(again.is_replayed(t.id) for t in made[-3:])
         assert not again.is_replayed(made[0].id)
         assert [again.find_transaction(t.id) for t in made] == [(h, 0) for h in range(1, 13)]
         store.looked_up = 0
         assert not again.is_replayed(CHAIN.notarization("new").id)
-        assert store.looked_up <= 3
+        assert store.looked_up <= 2
+
+
+@pytest.mark.usefixtures("small_partitions")
+def test_partitions_of_transactions_follow_from_the_blocks_wherever_one_started_anew(store):
+    made = [CHAIN.notarization(name) for name in "abcdefghijkl"]
+    other = MemoryStore()
+    for count, transaction in enumerate(made):
+        for each in (store, other) if count % 2 else (other, store):
+            CHAIN.extend(Ledger.open(each, CHAIN.genesis), [transaction])
+    assert begun(store) == begun(other) == [1, 4, 7, 10]
+
+
+def test_a_partition_of_transactions_spans_the_blocks_in_which_one_may_come_again(
+    store, ledger, monkeypatch
+):
+    monkeypatch.setattr(transaction_index, "PARTITION_RECORDS", 1)
+    monkeypatch.setattr(transaction_index, "MAX_VALID_HEIGHTS", 5)
+    for name in "abcdef":
+        CHAIN.extend(ledger, [CHAIN.notarization(name)])
+    assert begun(store) == [1, 6]
+
+
+def test_a_partition_of_transactions_has_records_enough(store, ledger, monkeypatch):
+    monkeypatch.setattr(transaction_index, "PARTITION_RECORDS", 7)
+    monkeypatch.setattr(transaction_index, "MAX_VALID_HEIGHTS", 1)
+    for name in "abcdef":
+        CHAIN.extend(ledger, [CHAIN.notarization(name)])
+    # The first block has a record, and each other has two: that of its parent and its own.
+    assert begun(store) == [1, 5]
+
+
+def test_more_partitions_than_are_read_at_once_are_all_known(store, ledger, monkeypatch):
+    monkeypatch.setattr(transaction_index, "PARTITION_RECORDS", 1)
+    monkeypatch.setattr(transaction_index, "MAX_VALID_HEIGHTS", 1)
+    monkeypatch.setattr(transaction_index, "_PAGE", 2)
+    made = [CHAIN.notarization(name) for name in "abcde"]
+    for transaction in made:
+        CHAIN.extend(ledger, [transaction])
+    again = Ledger.open(store, CHAIN.genesis)
+    assert [again.find_transaction(t.id) for t in made] == [(h, 0) for h in range(1, 6)]
+
+
+def begun(store):
+    return [keys.parse_number(key) for key, _ in store.scan(b"Q", b"R", limit=100)]
 
 
 @pytest.mark.usefixtures("small_partitions")

@@ -78,11 +78,12 @@ def test_restart_finds_the_end_of_a_block(expected, fate, unsynced):
 
 @pytest.mark.parametrize("fate", [Fate.LOST, Fate.KEPT, Fate.FULL])
 def test_nothing_is_used_after_a_failed_write(fate):
-    ledger = Ledger.open(FaultyStore(MemoryStore(), FaultPlan(at=1, fate=fate)), CHAIN.genesis)
-    executed = CHAIN.build(ledger, transactions(1))
+    ledger = Ledger.open(FaultyStore(MemoryStore(), FaultPlan(at=2, fate=fate)), CHAIN.genesis)
+    CHAIN.extend(ledger, transactions(1))
+    executed = CHAIN.build(ledger, transactions(2))
     with pytest.raises(StorageFault):
         ledger.commit(executed, CHAIN.certify(executed))
-    assert ledger.tip.height == 0
+    assert ledger.tip.height == 1
     for use in (
         lambda: CHAIN.build(ledger),
         lambda: ledger.execute(executed.outline, executed.transactions),

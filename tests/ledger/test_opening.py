@@ -67,9 +67,10 @@ def test_opening_writes_nothing_into_a_chain_that_is_there():
     assert store.scan(b"", b"\xff" * 8, limit=10_000) == before
 
 
-def test_store_of_earlier_software_is_refused_with_what_to_do():
+@pytest.mark.parametrize("version", [1, 2])
+def test_store_of_earlier_software_is_refused_with_what_to_do(version):
     store = store_of(["a"])
-    put(store, keys.FORMAT, codec.encode((1, CHAIN.genesis.domain.genesis_hash)))
+    put(store, keys.FORMAT, codec.encode((version, CHAIN.genesis.domain.genesis_hash)))
     with pytest.raises(Refused, match="Run `chainnode rebuild`"):
         Ledger.open(store, CHAIN.genesis)
     rebuilt = rebuild(store, MemoryStore(), CHAIN.genesis, progress=lambda _done, _last: None)
@@ -87,7 +88,7 @@ def test_data_without_a_chain_is_damage():
     [
         (keys.FORMAT, None),
         (keys.FORMAT, b""),
-        (keys.FORMAT, codec.encode((3, CHAIN.genesis.domain.genesis_hash))),
+        (keys.FORMAT, codec.encode((4, CHAIN.genesis.domain.genesis_hash))),
         (keys.FORMAT, codec.encode((0, CHAIN.genesis.domain.genesis_hash))),
         (keys.TIP, None),
         (keys.TIP, b"\x90"),
@@ -192,7 +193,7 @@ def test_missing_or_narrow_tile_behind_the_tip_is_damage(value):
 def test_place_of_a_transaction_that_is_unreadable_is_damage():
     ledger = Ledger.open(store_of(["a"]), CHAIN.genesis)
     tx_id = CHAIN.notarization("a").id
-    put(ledger._store, keys.transaction(0, tx_id), b"\x00" * 11)
+    put(ledger._store, keys.transaction(1, tx_id), b"\x00" * 11)
     with pytest.raises(StorageFault, match="place of transaction"):
         ledger.find_transaction(tx_id)
 
