@@ -1,7 +1,7 @@
 """Candidates: the blocks of the open height that have been proposed, from outline to verdict.
 
-An outline names transactions; those that are not here are fetched, first from whoever should have the block, then
-from one peer after another. When all are here and their signatures hold, the block is executed, once, and judged.
+An outline names transactions; those that are not here are fetched, first from those that should have the block, then
+from one validator after another: the only one that should, its leader, may be the one that has gone. When all are here and their signatures hold, the block is executed, once, and judged.
 The verdict is about the block alone; whether to vote for it is the core's business.
 """
 
@@ -30,7 +30,7 @@ MAX_OUTLINES: Final = 32
 """Outlines kept for one height; a correct leader makes one. The oldest unneeded one goes first."""
 
 RETRY_MS: Final = 200
-"""How long a fetch waits before it asks the next peer; doubles each time that all have been asked."""
+"""How long a fetch waits before it asks the next peer; doubles each time that as many have been asked as should have it."""
 
 MAX_RETRY_MS: Final = 3_200
 """Where that ends: an answer of the size of a block may take seconds, and asking again makes it no faster."""
@@ -43,7 +43,7 @@ class _Wish:
     """A block that the core wants judged."""
 
     holders: list[str]
-    """Whom to ask, in turn."""
+    """Whom to ask first, in turn."""
 
     asked: int = 0
     next_ask_ms: int = 0
@@ -73,13 +73,15 @@ class Candidates:
     def __init__(
         self,
         *,
+        name: str,
         ledger: Ledger,
         relay: TransactionRelay,
         network: Network,
         clock: Clock,
         judged: Callable[[bytes, int, InvalidBlock | None], None],
     ) -> None:
-        """`judged` hears (digest, first_view, reason) when a wanted block is valid (None) or not."""
+        """`name` is this node's; `judged` hears (digest, first_view, reason) when a wanted block is valid (None) or not."""
+        self._name = name
         self._ledger = ledger
         self._relay = relay
         self._network = network
@@ -215,11 +217,17 @@ class Candidates:
         del self._wishes[outline.block_hash]
         self._judged(outline.block_hash, outline.header.first_view, reason)
 
+    def _others(self) -> list[str]:
+        members = self._ledger.validators(self._ledger.tip.height + 1).members
+        return [member.name for member in members if member.name != self._name]
+
     def _ask(self, wish: _Wish, what: _MissingOutline | tuple[TransactionHash, ...]) -> None:
         now_ms = self._clock.monotonic_ms()
         if now_ms < wish.next_ask_ms or not wish.holders:
             return
-        peer = wish.holders[wish.asked % len(wish.holders)]
+        others = [name for name in self._others() if name not in wish.holders]
+        peers = [*wish.holders, *others]
+        peer = peers[wish.asked % len(peers)]
         rounds = wish.asked // len(wish.holders)
         wish.asked += 1
         wish.next_ask_ms = now_ms + min(RETRY_MS << min(rounds, _MAX_DOUBLINGS), MAX_RETRY_MS)

@@ -120,6 +120,7 @@ class Engine:
         )
         self._testimony = Testimony(ledger=ledger, book=self._book, witness=witness)
         self._candidates = Candidates(
+            name=name,
             ledger=ledger,
             relay=self._relay,
             network=network,

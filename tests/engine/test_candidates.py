@@ -53,6 +53,18 @@ def test_what_is_missing_is_asked_for_ever_more_rarely() -> None:
     assert bench.sent(FetchMessage) == []
 
 
+def test_what_its_only_holder_does_not_give_is_asked_of_the_others() -> None:
+    bench = EngineBench()
+    transaction = CHAIN.notarization("a")
+    bench.receive(A, bench.proposal(bench.block([transaction])))
+    asked = [to for to, _ in bench.sent(FetchMessage)]
+    bench.pass_ms(3 * candidates_module.RETRY_MS)
+    asked += [to for to, _ in bench.sent(FetchMessage)]
+    assert asked == [A, B, C]
+    bench.receive(C, TransactionsMessage((transaction.envelope,)))
+    assert len(bench.sent(Vote)) == 1
+
+
 def test_what_is_being_verified_is_not_fetched_again() -> None:
     verifier = HeldVerifier()
     bench = EngineBench(verifier=verifier)
