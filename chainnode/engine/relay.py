@@ -57,13 +57,16 @@ GOSSIP_BYTES: Final = 64 * 1024
 """A gossip message is sent when it has grown to this, or at the next flush."""
 
 REPEATS_PER_TIMEOUT: Final = 2
-"""A transaction that waits while no block comes is told again so often in the time in which a view without progress is
-given up: a peer may have been away when it was told first, and a leader that never heard of it cannot propose it. Told
-only once in a timeout, it would cost whoever has it a view change."""
+"""A transaction that waits while no block comes, and none is under way, is told again so often in the time in which a view
+without progress is given up: a peer may have been away when it was told first, and a leader that never heard of it cannot
+propose it. Told only once in a timeout, it would cost whoever has it a view change."""
+
+PASSED_OVER_BLOCKS: Final = 3
+"""What waited longest after so many blocks in a row is told again too, for their leaders had others and not this one."""
 
 PASSED_OVER_REPEATS: Final = 4
-"""So many times as long it waits while blocks do come: on a busy chain what waits is mostly known to all, and whoever
-leads next takes it; telling it again and again cost more than half of what was decoded."""
+"""So many times as long it waits before that. On a busy chain what waits is mostly known to all, and whoever leads next takes it;
+to tell it again and again cost more than half of what was decoded, and with sixteen validators most of the wire."""
 
 LEAST_REPEAT_MS: Final = 250
 """On chains with shorter timeouts: telling 256 KiB to everybody more often would cost more than a view."""
@@ -108,6 +111,7 @@ class TransactionRelay:
         """
         self._domain = domain
         timeout_ms = ledger.genesis.parameters.timeout_ms
+        self._timeout_ms = timeout_ms
         self._repeat_ms = max(LEAST_REPEAT_MS, timeout_ms // REPEATS_PER_TIMEOUT)
         self._ledger = ledger
         self._pool = pool
@@ -131,7 +135,12 @@ class TransactionRelay:
         self._outbox: list[bytes] = []
         self._outbox_bytes = 0
         self._repeated_ms: int | None = None
-        self._committed_ms = clock.monotonic_ms()
+        self._quiet_since_ms = clock.monotonic_ms()
+        """From then on there has been no block; or will have been none, if the view of the last proposal comes to nothing."""
+
+        self._oldest: TransactionHash | None = None
+        self._passed_over = 0
+        """How many blocks have left `_oldest` the longest-waiting."""
 
     # -- clients -------------------------------------------------------------------------------------------
 
@@ -209,10 +218,10 @@ class TransactionRelay:
             return None
         if self._repeated_ms is not None:
             since_ms = max(since_ms, self._repeated_ms)
-        return min(
-            max(since_ms, self._committed_ms) + self._repeat_ms,
-            since_ms + PASSED_OVER_REPEATS * self._repeat_ms,
-        )
+        quiet_ms = max(since_ms, self._quiet_since_ms) + self._repeat_ms
+        if self._passed_over < PASSED_OVER_BLOCKS:
+            return quiet_ms
+        return min(quiet_ms, since_ms + PASSED_OVER_REPEATS * self._repeat_ms)
 
     def repeat(self) -> None:
         """Tell every peer the longest-waiting transactions once more, when they have waited too long."""
@@ -399,6 +408,7 @@ class TransactionRelay:
     def want(self, tx_hashes: Iterable[TransactionHash]) -> None:
         """Keep these whenever they come, until the height is decided."""
         self._wanted.update(tx_hashes)
+        self._note_progress()
 
     def hold(self, transactions: Iterable[Transaction]) -> None:
         """Serve the transactions of a block that this node votes for, or has voted for, until its height is decided.
@@ -406,6 +416,11 @@ class TransactionRelay:
         A validator that is locked on the block asks those that prepared it, and nobody else may have them any more.
         """
         self._held.update((t.hash, t) for t in transactions)
+        self._note_progress()
+
+    def _note_progress(self) -> None:
+        """A leader has something to propose; until its view is given up there is no need to tell it more."""
+        self._quiet_since_ms = self._clock.monotonic_ms() + self._timeout_ms
 
     def fetch(self, peer: str, tx_hashes: Iterable[TransactionHash]) -> None:
         """Ask a peer for those of the wanted transactions that are not being verified already."""
@@ -415,7 +430,7 @@ class TransactionRelay:
 
     def committed(self, transactions: Sequence[Transaction], height: int) -> None:
         """Forget what a decided block made history, and everything that was wanted for its height."""
-        self._committed_ms = self._clock.monotonic_ms()
+        self._quiet_since_ms = self._clock.monotonic_ms()
         done = {t.id for t in transactions}
         # What was kept for a proposal that lost has never been admitted.
         kept = [
@@ -438,6 +453,10 @@ class TransactionRelay:
             # If there is no room, it can be fetched again from whoever proposes it.
             with contextlib.suppress(ChainError):
                 self._add_to_pool(transaction)
+        oldest = self._pool.oldest
+        is_same = oldest is not None and oldest == self._oldest
+        self._passed_over = self._passed_over + 1 if is_same else 0
+        self._oldest = oldest
 
     # -- bounds --------------------------------------------------------------------------------------------
 

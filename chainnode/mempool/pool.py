@@ -136,6 +136,11 @@ class Pool:
             return since_ms
         return None
 
+    @property
+    def oldest(self) -> TransactionHash | None:
+        """The longest-waiting transaction, or None if none waits."""
+        return next(iter(self._waiting), None)
+
     def stats(self) -> PoolStats:
         """Return what the pool holds now."""
         return PoolStats(

@@ -337,6 +337,32 @@ def test_what_waits_too_long_is_told_again() -> None:
     assert len(bench.sent(TransactionsMessage)) == 1
 
 
+def test_what_waits_is_not_told_again_while_a_proposal_is_under_way() -> None:
+    bench = EngineBench(me=3)
+    proposed, waits = CHAIN.notarization("proposed"), CHAIN.notarization("waits")
+    bench.receive(PEER, TransactionsMessage((proposed.envelope, waits.envelope)))
+    bench.receive(NAMES[1], bench.proposal(bench.block([proposed])))
+    timeout_ms = CHAIN.genesis.parameters.timeout_ms
+    repeat_ms = timeout_ms // relay_module.REPEATS_PER_TIMEOUT
+    bench.pass_ms(timeout_ms + repeat_ms - 20)
+    assert bench.sent(TransactionsMessage) == []
+    # Its view has come to nothing, and the next leader may have heard of neither.
+    bench.pass_ms(40)
+    ((_, told),) = bench.sent(TransactionsMessage)
+    assert told.envelopes == (proposed.envelope, waits.envelope)
+
+
+def test_a_queue_that_blocks_work_off_is_not_told_again() -> None:
+    bench = EngineBench(me=3)
+    queue = [CHAIN.notarization(f"{number}") for number in range(12)]
+    bench.receive(PEER, TransactionsMessage(tuple(t.envelope for t in queue)))
+    repeat_ms = CHAIN.genesis.parameters.timeout_ms // relay_module.REPEATS_PER_TIMEOUT
+    for transaction in queue:
+        bench.pass_ms(repeat_ms - 10)
+        bench.commit_here(bench.block([transaction]))
+    assert bench.sent(TransactionsMessage) == []
+
+
 def test_what_waits_on_a_busy_chain_is_told_again_more_seldom() -> None:
     bench = EngineBench(me=3)
     bench.receive(PEER, TransactionsMessage((CHAIN.notarization("waits").envelope,)))
