@@ -8,10 +8,11 @@ DIR ?= devnet-data
 SEEDS ?= 5000
 TIME ?= 300
 FAMILY ?=
+RECORDS ?= 10000000
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo test lint devnet devnet-down bench profile simulate mutants soak fuzz coverage clean
+.PHONY: install demo test lint devnet devnet-down bench profile growth simulate mutants soak fuzz coverage clean
 
 install: $(VENV)/.installed
 
@@ -51,6 +52,12 @@ bench: install
 
 profile: install
 	$(BIN)/chainnode devnet bench --validators $(VALIDATORS) --suite $(SUITE) --workload notarize --top 40
+
+# One chain from ten thousand documents to so many: docs/growth.json, and the plot of it.
+growth: install
+	$(BIN)/chainnode --json devnet bench --workload growth --records $(RECORDS) --duration 30 > docs/growth.json.new
+	mv docs/growth.json.new docs/growth.json
+	$(BIN)/python -m devnet.bench.growth_plot docs/growth.json docs/growth.svg
 
 simulate: install
 	$(BIN)/python -m tests.simulation.soak --seeds $(SEEDS)

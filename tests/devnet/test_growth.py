@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from devnet.bench import growth
+from chainnode.model.errors import DecodeError
+from devnet.bench import growth, growth_plot
 from devnet.bench.plan import GROWTH, Plan
 
 PLAN = Plan(
@@ -45,3 +48,52 @@ def test_every_size_is_measured_on_the_chain_of_the_one_before(monkeypatch):
     document = growth.as_json(found)
     assert [size["records"] for size in document["sizes"]] == [small.records, large.records]
     assert [len(row) for row in growth.table(found)] == [len(growth.HEADS)] * 2
+
+
+def size(records, **changes):
+    return {
+        "records": records,
+        "filled_records_per_s": 20_000.0,
+        "tps": 3_000.0,
+        "ceiling_tps": 9_000.0,
+        "proofs_per_s": 800.0,
+        "proof_latency_ms": {"p50": 15.5, "p95": 30.0, "p99": 60.0},
+        "lookups_per_s": 400.0,
+        "memory_bytes": 120_000_000,
+        "home_bytes": 3_000_000,
+        "ready_ms_after_stop": 1_459,
+        "ready_ms_after_kill": 1_787,
+    } | changes
+
+
+def points(figure, title, name):
+    (panel,) = (panel for panel in figure.axes if panel.get_title() == title)
+    (line,) = (line for line in panel.lines if line.get_label() == name)
+    return list(zip(*line.get_data(), strict=True))
+
+
+def test_the_plot_shows_what_was_measured():
+    figure = growth_plot.draw(
+        {"sizes": [size(100_000, tps=2_700.0, filled_records_per_s=None), size(10_000)]}
+    )
+    shares = points(figure, "committed, of the ceiling, %", "one by one")
+    assert shares == [(10_000, pytest.approx(100 / 3)), (100_000, 30)]
+    lists = points(figure, "committed documents/s", "lists of 1,000")
+    assert lists == [(10_000, 20_000)]
+    assert points(figure, "MB of a validator", "home") == [(10_000, 3), (100_000, 3)]
+
+
+def test_the_plot_of_a_document_is_always_the_same_file(tmp_path):
+    source = tmp_path / "growth.json"
+    source.write_text(json.dumps({"sizes": [size(10_000)]}))
+    for target in ("a.svg", "b.svg"):
+        growth_plot.main(str(source), str(tmp_path / target))
+    drawn = (tmp_path / "a.svg").read_text()
+    assert drawn == (tmp_path / "b.svg").read_text()
+    assert "documents on the chain" in drawn
+
+
+@pytest.mark.parametrize("document", [{}, {"sizes": [{}]}, {"sizes": [size(1, tps="fast")]}, []])
+def test_another_document_is_not_drawn(document):
+    with pytest.raises(DecodeError, match="workload growth"):
+        growth_plot.draw(document)
