@@ -125,20 +125,37 @@ class LogStore:
 
     def leaves(self, first: int, count: int) -> tuple[bytes, ...]:
         """Return `count` (>= 1) leaves from `first` on, all of which must be here."""
-        nearest = self._store.scan(keys.leaves(0), keys.leaves(first + 1), reverse=True, limit=1)
-        if not nearest:
-            raise damaged(f"leaf {first} is missing")
-        start = keys.parse_number(nearest[0][0])
+        nearest = self._chunk_with(first)
+        start = keys.parse_number(nearest[0])
         # Every chunk holds at least a leaf, so `count` more chunks are enough.
-        later = self._store.scan(keys.leaves(first + 1), keys.leaves(first + count), limit=count)
+        later = self._chunks(first + 1, first + count, count)
         found: list[bytes] = []
-        for key, value in nearest + later:
+        for key, value in (nearest, *later):
             if keys.parse_number(key) != start + len(found):
                 raise damaged(f"leaf {start + len(found)} is missing")
             found.extend(_decode_chunk(value))
         if start + len(found) < first + count:
             raise damaged(f"leaf {start + len(found)} is missing")
         return tuple(found[first - start : first - start + count])
+
+    def _chunk_with(self, index: int) -> tuple[bytes, bytes]:
+        """Return the nearest chunk that begins at `index` or before, which may be in the partition before."""
+        partition = keys.partition_of(index)
+        for first in (keys.first_of(partition), keys.first_of(max(0, partition - 1))):
+            stop = min(index + 1, first + keys.first_of(1))
+            found = self._store.scan(*_chunk_keys(first, stop), reverse=True, limit=1)
+            if found:
+                return found[0]
+        raise damaged(f"leaf {index} is missing")
+
+    def _chunks(self, start: int, stop: int, limit: int) -> list[tuple[bytes, bytes]]:
+        """Return at most `limit` chunks that begin at start..stop - 1, from one partition after the other."""
+        found: list[tuple[bytes, bytes]] = []
+        while start < stop and len(found) < limit:
+            border = min(stop, keys.first_of(keys.partition_of(start) + 1))
+            found += self._store.scan(*_chunk_keys(start, border), limit=limit - len(found))
+            start = border
+        return found
 
     def lookup(self, key: bytes, limit: int, after: int | None, size: int) -> list[int]:
         """Return at most `limit` indices of records found by `key` in a log of `size`, rising, above `after` if given."""
@@ -155,6 +172,11 @@ class LogStore:
             if len(found) == limit:
                 break
         return found
+
+
+def _chunk_keys(start: int, stop: int) -> tuple[bytes, bytes]:
+    """Return the range of keys of the chunks that begin at start..stop - 1, of one partition."""
+    return keys.leaves(start), keys.leaves(stop - 1) + b"\0"
 
 
 def _decode_chunk(value: bytes) -> Sequence[bytes]:

@@ -1,39 +1,42 @@
 """Every key of the chain's key-value store, in one table. The first byte says what an entry is.
 
     key                                        value
-    M format                                   [1, genesis_hash]
+    B height chunk                             [envelope, ...], 64 transactions of the block
+    B height chunk R                           [receipt, ...] of the same 64
+    C height                                   certificate: of a height below the tip the one that the next block
+                                               names, of the tip the one that this node decided by
+    E height                                   the state root since `height`: 32 bytes
+    F height                                   who led a view of `height` in vain; no entry if nobody did
+    G height                                   why this node prepared what it did above view 0 [testimony]; 1,000 heights
+    H height                                   header
+    K block_hash                               a block above the tip for which this node voted: [outline, [envelope, ...]]
+    M format                                   [3, genesis_hash]
     M genesis                                  the genesis document
     M tip                                      the tip record (chainnode/ledger/tip.py)
     M checkpoint                               newest checkpoint with its cosignatures, as the engine keeps it
     M voted                                    [height]: this validator has voted, and at that height if it is not 0
     M reinstated                               [height]: the alliance lets this validator vote from that height
-    H height                                   header
-    C height                                   certificate: of a height below the tip the one that the next block
-                                               names, of the tip the one that this node decided by
-    K block_hash                               a block above the tip for which this node voted: [outline, [envelope, ...]]
-    B height chunk                             [envelope, ...], 64 transactions of the block
-    R height chunk                             [receipt, ...], 64 transactions of the block
-    G height                                   why this node prepared what it did above view 0 [testimony]; 1,000 heights
-    Q height                                   size of the log before `height`, with which a partition of `X` begins
-    X partition tx_id                          height, position; the partition is named by its first height
-    L index                                    [leaf, ...], up to 256 leaves of one block from `index` on
-    T level index                              hash tile, up to 256 hashes; the widest version
-    I partition length key index               empty; `key` (of `length` bytes) finds the record `index`
-    V height                                   the validator set that governs from `height` on
-    F height                                   who led a view of `height` in vain; no entry if nobody did
-    S state key                                its value at the tip
     N height depth bits                        a node of the state tree, as `height` wrote it
-    A height                                   the state root since `height`: 32 bytes
-    P path height                              the value that the key of that path had until `height`
     O height                                   [key of a record that `height` made obsolete, ...]
+    P path height                              the value that the key of that path had until `height`
+    Q height                                   size of the log before `height`, with which a partition of `X` begins
+    S state key                                its value at the tip
+    T level index                              hash tile of level 1 or above, up to 256 hashes; the widest version
+    V height                                   the validator set that governs from `height` on
+    X first_height tx_id                       height, position; in the partition that begins with `first_height`
+    Z age I length key index                   empty; `key` (of `length` bytes) finds the record `index`
+    Z age L index                              [leaf, ...], up to 256 leaves of one block from `index` on
+    Z age T index                              hash tile of level 0, up to 256 hashes; the widest version
 
-`height` and `index` are 8 bytes, `chunk` and `position` 4, `level` and `length` 1, `depth` 2, `bits` (the first `depth`
-bits of a path) as many as it takes; all big-endian, so that the store's order is theirs. One batch per block writes all
-of it (docs/formats/storage.md).
+`height` and `index` are 8 bytes, `age` and `chunk` 4, `level` and `length` 1, `depth` 2, `bits` (the first `depth` bits of
+a path) as many as it takes; all big-endian, so that the store's order is theirs. One batch per block writes all of it
+(docs/formats/storage.md).
 
-Keys of hashes come in no order, and each new one would be merged into all that the store has; so they are kept apart by
-age in partitions, and what is older than its partition is never touched again. The partition of `I` (4 bytes) counts
-1,048,576 records of the log, that of `X` (8 bytes) is a height (chainnode/ledger/transaction_index.py).
+The order is chosen for LevelDB, which merges what is new with whatever older entries lie between the least and the greatest
+key of it. Blocks, which are most of the store, come first, the newest last of them; records come last, the newest first of
+them, for `age` counts down, by one each 1,048,576 records. So what is written now lies together in the middle, with
+little between but what changes anyway, and what is old is never touched again, however long the chain. Keys of hashes (`X`,
+`I`), which come in no order, are merged within their partition alone (chainnode/ledger/transaction_index.py).
 """
 
 from __future__ import annotations
@@ -57,7 +60,8 @@ MAX_LOOKUP_KEY_BYTES: Final = 255
 """Its length stands in one byte, which keeps keys of which one begins another apart."""
 
 _PARTITION_BITS: Final = 20
-_PARTITION: Final = struct.Struct(">I")
+_YOUNGEST: Final = 2**32 - 1
+_AGE: Final = struct.Struct(">cIc")
 _NUMBER: Final = struct.Struct(">Q")
 _CHUNK: Final = struct.Struct(">cQI")
 _TILE: Final = struct.Struct(">cBQ")
@@ -87,7 +91,7 @@ def envelopes(height: int, chunk: int) -> bytes:
 
 def receipts(height: int, chunk: int) -> bytes:
     """Return the key of a chunk of a block's receipts."""
-    return _CHUNK.pack(b"R", height, chunk)
+    return envelopes(height, chunk) + b"R"
 
 
 def testimony(height: int) -> bytes:
@@ -96,7 +100,7 @@ def testimony(height: int) -> bytes:
 
 
 def partition_of(index: int) -> int:
-    """Return the partition of `I` to which a record, or a log of that size, belongs."""
+    """Return the partition of `Z` to which a record, or a log of that size, belongs."""
     return index >> _PARTITION_BITS
 
 
@@ -132,24 +136,30 @@ def parse_size(value: bytes) -> int:
     return found
 
 
+def _of_age(index: int, kind: bytes) -> bytes:
+    return _AGE.pack(b"Z", _YOUNGEST - (index >> _PARTITION_BITS), kind)
+
+
 def leaves(index: int) -> bytes:
-    """Return the key of the chunk of leaves that begins at `index`."""
-    return b"L" + _NUMBER.pack(index)
+    """Return the key of the chunk of leaves that begins at `index`; within a partition they rise."""
+    return _of_age(index, b"L") + _NUMBER.pack(index)
 
 
 def tile(level: int, index: int) -> bytes:
     """Return the key of a hash tile."""
-    return _TILE.pack(b"T", level, index)
+    if level:
+        # A tile of level 2 grows while 16 million records come, and would lie among the oldest all the time.
+        return _TILE.pack(b"T", level, index)
+    return _of_age(index * 256, b"T") + _NUMBER.pack(index)
 
 
 def lookup(key: bytes, index: int) -> bytes:
     """Return the entry by which `key`, at most 255 bytes, finds the record `index`."""
-    partition = _PARTITION.pack(index >> _PARTITION_BITS)
-    return b"I%b%c%b%b" % (partition, len(key), key, _NUMBER.pack(index))
+    return b"%b%c%b%b" % (_of_age(index, b"I"), len(key), key, _NUMBER.pack(index))
 
 
 def first_of(partition: int) -> int:
-    """Return the first record of a partition of `I`."""
+    """Return the first record of a partition of `Z`."""
     return partition << _PARTITION_BITS
 
 
@@ -170,7 +180,7 @@ def parse_number(key: bytes) -> int:
 
 
 STATE_VALUES: Final = b"S"
-STATE_ROOTS: Final = b"A"
+STATE_ROOTS: Final = b"E"
 OBSOLETE: Final = b"O"
 
 

@@ -125,6 +125,35 @@ def test_more_partitions_than_are_read_at_once_are_all_known(store, ledger, monk
     assert [again.find_transaction(t.id) for t in made] == [(h, 0) for h in range(1, 6)]
 
 
+def test_leaves_are_read_across_partitions_wherever_their_chunks_begin(ledger, monkeypatch):
+    # Of sixteen records; a chunk, which is of one block, is shorter, as it is in earnest.
+    monkeypatch.setattr(keys, "_PARTITION_BITS", 4)
+    leaves = []
+    for number, count in enumerate((1, 2, 14, 1, 3, 9, 1, 15, 6)):
+        executed = CHAIN.extend(ledger, [CHAIN.notarization(f"{number}", count=count)])
+        leaves += [emitted.leaf for emitted in executed.results.log.emitted]
+    assert len(leaves) == ledger.tip.log_size
+    for first in range(len(leaves)):
+        for count in range(1, len(leaves) - first + 1):
+            assert list(ledger.leaves(first, count)) == leaves[first : first + count]
+
+
+def test_what_a_block_writes_lies_together_and_no_older_block_or_record_between(monkeypatch):
+    monkeypatch.setattr(keys, "_PARTITION_BITS", 4)
+    store, old = MemoryStore(), set()
+    ledger = Ledger.open(store, CHAIN.genesis)
+    for number in range(40):
+        CHAIN.extend(ledger, [CHAIN.notarization(f"{number} {i}", count=3) for i in range(3)])
+        every = [key for key, _ in store.scan(keys.FIRST, keys.BEYOND, limit=100_000)]
+        new = [key for key in every if key not in old and key[:1] in b"BZ"]
+        between = [key for key in old if min(new) < key < max(new) and key[:1] in b"BZ"]
+        old = set(every)
+        # Some records of the newest partition or, where the block begins another, of the one before.
+        assert not [key for key in between if key[:1] == b"B"]
+        assert len({key[:5] for key in between}) <= 2
+    assert len({key[:5] for key in old if key[:1] == b"Z"}) > 20
+
+
 def begun(store):
     return [keys.parse_number(key) for key, _ in store.scan(b"Q", b"R", limit=100)]
 
