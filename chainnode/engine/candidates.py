@@ -1,7 +1,7 @@
 """Candidates: the blocks of the open height that have been proposed, from outline to verdict.
 
-An outline names transactions; those that are not here are fetched, first from those that should have the block, then
-from one validator after another: the only one that should, its leader, may be the one that has gone. When all are here and their signatures hold, the block is executed, once, and judged.
+An outline names transactions, and those that are not here are fetched. First those validators are asked that should have
+the block; then all others, because the only one that should, its leader, may have gone. When all are here and their signatures hold, the block is executed, once, and judged.
 The verdict is about the block alone; whether to vote for it is the core's business.
 """
 
@@ -185,6 +185,8 @@ class Candidates:
         """Note which of the block's transactions are not here."""
         if not wish.is_begun:
             wish.is_begun = True
+            # Who was long in giving the outline, or did not have it, may have these.
+            wish.asked = wish.next_ask_ms = 0
             wish.missing = outline.tx_hashes
             self._relay.want(outline.tx_hashes)
         missing = self._relay.missing(wish.missing)

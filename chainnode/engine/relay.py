@@ -352,6 +352,9 @@ class TransactionRelay:
             self._reports.add(transaction)
 
     def _keep(self, transaction: Transaction) -> None:
+        # A client may hand in what is kept as often as it likes; counted twice, it would drive the rest out.
+        if transaction.hash in self._kept:
+            return
         self._kept[transaction.hash] = transaction
         self._kept_bytes += len(transaction.envelope)
         while self._kept_bytes > MAX_KEPT_BYTES:
@@ -419,7 +422,7 @@ class TransactionRelay:
         self._note_progress()
 
     def _note_progress(self) -> None:
-        """A leader has something to propose; until its view is given up there is no need to tell it more."""
+        """A leader has something to propose: for as long as a first view lasts there is no need to tell it more."""
         self._quiet_since_ms = self._clock.monotonic_ms() + self._timeout_ms
 
     def fetch(self, peer: str, tx_hashes: Iterable[TransactionHash]) -> None:

@@ -40,6 +40,9 @@ consensus has just had, within these bounds. An overloaded node must read what i
 OWN_READ_MS: Final = 2
 """What each connection may read beside, so that one that asks much does not keep others from asking little."""
 
+MOST_OWN_READ_MS: Final = 100
+"""What all of them together may read so; then a message each. Otherwise 500 busy ones would hold consensus up for a second."""
+
 CLOSE_PATIENCE_S: Final = 5
 """How long a client that was too slow has to take note of the close before its connection is cut."""
 
@@ -67,7 +70,10 @@ class ReadingTurn:
             self._until_ms = now_ms + min(max(now_ms - self._last_ms, LEAST_READ_MS), MOST_READ_MS)
             asyncio.get_running_loop().call_soon(self._end)
         self._last_ms = now_ms
-        return now_ms >= self._until_ms and now_ms - since_ms >= OWN_READ_MS
+        beyond_ms = now_ms - self._until_ms
+        return beyond_ms >= MOST_OWN_READ_MS or (
+            beyond_ms >= 0 and now_ms - since_ms >= OWN_READ_MS
+        )
 
     def _end(self) -> None:
         self._until_ms = None

@@ -136,6 +136,16 @@ def test_a_decided_block_that_was_never_proposed_here_is_fetched_from_its_signer
     assert bench.ledger.tip.height == 1
 
 
+def test_transactions_are_asked_for_at_once_however_long_the_outline_took() -> None:
+    bench = EngineBench()
+    executed = bench.block([CHAIN.notarization("a")])
+    bench.engine._candidates.want(executed.outline.block_hash, (A,))
+    bench.pass_ms(5_000)
+    assert bench.sent(FetchOutlineMessage)
+    bench.receive(B, OutlineMessage(executed.outline.encode()))
+    assert [to for to, _ in bench.sent(FetchMessage)] == [A]
+
+
 def test_a_decision_in_the_middle_of_verdicts_ends_all_that_was_wanted() -> None:
     """Both wishes become complete by one message; the first of them decides the height."""
     bench = EngineBench()

@@ -278,6 +278,20 @@ def test_kept_transactions_are_bounded_and_the_oldest_go_first(
     assert fetch.tx_hashes == (transactions[0].hash, missing.hash)
 
 
+def test_what_is_kept_for_a_proposal_counts_once_however_often_a_client_hands_it_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wanted, missing = CHAIN.notarization("a"), CHAIN.notarization("missing")
+    monkeypatch.setattr(relay_module, "MAX_KEPT_BYTES", 3 * len(wanted.envelope))
+    bench = EngineBench(pool_limits=PoolLimits(max_bytes=1))
+    bench.receive(PEER, bench.proposal(bench.block([wanted, missing])))
+    for _ in range(5):
+        bench.engine.submit(wanted.envelope, lambda _: None)
+    bench.sent(FetchMessage)
+    bench.pass_ms(1_000)
+    assert {fetch.tx_hashes for _, fetch in bench.sent(FetchMessage)} == {(missing.hash,)}
+
+
 def test_even_wanted_transactions_wait_when_far_too_much_is_unverified(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -591,6 +591,18 @@ async def test_a_connection_that_asks_little_is_read_in_every_turn(monkeypatch):
     assert desk.happened[:3] == ["answer"] * 3
 
 
+async def test_all_that_connections_read_beside_is_bounded_together(monkeypatch):
+    monkeypatch.setattr("chainnode.rpc.session.LEAST_READ_MS", 0)
+    monkeypatch.setattr("chainnode.rpc.session.MOST_READ_MS", 0)
+    monkeypatch.setattr("chainnode.rpc.session.OWN_READ_MS", 25)
+    monkeypatch.setattr("chainnode.rpc.session.MOST_OWN_READ_MS", 15)
+    desk = _Desk()
+    turn = ReadingTurn(lambda: desk.now_ms)
+    await asyncio.gather(*(_read_three(desk, turn) for _ in range(3)))
+    # The first reads beside until the third message; then each of the others has one, and not three.
+    assert desk.happened.index("others") == 5
+
+
 async def test_requests_that_wait_on_one_stream_are_bounded(monkeypatch):
     monkeypatch.setattr("chainnode.rpc.session.MAX_PENDING_PER_STREAM", 1)
     async with serve() as served, RpcStream(served.url) as stream:
