@@ -319,10 +319,12 @@ class _Run:
 
         # Machines of their own have a core for each client.
         elsewhere = shared if setting.is_shared else Machine(self.events, setting.clients)
-        self._clients = [
-            _Client(Thread(elsewhere), costs, self.validators[number % setting.validators])
-            for number in range(setting.clients)
-        ]
+        self._clients = deque(
+            [
+                _Client(Thread(elsewhere), costs, self.validators[number % setting.validators])
+                for number in range(setting.clients)
+            ]
+        )
         self._due = 0.0
 
     def measure(self, warm_up_s: float, duration_s: float) -> Forecast:
@@ -362,10 +364,12 @@ class _Run:
         self._due += rate * CLIENT_MS / 1_000
         count = int(self._due)
         self._due -= count
+        share, left = divmod(count, len(self._clients))
+        # What cannot be divided goes to another client each time.
+        self._clients.rotate(-left)
         for number, client in enumerate(self._clients):
-            share = count // len(self._clients) + (number < count % len(self._clients))
-            if share:
-                client.send(share, self.events.now_us)
+            if sent := share + (number < left):
+                client.send(sent, self.events.now_us)
         self.events.after(CLIENT_MS * 1_000, lambda: self._keep_rate(rate))
 
     def committed(self, validator: _Validator, batch: _Batch) -> None:

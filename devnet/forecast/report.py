@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from chainnode.model.errors import Unavailable
 from devnet.bench.ceiling import ceiling_tps
-from devnet.bench.plan import NOTARIZE, Plan
+from devnet.bench.plan import IN_FLIGHT_TRANSACTIONS, NOTARIZE, Plan
 from devnet.bench.report import percentile
 from devnet.bench.run import measure
 from devnet.forecast.calibration import CLIENTS, SATURATED_S, calibrate
@@ -23,13 +23,9 @@ if TYPE_CHECKING:
 
 HERE: Final = (4, 7, 10, 16)
 APART: Final = (4, 7, 10, 16, 31, 100)
-SHARED_IN_FLIGHT: Final = 3_000
-"""As the benchmark has it."""
-
-APART_IN_FLIGHT: Final = 500
-"""Of each of as many clients as there are validators, or more where they are few."""
-
-LEAST_IN_FLIGHT: Final = 6_000
+APART_IN_FLIGHT: Final = 8_000
+"""Of all clients together, of which there are as many as validators. Nodes refuse what comes while 4,000 wait and the first of them
+for more than a second, which is about as many at the rates that come out."""
 
 LIGHT_SHARE: Final = 0.5
 """Of what a network takes at most, the rate at which its latencies are told."""
@@ -92,7 +88,7 @@ def study(
             delay_ms=0,
             mbit_per_s=None,
             clients=CLIENTS,
-            in_flight=SHARED_IN_FLIGHT,
+            in_flight=IN_FLIGHT_TRANSACTIONS,
             envelope_bytes=size,
         )
         measured = None
@@ -111,7 +107,7 @@ def study(
             delay_ms=delay_ms,
             mbit_per_s=mbit_per_s,
             clients=n,
-            in_flight=max(LEAST_IN_FLIGHT, n * APART_IN_FLIGHT),
+            in_flight=APART_IN_FLIGHT,
             envelope_bytes=size,
         )
         saturated = forecast(setting, calibration.costs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, deque
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -15,7 +16,7 @@ from devnet.bench.workload import Number, transaction
 from devnet.forecast import report
 from devnet.forecast.calibration import Calibration, costs_from
 from devnet.forecast.costs import Costs
-from devnet.forecast.network import Setting, forecast
+from devnet.forecast.network import CLIENT_MS, Setting, _Run, forecast
 from devnet.forecast.schedule import QUANTUM_US, Events, Machine, Thread
 from devnet.forecast.sizes import FRAME_BYTES, envelope_bytes, sizes_of
 from devnet.homes import CHAIN_ID, NOTARY_ACCOUNT
@@ -126,6 +127,23 @@ def test_all_that_is_due_is_committed_no_sooner_than_three_messages_take():
         assert found.tps == pytest.approx(1_000, rel=0.05)
     assert far.latencies_us[0] >= 3 * 50_000
     assert 100 < far.latency_ms(50) - near.latency_ms(50) < 400
+
+
+def test_what_cannot_be_divided_among_clients_goes_round():
+    sent = Counter()
+
+    class Client:
+        def __init__(self, number):
+            self.number = number
+
+        def send(self, count, _now_us):
+            sent[self.number] += count
+
+    world = _Run(replace(APART, clients=3), COSTS)
+    world._clients = deque(Client(number) for number in range(3))
+    for _ in range(6):
+        world._keep_rate(4 * 1_000 // CLIENT_MS)
+    assert sent == {0: 8, 1: 8, 2: 8}
 
 
 def test_a_thin_wire_bounds_what_many_validators_do():
