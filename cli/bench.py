@@ -132,6 +132,9 @@ def bench(
         )
     if delay_ms is not None:
         _check_workload("delay", workload, (NOTARIZE, NOTARIZE_BATCH))
+    if rate is not None:
+        unrated = {RESTART, CATCH_UP, GROWTH}
+        _check_workload("rate", workload, [name for name in WORKLOADS if name not in unrated])
     if records is not None:
         _check_workload(
             "records", workload, [name for name in WORKLOADS if name not in {ONE_DEAD, OVERLOAD}]

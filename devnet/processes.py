@@ -177,15 +177,15 @@ def cpu_split_ms(process: Process) -> CpuSplit:
     return CpuSplit(_ms(main_thread), _ms(whole - main_thread), _ms(total - whole))
 
 
-def memory_bytes(process: Process, field: str = "VmRSS") -> int:
-    """Return the resident memory of a process; with `VmHWM` what it was at most. 0 if it is gone."""
+def memory_bytes(process: Process) -> int:
+    """Return the resident memory of a process that is its own, without files that it has mapped; 0 if it is gone."""
     try:
         text = (_PROC / str(process.pid) / "status").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return 0
     for line in text.splitlines():
         name, _, value = line.partition(":")
-        if name == field:
+        if name == "RssAnon":
             return int(value.split()[0]) * 1024
     return 0
 

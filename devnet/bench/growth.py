@@ -10,18 +10,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from devnet import processes
 from devnet.bench.ceiling import ceiling_tps, usable_cores
 from devnet.bench.check import check_proofs, check_records
-from devnet.bench.load import apply_load, disk_bytes, fill, wait_until_still
+from devnet.bench.load import apply_load, fill
 from devnet.bench.long_chain import start_until_ready
+from devnet.bench.meters import disk_bytes, memory_bytes, wait_until_still
 from devnet.bench.plan import NOTARIZE, PROOF, QUERY, Plan
 from devnet.bench.reading import read
-from devnet.bench.report import percentile
+from devnet.bench.report import latency_ms, percentile
 from devnet.bench.run import fresh_network
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from chainnode.rpc.results import Json
     from devnet.bench.client import Acknowledged
@@ -58,7 +58,7 @@ class Size:
     lookups_per_s: float
     lookup_us: tuple[int, ...]
     memory_bytes: int
-    """Resident after the load, of the largest validator process; what the kernel caches of files not included."""
+    """After the load, as `meters.memory_bytes`."""
 
     home_bytes: int
     """Of one validator, before the load, on average."""
@@ -117,13 +117,13 @@ class _Growing:
         network, say = self._network, self._say
         filled_per_s = self._grow(records)
         found = self._records()
-        say(f"{found:,} documents: waiting until the stores have compacted them")
-        wait_until_still(network)
+        say(f"{found:,} documents")
+        wait_until_still(network, say)
         home = round(disk_bytes(network) / self._plan.validators)
         ceiling = ceiling_tps(self._plan.suite, self._plan.validators)
         notarize = replace(self._plan, workload=NOTARIZE)
         load = apply_load(network, notarize, ceiling, say, self._number())
-        memory = self._memory()
+        memory = memory_bytes(network)
         network.wait_level(timeout_ms=_LEVEL_TIMEOUT_MS)
         say(f"checking {len(load.acknowledged)} transactions on every validator")
         checked_records = check_records(network, load.acknowledged, found)
@@ -184,10 +184,6 @@ class _Growing:
     def _records(self) -> int:
         return self._network.status(self._network.nodes[0].name)["log_size"]
 
-    def _memory(self) -> int:
-        running = [node.process for node in self._network.nodes if node.process is not None]
-        return max(processes.memory_bytes(process, "VmRSS") for process in running)
-
 
 def as_json(found: Growth) -> dict[str, Json]:
     """Return the document of `--json`."""
@@ -207,11 +203,11 @@ def as_json(found: Growth) -> dict[str, Json]:
                 else round(size.filled_per_s, 1),
                 "tps": round(size.tps, 1),
                 "ceiling_tps": round(size.ceiling_tps, 1),
-                "latency_ms": _ms(size.notarize_us),
+                "latency_ms": {**latency_ms(size.notarize_us)},
                 "proofs_per_s": round(size.proofs_per_s, 1),
-                "proof_latency_ms": _ms(size.proof_us),
+                "proof_latency_ms": {**latency_ms(size.proof_us)},
                 "lookups_per_s": round(size.lookups_per_s, 1),
-                "lookup_latency_ms": _ms(size.lookup_us),
+                "lookup_latency_ms": {**latency_ms(size.lookup_us)},
                 "memory_bytes": size.memory_bytes,
                 "home_bytes": size.home_bytes,
                 "ready_ms_after_stop": size.stopped_ms,
@@ -222,10 +218,6 @@ def as_json(found: Growth) -> dict[str, Json]:
             for size in found.sizes
         ],
     }
-
-
-def _ms(us: Sequence[int]) -> dict[str, Json]:
-    return {f"p{percent}": percentile(us, percent) / _US_PER_MS for percent in (50, 95, 99)}
 
 
 HEADS: Final = (

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from chainnode.model.errors import ChainError, Unavailable
 from devnet import homes, processes
 from devnet.bench.client import Job, Outcome, main, window_ns
+from devnet.bench.meters import wait_until_still
 from devnet.bench.plan import DRAIN_S, MOST_SIGNED_RECORDS, Plan
 from devnet.processes import CpuSplit
 
@@ -26,13 +27,8 @@ _NS_PER_S: Final = 1_000_000_000
 _HEAD_START_NS: Final = _NS_PER_S // 2
 """From telling the clients to begin until they do."""
 
-_SIGNING_TIMEOUT_S: Final = 600
+SIGNING_TIMEOUT_S: Final = 600
 _LEVEL_TIMEOUT_MS: Final = 60_000
-
-_STILL_S: Final = 3
-"""A store that has not changed for so long has compacted what it was given."""
-
-_STILL_TIMEOUT_S: Final = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +91,7 @@ def apply_load(
     say(f"signing {count * plan.clients} transactions")
     with clients_of(network, plan, count, first) as clients:
         for client in clients:
-            hear(client, _SIGNING_TIMEOUT_S)
+            hear(client, SIGNING_TIMEOUT_S)
         begin_ns = time.monotonic_ns() + _HEAD_START_NS
         for client in clients:
             client.send(begin_ns)
@@ -188,10 +184,18 @@ def processes_for(
 
 
 def hear(client: Connection, timeout_s: int) -> object:
-    """Return what a process says next. Raises Unavailable if it has ended, or says nothing in time."""
+    """Return what a process says next.
+
+    Raises:
+        ChainError: it said so.
+        Unavailable: it has ended, or says nothing in time.
+    """
     try:
         if client.poll(timeout_s):
-            return client.recv()
+            said = client.recv()
+            if isinstance(said, ChainError):
+                raise said
+            return said
     except EOFError as error:
         raise Unavailable("a client process ended early", code="client_ended") from error
     raise Unavailable(f"a client process said nothing for {timeout_s} s", code="client_silent")
@@ -255,7 +259,7 @@ def _fill_round(network: Devnet, plan: Plan, say: Callable[[str], None], first: 
     say(f"signing {lists * plan.clients} lists of {plan.batch_size}")
     with clients_of(network, plan, lists, first) as clients:
         for client in clients:
-            hear(client, _SIGNING_TIMEOUT_S)
+            hear(client, SIGNING_TIMEOUT_S)
         begin_ns = time.monotonic_ns() + _HEAD_START_NS
         for client in clients:
             client.send(begin_ns)
@@ -277,27 +281,5 @@ def fill_before(network: Devnet, plan: Plan, say: Callable[[str], None]) -> Fill
     filled = fill(network, plan.filling(), say)
     if filled.records:
         network.wait_level(timeout_ms=_LEVEL_TIMEOUT_MS)
-        say("waiting until the stores have compacted it")
-        wait_until_still(network)
+        wait_until_still(network, say)
     return filled
-
-
-def wait_until_still(network: Devnet) -> None:
-    """Wait until the homes have not changed in size for a while, so that they grow by the load only; give up at some point."""
-    deadline = time.monotonic() + _STILL_TIMEOUT_S
-    size, since = disk_bytes(network), time.monotonic()
-    while (now := time.monotonic()) < min(deadline, since + _STILL_S):
-        time.sleep(_STILL_S / 10)
-        if (found := disk_bytes(network)) != size:
-            size, since = found, now
-
-
-def disk_bytes(network: Devnet) -> int:
-    """Return the size of all files in all validators' homes."""
-    total = 0
-    for node in network.nodes:
-        for path in node.home.rglob("*"):
-            # The store removes files as it goes.
-            with contextlib.suppress(FileNotFoundError):
-                total += path.stat().st_size if path.is_file() else 0
-    return total

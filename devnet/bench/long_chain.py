@@ -14,9 +14,11 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from chainnode.model.errors import Unavailable
+from chainnode.model.errors import Refused, Unavailable
+from chainnode.model.quorum import faulty_of
 from devnet import processes
 from devnet.bench.load import fill
+from devnet.bench.meters import home_bytes
 from devnet.bench.run import fresh_network
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ class Restart:
     """After SIGKILL."""
 
     memory_bytes: int
-    """Resident, of the node's process, when it was ready the last time."""
+    """Of the node's process when it was ready the last time, as `meters.memory_bytes`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +73,7 @@ class CatchUp:
     chain: Chain
     duration_ms: int
     memory_bytes: int
-    """Resident at most, of the node's process."""
+    """Of the node's process at most, as `meters.memory_bytes`."""
 
     @property
     def per_s(self) -> float:
@@ -100,7 +102,7 @@ def restart(plan: Plan, *, say: Callable[[str], None]) -> Restart:
                 say(f"restarting {name}, {number + 1} of {ROUNDS}")
                 (network.kill if is_kill else network.terminate)(name)
                 found.append(start_until_ready(network, name))
-        memory = _memory(network, name, "VmRSS")
+        memory = _memory_bytes(network, name)
         network.wait_level(timeout_ms=60_000)
     return Restart(
         chain=chain,
@@ -111,7 +113,17 @@ def restart(plan: Plan, *, say: Callable[[str], None]) -> Restart:
 
 
 def catch_up(plan: Plan, *, say: Callable[[str], None]) -> CatchUp:
-    """Measure catching up. Arguments and errors as `restart`."""
+    """Measure catching up. Arguments and errors as `restart`.
+
+    Raises:
+        Refused: the others would not decide anything without one validator.
+    """
+    if faulty_of(plan.validators) < 1:
+        raise Refused(
+            f"found {plan.validators} validators; one of them may be away where there are 4 or more",
+            code="too_few_validators",
+            field="validators",
+        )
     with fresh_network(plan, say) as network:
         network.up()
         late = network.nodes[-1]
@@ -123,9 +135,8 @@ def catch_up(plan: Plan, *, say: Callable[[str], None]) -> CatchUp:
         say(f"starting {late.name}, which has nothing yet")
         began_ns = time.monotonic_ns()
         network.start(late.name)
-        _wait_until_level(network, late.name)
+        memory = _wait_until_level(network, late.name)
         duration_ms = (time.monotonic_ns() - began_ns) // 1_000_000
-        memory = _memory(network, late.name, "VmHWM")
         network.wait_level(timeout_ms=60_000)
     return CatchUp(chain=chain, duration_ms=duration_ms, memory_bytes=memory)
 
@@ -133,12 +144,11 @@ def catch_up(plan: Plan, *, say: Callable[[str], None]) -> CatchUp:
 def _make(network: Devnet, plan: Plan, say: Callable[[str], None]) -> Chain:
     filled = fill(network, plan, say)
     first = network.nodes[0]
-    disk = sum(path.stat().st_size for path in first.home.rglob("*") if path.is_file())
     return Chain(
         records=filled.records,
         blocks=network.status(first.name)["tip_height"],
         live_per_s=filled.records / filled.duration_s,
-        disk_bytes=disk,
+        disk_bytes=home_bytes(first.home),
     )
 
 
@@ -153,7 +163,9 @@ def start_until_ready(network: Devnet, name: str) -> int:
     return (time.monotonic_ns() - began_ns) // 1_000_000
 
 
-def _wait_until_level(network: Devnet, name: str) -> None:
+def _wait_until_level(network: Devnet, name: str) -> int:
+    """Return the most memory that the node's process had meanwhile."""
+    most = 0
     goal = network.status(network.nodes[0].name)["tip_height"]
     deadline = time.monotonic() + _LEVEL_TIMEOUT_S
     while _height(network, name) < goal:
@@ -161,7 +173,9 @@ def _wait_until_level(network: Devnet, name: str) -> None:
             raise Unavailable(f"{name} has ended: {network.last_words(name)}", code="ended")
         if time.monotonic() > deadline:
             raise Unavailable(f"{name} is not level after {_LEVEL_TIMEOUT_S} s", code="not_level")
+        most = max(most, _memory_bytes(network, name))
         time.sleep(_POLL_S)
+    return most
 
 
 def _height(network: Devnet, name: str) -> int:
@@ -172,9 +186,9 @@ def _height(network: Devnet, name: str) -> int:
         return -1
 
 
-def _memory(network: Devnet, name: str, field: str) -> int:
+def _memory_bytes(network: Devnet, name: str) -> int:
     process = network.node(name).process
-    return 0 if process is None else processes.memory_bytes(process, field)
+    return 0 if process is None else processes.memory_bytes(process)
 
 
 def _chain_rows(chain: Chain) -> list[tuple[str, object]]:

@@ -16,13 +16,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, cast
 
 from chainnode.model.errors import Unavailable
-from devnet import processes
 from devnet.bench.ceiling import ceiling_tps, usable_cores
 from devnet.bench.check import check_proofs, check_records
 from devnet.bench.client import window_ns
-from devnet.bench.load import clients_of, hear, latencies_us
+from devnet.bench.load import SIGNING_TIMEOUT_S, clients_of, hear, latencies_us
+from devnet.bench.meters import memory_bytes
 from devnet.bench.plan import DRAIN_S, Plan
-from devnet.bench.report import percentile
+from devnet.bench.report import latency_ms, percentile
 from devnet.bench.run import fresh_network, measure
 
 if TYPE_CHECKING:
@@ -47,7 +47,6 @@ NORMAL: Final = 2
 
 _NS_PER_S: Final = 1_000_000_000
 _MEMORY_EVERY_S: Final = 1
-_PERCENTILES: Final = (50, 95, 99, 100)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +83,7 @@ class Overload:
     """The same of those sent in each second after it."""
 
     memory_bytes: tuple[int, int, int]
-    """Resident memory of the largest validator process at most: in the calm, in the first and the second half of the overload."""
+    """Of the largest validator process at most (`meters.memory_bytes`): in the calm, in the first and the second half of the overload."""
 
     checked_records: int
     checked_proofs: int
@@ -136,7 +135,7 @@ def run(plan: Plan, *, say: Callable[[str], None]) -> Overload:
             ) as probes,
         ):
             for process in (*senders, *probes):
-                hear(process, 600)
+                hear(process, SIGNING_TIMEOUT_S)
             probes_ns = time.monotonic_ns() + _NS_PER_S // 2
             calm_ns, _ = window_ns(probing, probes_ns)
             begin_ns = calm_ns + CALM_S * _NS_PER_S
@@ -190,21 +189,14 @@ def run(plan: Plan, *, say: Callable[[str], None]) -> Overload:
 
 
 def _most_memory(network: Devnet, until_ns: int) -> int:
-    """Watch until then; return what the largest validator process had resident at most, without its workers."""
+    """Watch until then; return the most that the largest validator process had."""
     most = 0
     while True:
-        running = [node.process for node in network.nodes if node.process is not None]
-        most = max(most, *(processes.memory_bytes(process, "VmRSS") for process in running))
+        most = max(most, memory_bytes(network))
         wait_s = (until_ns - time.monotonic_ns()) / _NS_PER_S
         if wait_s <= 0:
             return most
         time.sleep(min(wait_s, _MEMORY_EVERY_S))
-
-
-def _ms(latencies_us: Sequence[int]) -> dict[str, float]:
-    return {
-        "max" if p == 100 else f"p{p}": percentile(latencies_us, p) / 1000 for p in _PERCENTILES
-    }
 
 
 def as_json(found: Overload) -> dict[str, Figure | Mapping[str, Figure] | Sequence[float]]:
@@ -228,8 +220,8 @@ def as_json(found: Overload) -> dict[str, Figure | Mapping[str, Figure] | Sequen
         "refused_without_hint": found.unhinted,
         "unanswered": found.unanswered,
         "senders_behind_ms": found.behind_ms,
-        "calm_latency_ms": _ms(found.calm_us),
-        "overload_latency_ms": _ms(found.during_us),
+        "calm_latency_ms": latency_ms(found.calm_us),
+        "overload_latency_ms": latency_ms(found.during_us),
         "probes_committed_in_overload": len(found.during_us),
         "p50_ms_by_second_after": [percentile(second, 50) / 1000 for second in found.after_us],
         "normal_after_s": found.normal_after_s,
@@ -282,5 +274,5 @@ def rows(found: Overload) -> list[tuple[str, object]]:
 
 
 def _text(latencies_us: Sequence[int]) -> str:
-    figures = ", ".join(f"{name} {ms:,.0f} ms" for name, ms in _ms(latencies_us).items())
+    figures = ", ".join(f"{name} {ms:,.0f} ms" for name, ms in latency_ms(latencies_us).items())
     return f"{figures} of {len(latencies_us)} probes"

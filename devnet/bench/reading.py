@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, cast
 
 from chainnode.keystore.keystore import KeyStore
-from chainnode.model.errors import ProofInvalid, Unavailable
+from chainnode.model.errors import ChainError, ProofInvalid, Unavailable
 from chainnode.model.genesis import decode_genesis
 from chainnode.model.tlog_policy import parse_policy
 from chainnode.rpc.client import Member
@@ -25,9 +25,16 @@ from chainnode.rpc.stream import RpcStream
 from devnet import homes
 from devnet.bench.check import verify_answer
 from devnet.bench.client import window_ns
-from devnet.bench.load import clients_of, fill, hear, processes_for
-from devnet.bench.plan import PROOF, WARM_UP_S, Plan
-from devnet.bench.report import percentile
+from devnet.bench.load import (
+    SIGNING_TIMEOUT_S,
+    clients_of,
+    fill,
+    hear,
+    latencies_us,
+    processes_for,
+)
+from devnet.bench.plan import DRAIN_S, PROOF, WARM_UP_S, Plan
+from devnet.bench.report import latency_ms
 from devnet.bench.run import fresh_network
 from devnet.bench.workload import digests_of
 
@@ -50,8 +57,6 @@ WRITES_PER_S: Final = 500
 """What is written meanwhile unless `--rate` says otherwise."""
 
 _NS_PER_S: Final = 1_000_000_000
-_US_PER_MS: Final = 1_000
-_PERCENTILES: Final = (50, 95, 99, 100)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +93,7 @@ class Reading:
 
     plan: Plan
     records: int
-    """On the chain when reading began."""
+    """Documents that were asked about."""
 
     reads_per_s: float
     read_us: tuple[int, ...]
@@ -97,7 +102,9 @@ class Reading:
     refused: Counter[str]
     written_per_s: float
     write_us: tuple[int, ...]
-    """Latencies of commits meanwhile, rising."""
+    """Latencies of what was due in that time, rising."""
+
+    write_refused: Counter[str]
 
 
 def read_while_writing(plan: Plan, *, say: Callable[[str], None]) -> Reading:
@@ -136,20 +143,20 @@ def read(
         processes_for(main, _jobs(network, plan, known)) as readers,
     ):
         for process in (*writers, *readers):
-            hear(process, 600)
+            hear(process, SIGNING_TIMEOUT_S)
         begin_ns = time.monotonic_ns() + _NS_PER_S // 2
         say(f"reading for {plan.sending_s} s while {rate} transactions/s are written")
         for process in (*writers, *readers):
             process.send(begin_ns)
-        answers = [cast("Answers", hear(reader, plan.sending_s + 120)) for reader in readers]
-        outcomes = [cast("Outcome", hear(writer, plan.sending_s + 120)) for writer in writers]
+        answers = [
+            cast("Answers", hear(reader, plan.sending_s + 2 * DRAIN_S)) for reader in readers
+        ]
+        outcomes = [
+            cast("Outcome", hear(writer, plan.sending_s + 2 * DRAIN_S)) for writer in writers
+        ]
     first_ns, end_ns = window_ns(plan, begin_ns)
-    written = [
-        tx
-        for outcome in outcomes
-        for tx in outcome.acknowledged
-        if first_ns <= tx.answered_ns < end_ns
-    ]
+    acknowledged = [tx for outcome in outcomes for tx in outcome.acknowledged]
+    written = sum(first_ns <= tx.answered_ns < end_ns for tx in acknowledged)
     read_us = sorted(us for one in answers for us in one.latencies_us)
     return Reading(
         plan=writing,
@@ -157,8 +164,9 @@ def read(
         reads_per_s=len(read_us) / plan.duration_s,
         read_us=tuple(read_us),
         refused=sum((one.refused for one in answers), Counter()),
-        written_per_s=len(written) / plan.duration_s,
-        write_us=tuple(sorted((tx.answered_ns - tx.begun_ns) // 1_000 for tx in written)),
+        written_per_s=written / plan.duration_s,
+        write_us=latencies_us(acknowledged, first_ns, end_ns),
+        write_refused=sum((outcome.refused for outcome in outcomes), Counter()),
     )
 
 
@@ -188,7 +196,13 @@ def main(job: ReadJob, parent: Connection) -> None:
     member = Member(account=job.account, signer=signer, domain=genesis.domain)
     parent.send(len(job.known))
     begin_ns: int = parent.recv()
-    parent.send(asyncio.run(_Reader(job, genesis, policy, member).run(begin_ns)))
+    try:
+        parent.send(asyncio.run(_Reader(job, genesis, policy, member).run(begin_ns)))
+    except* ChainError as errors:
+        first: BaseException = errors
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        parent.send(first)
 
 
 class _Reader:
@@ -251,30 +265,27 @@ class _Reader:
         return begun_ns, answered_ns
 
 
-def _latency(us: Sequence[int]) -> dict[str, float]:
-    names = ("p50", "p95", "p99", "max")
-    return {
-        name: percentile(us, percent) / _US_PER_MS
-        for name, percent in zip(names, _PERCENTILES, strict=True)
-    }
-
-
 def rows(found: Reading) -> list[tuple[str, object]]:
     """Return what was measured, for people."""
     plan = found.plan
     what = "proofs, verified" if plan.workload == PROOF else "lookups by a member, compared"
 
     def text(us: Sequence[int]) -> str:
-        return ", ".join(f"{name} {ms:,.1f} ms" for name, ms in _latency(us).items())
+        return ", ".join(f"{name} {ms:,.1f} ms" for name, ms in latency_ms(us).items())
 
     return [
         ("network", f"{plan.validators} validators, {plan.suite}, {found.records:,} records"),
         ("read", f"{found.reads_per_s:,.0f} {what}, a second, by {plan.clients} readers"),
         ("latency", text(found.read_us)),
-        ("refused", ", ".join(f"{n} {code}" for code, n in found.refused.items()) or "none"),
+        ("refused", _text(found.refused)),
         ("written", f"{found.written_per_s:,.0f} transactions/s of {plan.rate} that were due"),
         ("latency", text(found.write_us)),
+        ("refused", _text(found.write_refused)),
     ]
+
+
+def _text(refused: Counter[str]) -> str:
+    return ", ".join(f"{count} {code}" for code, count in sorted(refused.items())) or "none"
 
 
 def as_json(found: Reading) -> dict[str, Figure]:
@@ -290,9 +301,10 @@ def as_json(found: Reading) -> dict[str, Figure]:
         "warm_up_s": WARM_UP_S,
         "records": found.records,
         "reads_per_s": round(found.reads_per_s, 1),
-        "read_latency_ms": _latency(found.read_us),
+        "read_latency_ms": latency_ms(found.read_us),
         "refused": dict(found.refused),
         "rate": plan.rate,
         "written_per_s": round(found.written_per_s, 1),
-        "write_latency_ms": _latency(found.write_us),
+        "write_latency_ms": latency_ms(found.write_us),
+        "write_refused": dict(found.write_refused),
     }

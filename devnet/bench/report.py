@@ -75,9 +75,7 @@ class Figures:
 
     def latency_ms(self) -> dict[str, float]:
         """Return the percentiles and the maximum, in milliseconds."""
-        found = {f"p{p}": percentile(self.latencies_us, p) for p in _PERCENTILES}
-        found["max"] = percentile(self.latencies_us, 100)
-        return {name: us / 1000 for name, us in found.items()}
+        return latency_ms(self.latencies_us)
 
     def refused_text(self) -> str:
         """Return what was not acknowledged as committed, for people."""
@@ -106,6 +104,13 @@ class Report:
 
 
 _Number = TypeVar("_Number", int, float)
+
+
+def latency_ms(latencies_us: Sequence[int]) -> dict[str, float]:
+    """Return the percentiles and the maximum of latencies in microseconds, rising, in milliseconds."""
+    found = {f"p{p}": percentile(latencies_us, p) for p in _PERCENTILES}
+    found["max"] = percentile(latencies_us, 100)
+    return {name: us / 1000 for name, us in found.items()}
 
 
 def percentile(rising: Sequence[_Number], percent: int) -> _Number | int:

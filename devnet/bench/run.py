@@ -8,11 +8,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from devnet import processes
 from devnet.bench.ceiling import ceiling_tps, usable_cores
 from devnet.bench.check import check_proofs, check_records
 from devnet.bench.cpu import cpu_us_by_part, read_samples
-from devnet.bench.load import apply_load, disk_bytes, fill_before
+from devnet.bench.load import apply_load, fill_before
+from devnet.bench.meters import disk_bytes, memory_bytes
 from devnet.bench.report import MOST_FUNCTIONS, Figures, Report
 from devnet.network import Devnet
 
@@ -68,7 +68,7 @@ def measure(plan: Plan, ceiling: float, *, say: Callable[[str], None]) -> Figure
         say(f"checking {len(acknowledged)} transactions on every validator")
         checked_records = check_records(network, acknowledged, filled.records)
         checked_proofs = check_proofs(network, acknowledged, plan.digests)
-        memory = _memory_bytes(network)
+        memory = memory_bytes(network)
         # They write their profiles when they stop; one that was killed has none of the measured time.
         network.down()
         living = [node.name for node in network.nodes if node.name not in dead]
@@ -121,12 +121,6 @@ def fresh_network(plan: Plan, say: Callable[[str], None]) -> Iterator[Devnet]:
             yield network
     finally:
         shutil.rmtree(place, ignore_errors=True)
-
-
-def _memory_bytes(network: Devnet) -> int:
-    """Return what the largest validator process had in memory at most, without its workers."""
-    running = [node.process for node in network.nodes if node.process is not None]
-    return max(processes.memory_bytes(process, "VmHWM") for process in running)
 
 
 def _wire_bytes(network: Devnet) -> int | None:

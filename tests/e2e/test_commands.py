@@ -198,7 +198,14 @@ def test_bench_on_a_long_chain_with_delay_says_so_and_takes_at_least_two_ways(di
 
 @pytest.mark.parametrize(
     ("option", "workload"),
-    [("delay", "one-dead"), ("delay", "proof"), ("delay", "restart"), ("records", "one-dead")],
+    [
+        ("delay", "one-dead"),
+        ("delay", "proof"),
+        ("delay", "restart"),
+        ("records", "one-dead"),
+        ("rate", "growth"),
+        ("rate", "catch-up"),
+    ],
 )
 def test_bench_refuses_an_option_that_its_workload_does_not_heed(directory, option, workload):
     refused = devnet(directory, "bench", "--workload", workload, f"--{option}", "1000")
