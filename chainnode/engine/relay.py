@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     """Hears once what became of a client's transaction."""
 
 MAX_UNVERIFIED: Final = 20_000
-"""Transactions waiting for the verifier; about two seconds of work for one worker that has a core to itself."""
+"""Transactions waiting for the verifier; about a second of work for one worker that has a core to itself."""
 
 MAX_UNVERIFIED_BYTES: Final = 64 * 1024 * 1024
 """The same in bytes; a list of 1,000 documents takes 40 KiB and more."""

@@ -54,7 +54,7 @@ def open_chain(
     """Begin the chain if the store is empty, and return its tip.
 
     Raises:
-        Refused: with code `other_genesis` if the store holds another chain.
+        Refused: with code `other_genesis` if the store holds another chain, `older_format` if earlier software wrote it.
         StorageFault: the store is damaged, or written by newer software.
     """
     if not store.scan(keys.FIRST, keys.BEYOND, limit=1):

@@ -58,7 +58,7 @@ class ChainReader:
         self._leaders.load(opened.tip.height)
         self._tip = opened.tip
         self._transactions = TransactionIndex(store)
-        self._transactions.load()
+        self._transactions.load(opened.tip.height, self._log_size_before)
         self._ids = CommittedIds(self._transactions, opened.tip.height)
         self._frontier: Frontier = opened.frontier
         self._state_from = opened.state_from
@@ -163,6 +163,9 @@ class ChainReader:
         What was valid at most `MAX_VALID_HEIGHTS` ahead cannot come again when its block lies deeper than that.
         """
         return self._ids.has(tx_id)
+
+    def _log_size_before(self, height: int) -> int:
+        return self._blocks.header(height - 1)[1].log_size if height > 1 else 0
 
     def _count(self, height: int) -> int:
         return self._blocks.header(height)[1].tx_count

@@ -12,12 +12,12 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Final
 
-from chainnode.ledger.stored import stored
+from chainnode.ledger.stored import damaged, stored
 from chainnode.model.limits import MAX_VALID_HEIGHTS
 from chainnode.storage import keys
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from chainnode.model.transaction import Transaction
     from chainnode.storage.kv import KeyValueStore, WriteBatch
@@ -42,8 +42,16 @@ class TransactionIndex:
         self._log_sizes: list[int] = []
         """Of the log before that height, of each."""
 
-    def load(self) -> None:
-        """Read from the store where partitions begin: 16 bytes each."""
+    def load(self, tip_height: int, log_size_before: Callable[[int], int]) -> None:
+        """Read from the store where partitions begin: 16 bytes each.
+
+        Args:
+            tip_height: of the chain.
+            log_size_before: returns the size of the log before a block that is there.
+
+        Raises:
+            StorageFault: those that say whether a transaction is new are not what the blocks call for.
+        """
         self._begun, self._log_sizes = [], []
         start, stop = keys.transactions_from(0), keys.transactions_from(2**64 - 1)
         while page := self._store.scan(start, stop, limit=_PAGE):
@@ -51,6 +59,8 @@ class TransactionIndex:
                 self._begun += (keys.parse_number(key) for key, _ in page)
                 self._log_sizes += (keys.parse_size(value) for _, value in page)
             start = page[-1][0] + b"\0"
+        if tip_height:
+            self._check(tip_height, log_size_before)
 
     def stage(
         self, batch: WriteBatch, height: int, log_size: int, transactions: Sequence[Transaction]
@@ -86,9 +96,23 @@ class TransactionIndex:
         return None
 
     def _begins(self, height: int, log_size: int) -> bool:
-        if not self._begun:
-            return True
-        return (
-            height >= self._begun[-1] + MAX_VALID_HEIGHTS
-            and log_size >= self._log_sizes[-1] + PARTITION_RECORDS
-        )
+        return not self._begun or _is_full(self._begun[-1], self._log_sizes[-1], height, log_size)
+
+    def _check(self, tip_height: int, log_size_before: Callable[[int], int]) -> None:
+        # With an entry lost, what its partition holds would pass for new. The window lies in the newest two.
+        partitions = list(zip(self._begun, self._log_sizes, strict=True))
+        following = tip_height + 1
+        for begun, log_size in partitions[:-3:-1]:
+            last = following - 1
+            if begun > last or log_size != log_size_before(begun):
+                raise damaged(f"a partition of transactions begins with block {begun}")
+            if _is_full(begun, log_size, last, log_size_before(last)):
+                raise damaged(f"no partition of transactions begins between {begun} and {last}")
+            following = begun
+        if not partitions or (len(partitions) < 2 and partitions[0][0] != 1):
+            raise damaged("the first partition of transactions is missing")
+
+
+def _is_full(begun: int, log_size: int, height: int, log_size_before: int) -> bool:
+    """Whether a partition that began so leaves a block to the next one."""
+    return height >= begun + MAX_VALID_HEIGHTS and log_size_before >= log_size + PARTITION_RECORDS

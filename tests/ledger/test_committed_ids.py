@@ -6,7 +6,9 @@ import pytest
 
 from chainnode.ledger import committed_ids, transaction_index
 from chainnode.ledger.ledger import Ledger
+from chainnode.model.errors import StorageFault
 from chainnode.storage import keys
+from chainnode.storage.kv import WriteBatch
 from chainnode.storage.memory import MemoryStore
 from contracts.notary import lookup_key
 from tests.support.chain import digest, make_chain
@@ -152,6 +154,45 @@ def test_what_a_block_writes_lies_together_and_no_older_block_or_record_between(
         assert not [key for key in between if key[:1] == b"B"]
         assert len({key[:5] for key in between}) <= 2
     assert len({key[:5] for key in old if key[:1] == b"Z"}) > 20
+
+
+@pytest.mark.parametrize("lost", [1, 4, 7, 10])
+@pytest.mark.usefixtures("small_partitions")
+def test_a_store_that_lost_where_a_partition_of_the_window_begins_is_damaged(store, ledger, lost):
+    for name in "abcdefghijkl":
+        CHAIN.extend(ledger, [CHAIN.notarization(name)])
+    put(store, keys.transactions_from(lost), None)
+    if lost < 7:
+        # Nothing that may come again lies there.
+        Ledger.open(store, CHAIN.genesis)
+        return
+    with pytest.raises(StorageFault, match="partition of transactions"):
+        Ledger.open(store, CHAIN.genesis)
+
+
+@pytest.mark.parametrize(
+    ("height", "value"), [(1, None), (1, keys.size(1)), (2, keys.size(1)), (1, b"\x00")]
+)
+def test_a_store_with_other_partitions_than_its_blocks_call_for_is_damaged(
+    store, ledger, height, value
+):
+    for name in "ab":
+        CHAIN.extend(ledger, [CHAIN.notarization(name)])
+    Ledger.open(store, CHAIN.genesis)
+    put(store, keys.transactions_from(height), value)
+    if height == 2:
+        put(store, keys.transactions_from(3), keys.size(3))
+    with pytest.raises(StorageFault, match="partition"):
+        Ledger.open(store, CHAIN.genesis)
+
+
+def put(store, key, value):
+    batch = WriteBatch()
+    if value is None:
+        batch.delete(key)
+    else:
+        batch.put(key, value)
+    store.write(batch, sync=True)
 
 
 def begun(store):
