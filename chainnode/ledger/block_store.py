@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from chainnode.model.ids import BlockHash
     from chainnode.model.receipt import Receipt
     from chainnode.model.transaction import Transaction
-    from chainnode.storage.kv import KeyValueStore, WriteBatch
+    from chainnode.storage.kv import Readable, WriteBatch
 
 CHUNK: Final = 64
 """Transactions in a chunk: few keys per block, and one receipt is found by decoding few others."""
@@ -41,7 +41,7 @@ class BlockStore:
 
     __slots__ = ("_domain", "_store")
 
-    def __init__(self, store: KeyValueStore, domain: Domain) -> None:
+    def __init__(self, store: Readable, domain: Domain) -> None:
         self._store = store
         self._domain = domain
 

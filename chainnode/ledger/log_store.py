@@ -139,22 +139,25 @@ class LogStore:
         return tuple(found[first - start : first - start + count])
 
     def _chunk_with(self, index: int) -> tuple[bytes, bytes]:
-        """Return the nearest chunk that begins at `index` or before, which may be in the partition before."""
-        partition = keys.partition_of(index)
-        for first in (keys.first_of(partition), keys.first_of(max(0, partition - 1))):
-            stop = min(index + 1, first + keys.first_of(1))
-            found = self._store.scan(*_chunk_keys(first, stop), reverse=True, limit=1)
-            if found:
-                return found[0]
-        raise damaged(f"leaf {index} is missing")
+        """Return the nearest chunk that begins at `index` or before."""
+        first, _ = keys.age_of(index)
+        nearest = self._store.scan(*_chunk_keys(first, index + 1), reverse=True, limit=1)
+        if not nearest and first:
+            # A chunk of a block may begin among the records before, which are of another age.
+            before, _ = keys.age_of(first - 1)
+            nearest = self._store.scan(*_chunk_keys(before, first), reverse=True, limit=1)
+        if not nearest:
+            raise damaged(f"leaf {index} is missing")
+        return nearest[0]
 
     def _chunks(self, start: int, stop: int, limit: int) -> list[tuple[bytes, bytes]]:
-        """Return at most `limit` chunks that begin at start..stop - 1, from one partition after the other."""
+        """Return at most `limit` chunks that begin at start..stop - 1."""
         found: list[tuple[bytes, bytes]] = []
         while start < stop and len(found) < limit:
-            border = min(stop, keys.first_of(keys.partition_of(start) + 1))
-            found += self._store.scan(*_chunk_keys(start, border), limit=limit - len(found))
-            start = border
+            _, following = keys.age_of(start)
+            upto = min(stop, following)
+            found += self._store.scan(*_chunk_keys(start, upto), limit=limit - len(found))
+            start = upto
         return found
 
     def lookup(self, key: bytes, limit: int, after: int | None, size: int) -> list[int]:
@@ -175,7 +178,7 @@ class LogStore:
 
 
 def _chunk_keys(start: int, stop: int) -> tuple[bytes, bytes]:
-    """Return the range of keys of the chunks that begin at start..stop - 1, of one partition."""
+    """Return the range of keys of the chunks that begin at start..stop - 1, all of one age."""
     return keys.leaves(start), keys.leaves(stop - 1) + b"\0"
 
 

@@ -7,7 +7,7 @@ the beginning; the lookup index, which no header covers, is right as well.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from chainnode.ledger.block_store import BlockStore
 from chainnode.ledger.ledger import Ledger
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
     VerifySignatures = Callable[[Domain, Sequence[Transaction]], None]
     """Raises ProofInvalid unless every transaction's signature holds."""
+
+
+_FORMER_HEADERS: Final = b"H"
+_FORMER_CERTIFICATES: Final = b"C"
 
 
 def verify_signatures(domain: Domain, transactions: Sequence[Transaction]) -> None:
@@ -105,7 +109,7 @@ def rebuild(
         ChainError: the first block that does not hold; the message names it.
         StorageFault: either store fails, or `source` lacks a block.
     """
-    blocks = BlockStore(source, genesis.domain)
+    blocks = BlockStore(_FormerOrder(source) if _is_former(source) else source, genesis.domain)
     ledger = Ledger.open(target, genesis)
     last = _last_height(source)
     for height in range(ledger.tip.height + 1, last + 1):
@@ -120,5 +124,29 @@ def rebuild(
 
 
 def _last_height(source: KeyValueStore) -> int:
-    newest = source.scan(keys.header(0), keys.header(2**64 - 1), reverse=True, limit=1)
-    return keys.parse_number(newest[0][0]) if newest else 0
+    if _is_former(source):
+        start, stop = _FORMER_HEADERS, keys.end_of(_FORMER_HEADERS)
+    else:
+        start, stop = keys.header(0), keys.header(2**64 - 1)
+    newest = source.scan(start, stop, reverse=True, limit=1)
+    return keys.parse_height(newest[0][0]) if newest else 0
+
+
+def _is_former(source: KeyValueStore) -> bool:
+    """Whether a store is of format 1 or 2; its format record may be damaged."""
+    return bool(source.scan(_FORMER_HEADERS, keys.end_of(_FORMER_HEADERS), limit=1))
+
+
+class _FormerOrder:
+    """The blocks of a store of format 1 or 2, which kept headers and certificates apart, under today's keys."""
+
+    def __init__(self, store: KeyValueStore) -> None:
+        self._store = store
+
+    def get(self, key: bytes) -> bytes | None:
+        height = key[1:9]
+        if key == b"B" + height:
+            return self._store.get(_FORMER_HEADERS + height)
+        if key == b"B" + height + b"C":
+            return self._store.get(_FORMER_CERTIFICATES + height)
+        return self._store.get(key)

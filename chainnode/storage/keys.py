@@ -1,14 +1,14 @@
 """Every key of the chain's key-value store, in one table. The first byte says what an entry is.
 
     key                                        value
+    B height                                   header
     B height chunk                             [envelope, ...], 64 transactions of the block
     B height chunk R                           [receipt, ...] of the same 64
-    C height                                   certificate: of a height below the tip the one that the next block
+    B height C                                 certificate: of a height below the tip the one that the next block
                                                names, of the tip the one that this node decided by
     E height                                   the state root since `height`: 32 bytes
     F height                                   who led a view of `height` in vain; no entry if nobody did
     G height                                   why this node prepared what it did above view 0 [testimony]; 1,000 heights
-    H height                                   header
     K block_hash                               a block above the tip for which this node voted: [outline, [envelope, ...]]
     M format                                   [3, genesis_hash]
     M genesis                                  the genesis document
@@ -34,9 +34,12 @@ a path) as many as it takes; all big-endian, so that the store's order is theirs
 
 The order is chosen for LevelDB, which merges what is new with whatever older entries lie between the least and the greatest
 key of it. Blocks, which are most of the store, come first, the newest last of them; records come last, the newest first of
-them, for `age` counts down, by one each 1,048,576 records. So what is written now lies together in the middle, with
-little between but what changes anyway, and what is old is never touched again, however long the chain. Keys of hashes (`X`,
-`I`), which come in no order, are merged within their partition alone (chainnode/ledger/transaction_index.py).
+them, for `age` counts down, by one each 16,384 records. So what is written now lies together in the middle, with
+little between but what changes anyway, and what is old is never touched again, however long the chain.
+
+Keys of hashes come in no order, and are merged within their partition alone. One of `X` begins as
+chainnode/ledger/transaction_index.py says; one of `I` has 1,048,576 records, and the age of its last, so that it lies before
+all leaves of these records and the newest of them beside it.
 """
 
 from __future__ import annotations
@@ -60,6 +63,7 @@ MAX_LOOKUP_KEY_BYTES: Final = 255
 """Its length stands in one byte, which keeps keys of which one begins another apart."""
 
 _PARTITION_BITS: Final = 20
+_AGE_BITS: Final = 14
 _YOUNGEST: Final = 2**32 - 1
 _AGE: Final = struct.Struct(">cIc")
 _NUMBER: Final = struct.Struct(">Q")
@@ -70,13 +74,19 @@ _NODE: Final = struct.Struct(">cQH")
 
 
 def header(height: int) -> bytes:
-    """Return the key of a block's header."""
-    return b"H" + _NUMBER.pack(height)
+    """Return the key of a block's header, below all others of the block."""
+    return b"B" + _NUMBER.pack(height)
 
 
 def certificate(height: int) -> bytes:
     """Return the key of a block's certificate."""
-    return b"C" + _NUMBER.pack(height)
+    return header(height) + b"C"
+
+
+def parse_height(key: bytes) -> int:
+    """Return the height of a block from the key of anything of it."""
+    height: int = _NUMBER.unpack(key[1:9])[0]
+    return height
 
 
 def candidate(block_hash: bytes) -> bytes:
@@ -100,7 +110,7 @@ def testimony(height: int) -> bytes:
 
 
 def partition_of(index: int) -> int:
-    """Return the partition of `Z` to which a record, or a log of that size, belongs."""
+    """Return the partition of `I` to which a record, or a log of that size, belongs."""
     return index >> _PARTITION_BITS
 
 
@@ -137,11 +147,17 @@ def parse_size(value: bytes) -> int:
 
 
 def _of_age(index: int, kind: bytes) -> bytes:
-    return _AGE.pack(b"Z", _YOUNGEST - (index >> _PARTITION_BITS), kind)
+    return _AGE.pack(b"Z", _YOUNGEST - (index >> _AGE_BITS), kind)
+
+
+def age_of(index: int) -> tuple[int, int]:
+    """Return the first record of the same age, and the first of the next."""
+    first = index >> _AGE_BITS << _AGE_BITS
+    return first, first + (1 << _AGE_BITS)
 
 
 def leaves(index: int) -> bytes:
-    """Return the key of the chunk of leaves that begins at `index`; within a partition they rise."""
+    """Return the key of the chunk of leaves that begins at `index`; among those of one age they rise."""
     return _of_age(index, b"L") + _NUMBER.pack(index)
 
 
@@ -155,11 +171,12 @@ def tile(level: int, index: int) -> bytes:
 
 def lookup(key: bytes, index: int) -> bytes:
     """Return the entry by which `key`, at most 255 bytes, finds the record `index`."""
-    return b"%b%c%b%b" % (_of_age(index, b"I"), len(key), key, _NUMBER.pack(index))
+    last = index | ((1 << _PARTITION_BITS) - 1)
+    return b"%b%c%b%b" % (_of_age(last, b"I"), len(key), key, _NUMBER.pack(index))
 
 
 def first_of(partition: int) -> int:
-    """Return the first record of a partition of `Z`."""
+    """Return the first record of a partition of `I`."""
     return partition << _PARTITION_BITS
 
 

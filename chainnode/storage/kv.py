@@ -54,16 +54,20 @@ class WriteBatch:
         return iter(self._operations)
 
 
-class KeyValueStore(Protocol):
+class Readable(Protocol):
+    """What values are read from."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value of `key`, or None if there is none."""
+        ...
+
+
+class KeyValueStore(Readable, Protocol):
     """An ordered map on disk; every method raises StorageFault if the disk or the data fails.
 
     After a StorageFault from `write`, the batch may or may not survive: the node stops, and a restart
     reads which of the two it was.
     """
-
-    def get(self, key: bytes) -> bytes | None:
-        """The value of `key`, or None if there is none."""
-        ...
 
     def write(self, batch: WriteBatch, *, sync: bool) -> None:
         """Apply `batch` atomically; with `sync`, return only once it and all before it are durable.

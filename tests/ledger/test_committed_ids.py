@@ -65,8 +65,9 @@ def test_a_transaction_that_was_forgotten_is_looked_up_again(ledger, store, monk
 
 @pytest.fixture
 def small_partitions(monkeypatch):
-    """Partitions of four records, in the index of transactions of three blocks; transactions are valid for three blocks."""
+    """Partitions of four records, which are of one age; in the index of transactions of three blocks; transactions are valid for three blocks."""
     monkeypatch.setattr(keys, "_PARTITION_BITS", 2)
+    monkeypatch.setattr(keys, "_AGE_BITS", 2)
     monkeypatch.setattr(transaction_index, "PARTITION_RECORDS", 4)
     monkeypatch.setattr(transaction_index, "MAX_VALID_HEIGHTS", 3)
     monkeypatch.setattr(committed_ids, "MAX_VALID_HEIGHTS", 3)
@@ -128,8 +129,8 @@ def test_more_partitions_than_are_read_at_once_are_all_known(store, ledger, monk
 
 
 def test_leaves_are_read_across_partitions_wherever_their_chunks_begin(ledger, monkeypatch):
-    # Of sixteen records; a chunk, which is of one block, is shorter, as it is in earnest.
-    monkeypatch.setattr(keys, "_PARTITION_BITS", 4)
+    # Sixteen records of one age; a chunk, which is of one block, is shorter, as it is in earnest.
+    monkeypatch.setattr(keys, "_AGE_BITS", 4)
     leaves = []
     for number, count in enumerate((1, 2, 14, 1, 3, 9, 1, 15, 6)):
         executed = CHAIN.extend(ledger, [CHAIN.notarization(f"{number}", count=count)])
@@ -141,7 +142,8 @@ def test_leaves_are_read_across_partitions_wherever_their_chunks_begin(ledger, m
 
 
 def test_what_a_block_writes_lies_together_and_no_older_block_or_record_between(monkeypatch):
-    monkeypatch.setattr(keys, "_PARTITION_BITS", 4)
+    monkeypatch.setattr(keys, "_PARTITION_BITS", 5)
+    monkeypatch.setattr(keys, "_AGE_BITS", 3)
     store, old = MemoryStore(), set()
     ledger = Ledger.open(store, CHAIN.genesis)
     for number in range(40):
@@ -150,10 +152,12 @@ def test_what_a_block_writes_lies_together_and_no_older_block_or_record_between(
         new = [key for key in every if key not in old and key[:1] in b"BZ"]
         between = [key for key in old if min(new) < key < max(new) and key[:1] in b"BZ"]
         old = set(every)
-        # Some records of the newest partition or, where the block begins another, of the one before.
         assert not [key for key in between if key[:1] == b"B"]
-        assert len({key[:5] for key in between}) <= 2
-    assert len({key[:5] for key in old if key[:1] == b"Z"}) > 20
+        # Of the partition of the index that grows and, where the block begins another, of the one before.
+        assert len({key[:5] for key in between if key[5:6] == b"I"}) <= 2
+        # Leaves and tiles of the ages of the block's own, and of the one before where it begins another.
+        assert len({key[:5] for key in between if key[5:6] != b"I"}) <= 3
+    assert len({key[:5] for key in old if key[:1] == b"Z"}) > 40
 
 
 @pytest.mark.parametrize("lost", [1, 4, 7, 10])

@@ -67,8 +67,21 @@ def test_only_blocks_are_read_from_the_source():
     source, target = grown(), MemoryStore()
     expected = everything(source)
     for key, _ in expected:
-        if key[:1] not in {b"H", b"C", b"B"}:
+        if key[:1] != b"B":
             put(source, key, None)
+    rebuild(source, target, CHAIN.genesis, progress=lambda *_: None)
+    assert everything(target) == expected
+
+
+def test_store_of_the_former_order_is_rebuilt_in_todays():
+    source, target = grown(), MemoryStore()
+    expected = everything(source)
+    for key, value in expected:
+        if key[:1] == b"B" and len(key) <= 10:
+            put(source, (b"C" if key[9:] else b"H") + key[1:9], value)
+            put(source, key, None)
+    with pytest.raises(StorageFault):
+        Ledger.open(source, CHAIN.genesis)
     rebuild(source, target, CHAIN.genesis, progress=lambda *_: None)
     assert everything(target) == expected
 
