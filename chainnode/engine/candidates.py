@@ -7,7 +7,8 @@ The verdict is about the block alone; whether to vote for it is the core's busin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from chainnode.engine.message_codec import encode_message
@@ -45,7 +46,9 @@ class _Wish:
     holders: list[str]
     """Whom to ask first, in turn."""
 
-    asked: int = 0
+    asked: Counter[str] = field(default_factory=Counter)
+    """Who was asked how often, for the outline or for its transactions."""
+
     next_ask_ms: int = 0
 
     is_begun: bool = False
@@ -136,6 +139,13 @@ class Candidates:
         wish.holders.extend(h for h in holders if h not in wish.holders)
         self.advance()
 
+    def note_holder(self, height: int, digest: bytes, name: str) -> None:
+        """Note that a validator has voted for a block, and so has all of it: it is asked before those that may not."""
+        wish = self._wishes.get(digest)
+        is_open = height == self._ledger.tip.height + 1
+        if wish is not None and is_open and name != self._name and name not in wish.holders:
+            wish.holders.append(name)
+
     @property
     def deadline_ms(self) -> int | None:
         """When `advance` should be called next, on the monotonic clock; None if nothing is wanted."""
@@ -186,7 +196,8 @@ class Candidates:
         if not wish.is_begun:
             wish.is_begun = True
             # Who was long in giving the outline, or did not have it, may have these.
-            wish.asked = wish.next_ask_ms = 0
+            wish.asked.clear()
+            wish.next_ask_ms = 0
             wish.missing = outline.tx_hashes
             self._relay.want(outline.tx_hashes)
         missing = self._relay.missing(wish.missing)
@@ -220,18 +231,21 @@ class Candidates:
         self._judged(outline.block_hash, outline.header.first_view, reason)
 
     def _others(self) -> list[str]:
+        """Return all other validators, in an order that begins with another one for each of them."""
         members = self._ledger.validators(self._ledger.tip.height + 1).members
-        return [member.name for member in members if member.name != self._name]
+        names = [member.name for member in members]
+        mine = names.index(self._name) if self._name in names else 0
+        return [name for name in names[mine:] + names[:mine] if name != self._name]
 
     def _ask(self, wish: _Wish, what: _MissingOutline | tuple[TransactionHash, ...]) -> None:
         now_ms = self._clock.monotonic_ms()
         if now_ms < wish.next_ask_ms or not wish.holders:
             return
-        others = [name for name in self._others() if name not in wish.holders]
-        peers = [*wish.holders, *others]
-        peer = peers[wish.asked % len(peers)]
-        rounds = wish.asked // len(wish.holders)
-        wish.asked += 1
+        peers = [*wish.holders, *(name for name in self._others() if name not in wish.holders)]
+        # A validator that has voted meanwhile is asked before others are asked again.
+        peer = min(peers, key=lambda name: wish.asked[name])
+        rounds = wish.asked.total() // len(wish.holders)
+        wish.asked[peer] += 1
         wish.next_ask_ms = now_ms + min(RETRY_MS << min(rounds, _MAX_DOUBLINGS), MAX_RETRY_MS)
         if isinstance(what, _MissingOutline):
             message = FetchOutlineMessage(what.height, what.digest)

@@ -26,7 +26,7 @@ from chainnode.model.ids import TransactionHash
 from chainnode.model.limits import MAX_BLOCK_BYTES, MAX_TRANSACTION_BYTES
 from chainnode.model.transaction import (
     Transaction,
-    claimed_id,
+    claims_of,
     decode_transaction,
     transaction_hash,
 )
@@ -475,29 +475,33 @@ class TransactionRelay:
             Unavailable: with code `overloaded`.
             DecodeError: it is no transaction at all.
         """
-        why = self._congestion()
-        if why is None:
+        is_behind, is_slow = self._is_verifier_behind(), self._is_queue_slow()
+        if not is_behind and not is_slow:
             return
-        claimed = claimed_id(self._domain, envelope)
-        # Whoever asks again must hear that it was committed, rather than to sign it once more; and a report, which has
-        # no signature that would have to wait for its verdict, is bounded by what there can be to report.
-        if claimed is not None and not self._ledger.is_replayed(claimed):
-            raise _overloaded(why)
+        claims = claims_of(self._domain, envelope)
+        # Whoever asks again must hear that it waits or was committed, rather than to sign it once more; and a report, which
+        # has no signature that would have to wait for its verdict, is bounded by what there can be to report.
+        if claims is None or self._ledger.is_replayed(claims.id) or self._pool.has(claims.id):
+            return
+        if is_behind:
+            raise _overloaded("transactions wait too long for their signatures to be checked")
+        # One organisation's queue keeps no other out.
+        if 2 * self._pool.count_of(claims.organisation()) >= QUEUE_TRANSACTIONS:
+            raise _overloaded("transactions wait too long for a block")
 
-    def _congestion(self) -> str | None:
-        """Return what is too long, for a client to read; None if nothing is."""
+    def _is_verifier_behind(self) -> bool:
         if self._is_overloaded():
-            return "too many transactions wait for their signatures to be checked"
-        now_ms = self._clock.monotonic_ms()
-        if len(self._unverified) >= UNVERIFIED_TRANSACTIONS:
-            _, since_ms = next(iter(self._unverified.values()))
-            if now_ms - since_ms > UNVERIFIED_MS:
-                return "transactions wait too long for their signatures to be checked"
-        if len(self._pool) >= QUEUE_TRANSACTIONS:
-            oldest_ms = self._pool.oldest_since_ms
-            if oldest_ms is not None and now_ms - oldest_ms > QUEUE_MS:
-                return "transactions wait too long for a block"
-        return None
+            return True
+        if len(self._unverified) < UNVERIFIED_TRANSACTIONS:
+            return False
+        _, since_ms = next(iter(self._unverified.values()))
+        return self._clock.monotonic_ms() - since_ms > UNVERIFIED_MS
+
+    def _is_queue_slow(self) -> bool:
+        if len(self._pool) < QUEUE_TRANSACTIONS:
+            return False
+        oldest_ms = self._pool.oldest_since_ms
+        return oldest_ms is not None and self._clock.monotonic_ms() - oldest_ms > QUEUE_MS
 
     def _is_overloaded(self) -> bool:
         return (

@@ -104,6 +104,11 @@ class Pool:
         """Whether a transaction of this id waits, in whatever envelope."""
         return tx_id in self._by_id
 
+    def count_of(self, organisation: str) -> int:
+        """Return how many transactions of an organisation wait."""
+        own = self._organisations.get(organisation)
+        return 0 if own is None else own.count
+
     def select(self, max_count: int, max_bytes: int) -> tuple[Transaction, ...]:
         """Return the longest-waiting transactions in order of arrival, as many as fit; they stay in the pool."""
         chosen: list[Transaction] = []

@@ -27,6 +27,9 @@ MAX_ELEMENTS: Final = 512 * 1024
 and reading those would take half a minute and a gigabyte."""
 
 _SCALARS: Final = frozenset((type(None), bool, int, str, bytes))
+_MOST_BEFORE_TEXT: Final = 1_024
+"""How far into its bytes `text_at` looks."""
+
 _pack = msgpack.Packer(use_bin_type=True, autoreset=True).pack
 
 
@@ -94,6 +97,21 @@ def decode_array(data: bytes, *, max_bytes: int, arity: int, what: str) -> tuple
         DecodeError: `data` is not canonical, or not an array, or of another arity; `what` names it.
     """
     return array(decode(data, max_bytes=max_bytes), what, arity=arity)
+
+
+def text_at(data: bytes, position: int) -> str:
+    """Return the text at a position of the array that `data` begins with, or "" if there is none; nothing else is checked."""
+    unpacker = msgpack.Unpacker(strict_map_key=False, max_buffer_size=_MOST_BEFORE_TEXT)
+    try:
+        unpacker.feed(data[:_MOST_BEFORE_TEXT])
+        if unpacker.read_array_header() <= position:
+            return ""
+        for _ in range(position):
+            unpacker.skip()
+        found = unpacker.unpack()
+    except (msgpack.UnpackException, ValueError):
+        return ""
+    return found if type(found) is str else ""
 
 
 def array(value: Value, what: str, *, arity: int | None = None) -> tuple[Value, ...]:

@@ -32,6 +32,7 @@ from chainnode.model.ids import (
     check_account_name,
     check_chain_id,
     check_name,
+    organisation_of,
 )
 from chainnode.model.limits import (
     MAX_ACCOUNT_NAME_BYTES,
@@ -56,6 +57,9 @@ _MAX_SIGNATURE_BYTES: Final = 128
 
 NOBODY: Final = ""
 """Sender of a report."""
+
+_SENDER_AT: Final = 2
+"""Where the sender stands in a body."""
 
 REPORT: Final = ("evidence", "report")
 """Contract and method of a report's one call; nobody but a report calls it."""
@@ -192,8 +196,22 @@ def transaction_hash(domain: Domain, envelope: bytes) -> TransactionHash:
     return TransactionHash(domain.suite.hash(domain.transaction_hash + envelope))
 
 
-def claimed_id(domain: Domain, envelope: bytes) -> TransactionId | None:
-    """Return the id of the transaction that an envelope holds, if it holds one; None if no key claims to have signed it.
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What an envelope says of itself, before anything of its body is checked."""
+
+    id: TransactionId
+    """Of the transaction that it holds, if it holds one."""
+
+    body: bytes
+
+    def organisation(self) -> str:
+        """Return the sender's organisation, or anything at all if the body is none."""
+        return organisation_of(codec.text_at(self.body, _SENDER_AT))
+
+
+def claims_of(domain: Domain, envelope: bytes) -> Claims | None:
+    """Return what an envelope says of itself; None if no key claims to have signed it.
 
     Its body is not read: this is for whoever only wants to know whether it has come before, at a third of the cost.
 
@@ -203,7 +221,8 @@ def claimed_id(domain: Domain, envelope: bytes) -> TransactionId | None:
     body, _, public_key, _ = codec.decode_array(
         envelope, max_bytes=MAX_TRANSACTION_BYTES, arity=4, what="transaction"
     )
-    return transaction_id(domain, codec.binary(body, "body")) if public_key else None
+    body_bytes = codec.binary(body, "body")
+    return Claims(transaction_id(domain, body_bytes), body_bytes) if public_key else None
 
 
 def decode_transaction(

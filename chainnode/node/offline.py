@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 from chainnode.ledger.ledger import Ledger
@@ -16,6 +17,8 @@ from chainnode.storage.vote_log import VoteLog
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from chainnode.model.genesis import Genesis
 
 
 def rebuild_home(home: Path, progress: Callable[[int, int], None]) -> int:
@@ -38,6 +41,7 @@ def rebuild_home(home: Path, progress: Callable[[int, int], None]) -> int:
         _check_stores(data, old, aside)
         source = LevelStore(old)
         try:
+            _remove_if_former(new, genesis)
             target = LevelStore(new)
             try:
                 ledger = rebuild(source, target, genesis, progress=progress)
@@ -60,6 +64,28 @@ def rebuild_home(home: Path, progress: Callable[[int, int], None]) -> int:
     finally:
         lock.release()
     return height
+
+
+def _remove_if_former(new: Path, genesis: Genesis) -> None:
+    """Remove what earlier software had begun to rebuild: this cannot carry on with it, and the blocks are all in the old store."""
+    if not new.exists():
+        return
+    store = LevelStore(new)
+    try:
+        Ledger.open(store, genesis)
+    except Refused as refusal:
+        if refusal.error_code != "older_format":
+            raise
+    else:
+        return
+    finally:
+        store.close()
+    try:
+        shutil.rmtree(new)
+    except OSError as error:
+        raise StorageFault(
+            f"{new}, which earlier software has begun, cannot be removed: {error}"
+        ) from error
 
 
 def reinstate_home(home: Path, height: int) -> None:

@@ -10,7 +10,7 @@ MAX_BODY_BYTES: Final = 2 * 1024 * 1024
 MAX_BATCH: Final = 100
 """Requests in one batch. More is refused as a whole."""
 
-MAX_BATCH_MS: Final = 500
+MAX_BATCH_MS: Final = 200
 """How long the requests of one batch may keep the event loop, on which the validator itself runs. Those that are not begun
 by then are refused as overloaded: a hundred large blocks would take ten seconds."""
 

@@ -26,7 +26,8 @@ from chainnode.rpc.limits import (
 )
 from chainnode.rpc.methods import method_table
 from chainnode.rpc.pages import Pages, too_busy
-from chainnode.rpc.session import ReadingTurn, Session
+from chainnode.rpc.reading_turn import ReadingTurn, Share
+from chainnode.rpc.session import Session
 from chainnode.rpc.subscriptions import BlockNews
 from chainnode.transports import hang_up
 
@@ -222,6 +223,9 @@ class RpcServer:
         self._requests += 1
         try:
             text = await _read_text(request)
+            share = Share()
+            if self._turn.is_over(share):
+                await self._turn.next(share)
             decided: asyncio.Future[web.Response] = asyncio.get_running_loop().create_future()
 
             def respond(text: str | None, retry_after_ms: int | None) -> None:

@@ -22,6 +22,7 @@ from chainnode.rpc.limits import (
     TOO_SLOW,
 )
 from chainnode.rpc.packing import packed
+from chainnode.rpc.reading_turn import Share
 from chainnode.rpc.subscriptions import make_subscription, notification
 
 if TYPE_CHECKING:
@@ -30,53 +31,11 @@ if TYPE_CHECKING:
     from aiohttp.web import WebSocketResponse
 
     from chainnode.rpc.dispatch import Dispatcher
+    from chainnode.rpc.reading_turn import ReadingTurn
     from chainnode.rpc.subscriptions import BlockNews, Subscription
-
-LEAST_READ_MS: Final = 20
-MOST_READ_MS: Final = 100
-"""How long requests of all connections together are read in one turn of the event loop, while consensus waits: as long as
-consensus has just had, within these bounds. An overloaded node must read what it refuses, or its clients hear so late."""
-
-OWN_READ_MS: Final = 2
-"""What each connection may read beside, so that one that asks much does not keep others from asking little."""
-
-MOST_OWN_READ_MS: Final = 100
-"""What all of them together may read so; then a message each. Otherwise 500 busy ones would hold consensus up for a second."""
 
 CLOSE_PATIENCE_S: Final = 5
 """How long a client that was too slow has to take note of the close before its connection is cut."""
-
-
-class ReadingTurn:
-    """What all connections together may read in one turn of the event loop."""
-
-    __slots__ = ("_last_ms", "_now_ms", "_until_ms")
-
-    def __init__(self, now_ms: Callable[[], int]) -> None:
-        """`now_ms` reads the monotonic clock."""
-        self._now_ms = now_ms
-        self._until_ms: int | None = None
-        self._last_ms = now_ms()
-        """When something was read last."""
-
-    def now_ms(self) -> int:
-        """When a connection begins to read."""
-        return self._now_ms()
-
-    def is_over(self, since_ms: int) -> bool:
-        """Whether a connection that has been reading since then should let others have the event loop; asked after each message."""
-        now_ms = self._now_ms()
-        if self._until_ms is None:
-            self._until_ms = now_ms + min(max(now_ms - self._last_ms, LEAST_READ_MS), MOST_READ_MS)
-            asyncio.get_running_loop().call_soon(self._end)
-        self._last_ms = now_ms
-        beyond_ms = now_ms - self._until_ms
-        return beyond_ms >= MOST_OWN_READ_MS or (
-            beyond_ms >= 0 and now_ms - since_ms >= OWN_READ_MS
-        )
-
-    def _end(self) -> None:
-        self._until_ms = None
 
 
 class Session:
@@ -127,18 +86,17 @@ class Session:
                 writer.cancel()
 
     async def _read(self) -> None:
-        since_ms = self._turn.now_ms()
+        share = Share()
         async for message in self._socket:
+            # What has been read ahead would be answered without a pause, and consensus would wait for all of it. A pause
+            # before each message, on the other hand, would leave requests unread that should be refused.
+            if self._turn.is_over(share):
+                await self._turn.next(share)
             if message.type is WSMsgType.TEXT:
                 self._take(message.data)
             elif message.type is WSMsgType.BINARY:
                 error = DecodeError("found a binary message, expected text", code="parse_error")
                 self._say(error_text("null", error, PARSE_ERROR))
-            # What has been read ahead would be answered without a pause, and consensus would wait for all of it. A pause
-            # after each message, on the other hand, would leave requests unread that should be refused.
-            if self._turn.is_over(since_ms):
-                await asyncio.sleep(0)
-                since_ms = self._turn.now_ms()
 
     async def _write(self) -> None:
         try:

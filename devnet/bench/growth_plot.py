@@ -72,6 +72,7 @@ def draw(document: dict[str, Any]) -> Figure:
     """
     try:
         sizes = sorted(document["sizes"], key=lambda size: int(size["records"]))
+        _check_range(sizes)
         figure = Figure(figsize=(11, 6), layout="constrained")
         panels = figure.subplots(-(-len(_PANELS) // _COLUMNS), _COLUMNS)
         for panel, (title, curves) in zip(panels.flat, _PANELS, strict=True):
@@ -87,21 +88,41 @@ def draw(document: dict[str, Any]) -> Figure:
             if len(curves) > 1:
                 panel.legend(fontsize="small")
         figure.supxlabel("documents on the chain")
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise DecodeError(
             f"this is not what `chainnode --json devnet bench --workload growth` prints: {error!r}"
         ) from error
     return figure
 
 
+def _check_range(sizes: Sequence[Size]) -> None:
+    if not sizes or sizes[0]["records"] < 1:
+        raise ValueError("no sizes, or one without documents")
+
+
 def main(source: str, target: str) -> None:
-    """Draw the document in the file `source` into `target`, whose ending says the format."""
-    # Without these an SVG has the time and random ids in it.
-    with mpl.rc_context({"svg.hashsalt": "growth", "svg.fonttype": "none"}):
-        draw(json.loads(Path(source).read_text())).savefig(target, metadata={"Date": None})
+    """Draw the document in the file `source` into `target`, whose ending says the format.
+
+    Raises:
+        DecodeError: it cannot be read, is another document, or cannot be drawn so.
+    """
+    try:
+        document = json.loads(Path(source).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DecodeError(f"{source} cannot be read: {error}") from error
+    figure = draw(document)
+    try:
+        # Without these an SVG has the time and random ids in it.
+        with mpl.rc_context({"svg.hashsalt": "growth", "svg.fonttype": "none"}):
+            figure.savefig(target, metadata={"Date": None})
+    except (OSError, ValueError) as error:
+        raise DecodeError(f"{target} cannot be drawn: {error}") from error
 
 
 if __name__ == "__main__":
     if len(sys.argv) != 3:
         sys.exit("usage: python -m devnet.bench.growth_plot growth.json growth.svg")
-    main(*sys.argv[1:])
+    try:
+        main(*sys.argv[1:])
+    except DecodeError as wrong:
+        sys.exit(f"error: {wrong.message}")

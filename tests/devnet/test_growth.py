@@ -93,7 +93,27 @@ def test_the_plot_of_a_document_is_always_the_same_file(tmp_path):
     assert "documents on the chain" in drawn
 
 
-@pytest.mark.parametrize("document", [{}, {"sizes": [{}]}, {"sizes": [size(1, tps="fast")]}, []])
+@pytest.mark.parametrize(
+    "document",
+    [
+        {},
+        {"sizes": []},
+        {"sizes": [{}]},
+        {"sizes": [size(1, tps="fast")]},
+        {"sizes": [size(0)]},
+        {"sizes": [size(1, ceiling_tps=0)]},
+        [],
+    ],
+)
 def test_another_document_is_not_drawn(document):
     with pytest.raises(DecodeError, match="workload growth"):
         growth_plot.draw(document)
+
+
+@pytest.mark.parametrize(("content", "target"), [(None, "a.svg"), ("{", "a.svg"), (True, "a.xyz")])
+def test_what_cannot_be_read_or_drawn_is_told(tmp_path, content, target):
+    source = tmp_path / "growth.json"
+    if content is not None:
+        source.write_text(json.dumps({"sizes": [size(10)]}) if content is True else content)
+    with pytest.raises(DecodeError, match="cannot be"):
+        growth_plot.main(str(source), str(tmp_path / target))

@@ -65,6 +65,17 @@ def test_what_its_only_holder_does_not_give_is_asked_of_the_others() -> None:
     assert len(bench.sent(Vote)) == 1
 
 
+def test_whoever_votes_for_a_block_has_it_and_is_asked_before_others() -> None:
+    bench = EngineBench()
+    transaction = CHAIN.notarization("a")
+    executed = bench.block([transaction])
+    bench.receive(A, bench.proposal(executed))
+    bench.sent(FetchMessage)
+    bench.receive(C, bench.prepare(3, executed))
+    bench.pass_ms(candidates_module.RETRY_MS + 50)
+    assert [to for to, _ in bench.sent(FetchMessage)] == [C]
+
+
 def test_what_is_being_verified_is_not_fetched_again() -> None:
     verifier = HeldVerifier()
     bench = EngineBench(verifier=verifier)

@@ -9,8 +9,8 @@ from chainnode.engine import relay as relay_module
 from chainnode.engine.messages import FetchMessage, TransactionsMessage
 from chainnode.mempool.pool import PoolLimits
 from chainnode.model.errors import ChainError, DecodeError, PeerFault, Refused, Unavailable
-from chainnode.model.transaction import Transaction, decode_transaction
-from tests.support.chain import GUEST, make_chain
+from chainnode.model.transaction import Transaction, decode_transaction, sign_transaction
+from tests.support.chain import ARCHIVE, CLERK, GUEST, make_chain
 from tests.support.engine_bench import CHAIN, NAMES, EngineBench, HeldVerifier, decided
 
 PEER = NAMES[1]
@@ -276,6 +276,42 @@ def test_kept_transactions_are_bounded_and_the_oldest_go_first(
     bench.pass_ms(250)
     ((_, fetch),) = bench.sent(FetchMessage)
     assert fetch.tx_hashes == (transactions[0].hash, missing.hash)
+
+
+def test_one_organisations_queue_keeps_no_other_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay_module, "QUEUE_TRANSACTIONS", 6)
+    bench = EngineBench(me=3)
+    flood = [CHAIN.notarization(f"{number}") for number in range(6)]
+    bench.receive(PEER, TransactionsMessage(tuple(t.envelope for t in flood)))
+    bench.pass_ms(relay_module.QUEUE_MS + 100)
+    with pytest.raises(Unavailable, match="wait too long for a block"):
+        bench.engine.submit(CHAIN.notarization("of the same").envelope, lambda _: None)
+    answers: list[Transaction | ChainError] = []
+    for number in range(3):
+        other = CHAIN.notarization(f"other {number}", sender=ARCHIVE)
+        bench.engine.submit(other.envelope, answers.append)
+    assert [type(answer) for answer in answers] == [Transaction] * 3
+    with pytest.raises(Unavailable, match="wait too long for a block"):
+        bench.engine.submit(CHAIN.notarization("too many", sender=ARCHIVE).envelope, lambda _: None)
+
+
+def test_who_signs_anew_what_waits_hears_that_it_waits_however_long_the_queue(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # SM2 signatures differ each time, so that the id is the same and the envelope is not.
+    chain = make_chain(suite="sm2-sm3")
+    bench = EngineBench(me=3, chain=chain)
+    waits = chain.notarization("a")
+    bench.engine.submit(waits.envelope, lambda _: None)
+    monkeypatch.setattr(relay_module, "QUEUE_TRANSACTIONS", 1)
+    bench.pass_ms(relay_module.QUEUE_MS + 100)
+    key = chain.accounts[CLERK]
+    again = sign_transaction(chain.genesis.domain, waits.body, public_key=key.public, sign=key.sign)
+    assert (again.id, again.hash) != (waits.id, waits.hash)
+    assert again.id == waits.id
+    answers: list[Transaction | ChainError] = []
+    bench.engine.submit(again.envelope, answers.append)
+    assert isinstance(answers[0], Transaction)
 
 
 def test_what_is_kept_for_a_proposal_counts_once_however_often_a_client_hands_it_in(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chainnode.model import codec
 from chainnode.model.errors import DecodeError
@@ -13,7 +15,7 @@ from chainnode.model.limits import MAX_CALLS, MAX_TRANSACTION_BYTES
 from chainnode.model.transaction import (
     Body,
     Call,
-    claimed_id,
+    claims_of,
     decode_body,
     decode_transaction,
     encode_envelope,
@@ -55,10 +57,20 @@ def test_what_is_signed_is_what_is_decoded(suite: str) -> None:
 
 
 def test_the_id_can_be_told_before_the_body_is_read() -> None:
-    assert claimed_id(DOMAIN, TRANSACTION.envelope) == TRANSACTION.id
-    assert claimed_id(DOMAIN, envelope(public_key=b"")) is None
+    claims = claims_of(DOMAIN, TRANSACTION.envelope)
+    assert claims is not None
+    assert claims.id == TRANSACTION.id
+    assert claims.organisation() == TRANSACTION.body.sender.partition("/")[0]
+    assert claims_of(DOMAIN, envelope(public_key=b"")) is None
     with refuses("malformed", DecodeError):
-        claimed_id(DOMAIN, envelope(body="text"))
+        claims_of(DOMAIN, envelope(body="text"))
+
+
+@given(st.binary(max_size=200))
+def test_whatever_a_body_is_it_claims_some_organisation_or_none(body: bytes) -> None:
+    claims = claims_of(DOMAIN, envelope(body=body))
+    assert claims is not None
+    assert isinstance(claims.organisation(), str)
 
 
 def test_the_id_is_of_the_body_and_the_hash_of_every_byte() -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from chainnode.ledger.ledger import Ledger
+from chainnode.model import codec
 from chainnode.model.errors import Refused, StorageFault
 from chainnode.node.offline import rebuild_home, reinstate_home
 from chainnode.storage import keys
@@ -173,3 +174,21 @@ def test_a_home_without_a_chain_is_refused_and_one_in_use_is_left_alone(home, tm
     (home / "data").rename(tmp_path / "elsewhere")
     with pytest.raises(Refused, match="let it fetch the chain"):
         reinstate_home(home, HEIGHTS + 1)
+
+
+@pytest.mark.parametrize("has_data", [True, False])
+def test_rebuild_that_earlier_software_began_is_begun_anew(home, has_data):
+    def stop(_done, _last):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        rebuild_home(home, stop)
+    if not has_data:
+        # It ended between its two renames.
+        (home / "data").rename(home / "data.replaced")
+    store = LevelStore(home / "data.rebuilt")
+    batch = WriteBatch()
+    batch.put(keys.FORMAT, codec.encode((2, CHAIN.genesis.domain.genesis_hash)))
+    store.write(batch, sync=True)
+    store.close()
+    assert rebuild_home(home, lambda *_: None) == HEIGHTS

@@ -25,8 +25,9 @@ from chainnode.rpc import limits, server
 from chainnode.rpc.client import RpcClient, to_base64
 from chainnode.rpc.doorway import room_for_clients
 from chainnode.rpc.methods import method_table
+from chainnode.rpc.reading_turn import ReadingTurn
 from chainnode.rpc.server import RpcServer, check_listen_address
-from chainnode.rpc.session import ReadingTurn, Session
+from chainnode.rpc.session import Session
 from chainnode.rpc.stream import RpcStream
 from tests.support.rpc import make_node, serve
 
@@ -556,51 +557,30 @@ async def _read_three(desk, turn):
 @pytest.mark.parametrize(
     ("least_ms", "happened"),
     [
-        (0, ["answer", "others"] * 3),
+        (1, ["answer", "others"] * 3),
         (60_000, ["answer"] * 3 + ["others"] * 3),
     ],
 )
 async def test_messages_that_were_read_ahead_are_read_until_the_turn_is_over(
     monkeypatch, least_ms, happened
 ):
-    monkeypatch.setattr("chainnode.rpc.session.LEAST_READ_MS", least_ms)
-    monkeypatch.setattr("chainnode.rpc.session.MOST_READ_MS", least_ms)
+    monkeypatch.setattr("chainnode.rpc.reading_turn.LEAST_READ_MS", least_ms)
+    monkeypatch.setattr("chainnode.rpc.reading_turn.MOST_READ_MS", max(1, least_ms))
     desk = _Desk()
     await _read_three(desk, ReadingTurn(lambda: desk.now_ms))
     await asyncio.sleep(0)
     assert desk.happened == happened
 
 
-@pytest.mark.parametrize(("others_ms", "read_in_one_go"), [(0, 2), (40, 3)])
+@pytest.mark.parametrize(("others_ms", "read_in_one_go"), [(5, 1), (15, 2), (40, 3)])
 async def test_reading_may_take_as_long_as_what_came_before(monkeypatch, others_ms, read_in_one_go):
-    monkeypatch.setattr("chainnode.rpc.session.LEAST_READ_MS", 0)
+    monkeypatch.setattr("chainnode.rpc.reading_turn.LEAST_READ_MS", 0)
     desk = _Desk()
     turn = ReadingTurn(lambda: desk.now_ms)
     desk.now_ms += others_ms
     await _read_three(desk, turn)
     await asyncio.sleep(0)
     assert desk.happened.index("others") == read_in_one_go
-
-
-async def test_a_connection_that_asks_little_is_read_in_every_turn(monkeypatch):
-    monkeypatch.setattr("chainnode.rpc.session.LEAST_READ_MS", 0)
-    monkeypatch.setattr("chainnode.rpc.session.MOST_READ_MS", 0)
-    monkeypatch.setattr("chainnode.rpc.session.OWN_READ_MS", 25)
-    desk = _Desk()
-    await _read_three(desk, ReadingTurn(lambda: desk.now_ms))
-    assert desk.happened[:3] == ["answer"] * 3
-
-
-async def test_all_that_connections_read_beside_is_bounded_together(monkeypatch):
-    monkeypatch.setattr("chainnode.rpc.session.LEAST_READ_MS", 0)
-    monkeypatch.setattr("chainnode.rpc.session.MOST_READ_MS", 0)
-    monkeypatch.setattr("chainnode.rpc.session.OWN_READ_MS", 25)
-    monkeypatch.setattr("chainnode.rpc.session.MOST_OWN_READ_MS", 15)
-    desk = _Desk()
-    turn = ReadingTurn(lambda: desk.now_ms)
-    await asyncio.gather(*(_read_three(desk, turn) for _ in range(3)))
-    # The first reads beside until the third message; then each of the others has one, and not three.
-    assert desk.happened.index("others") == 5
 
 
 async def test_requests_that_wait_on_one_stream_are_bounded(monkeypatch):
