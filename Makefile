@@ -55,7 +55,7 @@ profile: install
 
 # One chain from ten thousand documents to so many: docs/growth.json, and the plot of it.
 growth: install
-	$(BIN)/chainnode --json devnet bench --workload growth --records $(RECORDS) --duration 30 > docs/growth.json.new
+	$(BIN)/chainnode --json devnet bench --workload growth --records $(RECORDS) --duration 30 > docs/growth.json.new || { rm -f docs/growth.json.new; exit 1; }
 	mv docs/growth.json.new docs/growth.json
 	$(BIN)/python -m devnet.bench.growth_plot docs/growth.json docs/growth.svg
 

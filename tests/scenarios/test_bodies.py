@@ -97,6 +97,31 @@ def test_s13_whoever_prepared_a_block_gives_it_to_those_who_did_not_when_its_lea
     recover(world)
 
 
+def test_s13_a_leader_that_serves_a_bare_quorum_and_goes_holds_nobody_up():
+    world = started(validators=7)
+    height = world.height() + 1
+    leader = name_of_leader(world, height, 0)
+    others = [name for name in names(world) if name != leader]
+    # With the leader five have the block, which is a quorum of seven.
+    thirsty = others[:2]
+    world.network.withholds = lambda from_, to, kind: (
+        from_ == leader and to in thirsty and kind in {TRANSACTIONS, BLOCKS}
+    )
+    world.submit(3, to=leader)
+    world.run_until(
+        lambda: set(others[2:]) <= voters(world, PREPARE, height, 0), within_ms=900
+    )
+    world.nodes[leader].crash()
+    # Those that lack it ask those that have voted for it, before its view comes to an end.
+    world.run_until(
+        lambda: min(world.nodes[name].ledger.tip.height for name in others) == height,
+        within_ms=900,
+        what="all others have decided it",
+    )
+    assert not voters(world, PREPARE, height, 1)
+    recover(world)
+
+
 class Swapper:
     """A liar that tells one validator, before anybody else does, the next block with two transactions swapped."""
 
