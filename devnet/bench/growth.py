@@ -146,7 +146,7 @@ class _Growing:
         network.kill(name)
         killed_ms = start_until_ready(network, name)
         network.wait_level(timeout_ms=_LEVEL_TIMEOUT_MS)
-        return Size(
+        size = Size(
             records=found,
             filled_per_s=filled_per_s,
             tps=len(load.committed) / notarize.duration_s,
@@ -163,6 +163,9 @@ class _Growing:
             checked_records=checked_records,
             checked_proofs=checked_proofs,
         )
+        # Of an hour that is interrupted in the end, this is left.
+        say("; ".join(f"{head}: {cell}" for head, cell in zip(HEADS, _row(size), strict=True)))
+        return size
 
     def _grow(self, records: int) -> float | None:
         missing = records - self._records()
@@ -236,18 +239,19 @@ HEADS: Final = (
 
 def table(found: Growth) -> list[tuple[str, ...]]:
     """Return a row for each size, for people."""
-    return [
-        (
-            f"{size.records:,}",
-            f"{size.tps:,.0f}",
-            f"{100 * size.tps / size.ceiling_tps:.1f} %",
-            "" if size.filled_per_s is None else f"{size.filled_per_s:,.0f}",
-            f"{size.proofs_per_s:,.0f}",
-            f"{percentile(size.proof_us, 50) / _US_PER_MS:.1f}, {percentile(size.proof_us, 99) / _US_PER_MS:.1f}",
-            f"{size.lookups_per_s:,.0f}",
-            f"{size.memory_bytes / 1e6:,.0f}",
-            f"{size.home_bytes / 1e6:,.0f}",
-            f"{size.stopped_ms:,}, {size.killed_ms:,}",
-        )
-        for size in found.sizes
-    ]
+    return [_row(size) for size in found.sizes]
+
+
+def _row(size: Size) -> tuple[str, ...]:
+    return (
+        f"{size.records:,}",
+        f"{size.tps:,.0f}",
+        f"{100 * size.tps / size.ceiling_tps:.1f} %",
+        "" if size.filled_per_s is None else f"{size.filled_per_s:,.0f}",
+        f"{size.proofs_per_s:,.0f}",
+        f"{percentile(size.proof_us, 50) / _US_PER_MS:.1f}, {percentile(size.proof_us, 99) / _US_PER_MS:.1f}",
+        f"{size.lookups_per_s:,.0f}",
+        f"{size.memory_bytes / 1e6:,.0f}",
+        f"{size.home_bytes / 1e6:,.0f}",
+        f"{size.stopped_ms:,}, {size.killed_ms:,}",
+    )

@@ -108,9 +108,7 @@ def test_s13_a_leader_that_serves_a_bare_quorum_and_goes_holds_nobody_up():
         from_ == leader and to in thirsty and kind in {TRANSACTIONS, BLOCKS}
     )
     world.submit(3, to=leader)
-    world.run_until(
-        lambda: set(others[2:]) <= voters(world, PREPARE, height, 0), within_ms=900
-    )
+    world.run_until(lambda: set(others[2:]) <= voters(world, PREPARE, height, 0), within_ms=900)
     world.nodes[leader].crash()
     # Those that lack it ask those that have voted for it, before its view comes to an end.
     world.run_until(
