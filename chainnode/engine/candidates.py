@@ -1,8 +1,9 @@
 """Candidates: the blocks of the open height that have been proposed, from outline to verdict.
 
 An outline names transactions, and those that are not here are fetched. First those validators are asked that should have
-the block; then all others, because the only one that should, its leader, may have gone. When all are here and their signatures hold, the block is executed, once, and judged.
-The verdict is about the block alone; whether to vote for it is the core's business.
+the block; then all others, because the only one that should, its leader, may have gone. When all are here and their
+signatures hold, the block is executed, once, and judged. The verdict is about the block alone; whether to vote for it is the
+core's business.
 """
 
 from __future__ import annotations
@@ -139,11 +140,10 @@ class Candidates:
         wish.holders.extend(h for h in holders if h not in wish.holders)
         self.advance()
 
-    def note_holder(self, height: int, digest: bytes, name: str) -> None:
+    def note_holder(self, digest: bytes, name: str) -> None:
         """Note that a validator has voted for a block, and so has all of it: it is asked before those that may not."""
         wish = self._wishes.get(digest)
-        is_open = height == self._ledger.tip.height + 1
-        if wish is not None and is_open and name != self._name and name not in wish.holders:
+        if wish is not None and name != self._name and name not in wish.holders:
             wish.holders.append(name)
 
     @property

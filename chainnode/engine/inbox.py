@@ -255,9 +255,7 @@ class Inbox:
         if validators is None:
             return
         claim = self._book.open_vote(message, validators)
-        self._candidates.note_holder(
-            claim.height, claim.digest, validators.members[claim.sender].name
-        )
+        self._candidates.note_holder(claim.digest, validators.members[claim.sender].name)
         if isinstance(claim, Prepare):
             self._emit(PrepareReceived(peer=Peer(peer), vote=claim))
         else:

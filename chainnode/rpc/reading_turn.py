@@ -76,7 +76,7 @@ class ReadingTurn:
         return False
 
     async def next(self, share: Share) -> None:
-        """Wait until a turn has room for this connection."""
+        """Return once a turn has room for this connection: at once if the present one has."""
         while self.is_over(share):
             woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append((share.served, woken))

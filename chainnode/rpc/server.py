@@ -223,9 +223,7 @@ class RpcServer:
         self._requests += 1
         try:
             text = await _read_text(request)
-            share = Share()
-            if self._turn.is_over(share):
-                await self._turn.next(share)
+            await self._turn.next(Share())
             decided: asyncio.Future[web.Response] = asyncio.get_running_loop().create_future()
 
             def respond(text: str | None, retry_after_ms: int | None) -> None:

@@ -15,7 +15,7 @@
     M tip                                      the tip record (chainnode/ledger/tip.py)
     M checkpoint                               newest checkpoint with its cosignatures, as the engine keeps it
     M voted                                    [height]: this validator has voted, and at that height if it is not 0
-    M reinstated                               [height]: the alliance lets this validator vote from that height
+    M reinstated                               [height, times, has_voted]: the alliance lets this validator vote again
     N height depth bits                        a node of the state tree, as `height` wrote it
     O height                                   [key of a record that `height` made obsolete, ...]
     P path height                              the value that the key of that path had until `height`

@@ -168,10 +168,13 @@ def test_bytes_under_verification_return_to_nothing_however_often_one_envelope_c
     envelope = CHAIN.notarization("a").envelope
     monkeypatch.setattr(relay_module, "MAX_UNVERIFIED_BYTES", len(envelope) + 1)
     bench = EngineBench(verifier=(verifier := HeldVerifier()), pool_limits=PoolLimits(max_bytes=1))
+    answers: list[Transaction | ChainError] = []
     for _ in range(5):
-        bench.engine.submit(envelope, lambda _: None)
-        bench.engine.submit(envelope, lambda _: None)
+        # Refused as overloaded if anything were left of the round before.
+        bench.engine.submit(envelope, answers.append)
+        bench.engine.submit(envelope, answers.append)
         verifier.release()
+    assert len(answers) == 10
 
 
 def test_what_was_committed_while_it_was_verified_does_not_wait_for_a_block() -> None:
@@ -216,6 +219,7 @@ def test_an_accusation_ends_with_the_link() -> None:
     bench.engine.link(PEER, is_up=False)
     bench.engine.link(PEER, is_up=True)
     bench.receive(PEER, TransactionsMessage((CHAIN.notarization("b").envelope,)))
+    assert len(bench.pool) == 1
 
 
 def test_good_transactions_beside_one_that_is_none_are_not_lost_for_ever() -> None:

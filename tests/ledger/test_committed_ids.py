@@ -8,10 +8,10 @@ from chainnode.ledger import committed_ids, transaction_index
 from chainnode.ledger.ledger import Ledger
 from chainnode.model.errors import StorageFault
 from chainnode.storage import keys
-from chainnode.storage.kv import WriteBatch
 from chainnode.storage.memory import MemoryStore
 from contracts.notary import lookup_key
 from tests.support.chain import digest, make_chain
+from tests.support.stores import put
 
 CHAIN = make_chain()
 
@@ -89,32 +89,32 @@ def test_only_blocks_whose_transactions_may_come_again_are_looked_at(ledger, sto
 
 
 @pytest.mark.usefixtures("small_partitions")
-def test_partitions_of_transactions_follow_from_the_blocks_wherever_one_started_anew(store):
-    made = [CHAIN.notarization(name) for name in "abcdefghijkl"]
+def test_partitions_of_transactions_follow_from_the_blocks_however_often_one_started_anew(
+    store, ledger
+):
     other = MemoryStore()
-    for count, transaction in enumerate(made):
-        for each in (store, other) if count % 2 else (other, store):
-            CHAIN.extend(Ledger.open(each, CHAIN.genesis), [transaction])
+    for name in "abcdefghijkl":
+        for each in (ledger, Ledger.open(other, CHAIN.genesis)):
+            CHAIN.extend(each, [CHAIN.notarization(name)])
     assert begun(store) == begun(other) == [1, 4, 7, 10]
 
 
-def test_a_partition_of_transactions_spans_the_blocks_in_which_one_may_come_again(
-    store, ledger, monkeypatch
+@pytest.mark.parametrize(
+    ("heights", "records", "expected"),
+    [
+        (5, 1, [1, 6]),
+        # The first block has a record, and each other has two: that of its parent and its own.
+        (1, 7, [1, 5]),
+    ],
+)
+def test_a_partition_of_transactions_spans_the_window_and_has_records_enough(
+    store, ledger, monkeypatch, heights, records, expected
 ):
-    monkeypatch.setattr(transaction_index, "PARTITION_RECORDS", 1)
-    monkeypatch.setattr(transaction_index, "MAX_VALID_HEIGHTS", 5)
+    monkeypatch.setattr(transaction_index, "PARTITION_RECORDS", records)
+    monkeypatch.setattr(transaction_index, "MAX_VALID_HEIGHTS", heights)
     for name in "abcdef":
         CHAIN.extend(ledger, [CHAIN.notarization(name)])
-    assert begun(store) == [1, 6]
-
-
-def test_a_partition_of_transactions_has_records_enough(store, ledger, monkeypatch):
-    monkeypatch.setattr(transaction_index, "PARTITION_RECORDS", 7)
-    monkeypatch.setattr(transaction_index, "MAX_VALID_HEIGHTS", 1)
-    for name in "abcdef":
-        CHAIN.extend(ledger, [CHAIN.notarization(name)])
-    # The first block has a record, and each other has two: that of its parent and its own.
-    assert begun(store) == [1, 5]
+    assert begun(store) == expected
 
 
 def test_more_partitions_than_are_read_at_once_are_all_known(store, ledger, monkeypatch):
@@ -188,15 +188,6 @@ def test_a_store_with_other_partitions_than_its_blocks_call_for_is_damaged(
         put(store, keys.transactions_from(3), keys.size(3))
     with pytest.raises(StorageFault, match="partition"):
         Ledger.open(store, CHAIN.genesis)
-
-
-def put(store, key, value):
-    batch = WriteBatch()
-    if value is None:
-        batch.delete(key)
-    else:
-        batch.put(key, value)
-    store.write(batch, sync=True)
 
 
 def begun(store):

@@ -13,11 +13,11 @@ from chainnode.ledger.tip import TipRecord, decode_tip_record
 from chainnode.model import codec
 from chainnode.model.errors import DecodeError, InvariantViolation, Refused, StorageFault
 from chainnode.storage import keys
-from chainnode.storage.kv import WriteBatch
 from chainnode.storage.memory import MemoryStore
 from contracts.notary import lookup_key
 from tests.support.chain import digest, make_chain
 from tests.support.refusals import refuses
+from tests.support.stores import put
 
 CHAIN = make_chain()
 
@@ -29,15 +29,6 @@ def store_of(*blocks):
     for labels in blocks:
         CHAIN.extend(ledger, [CHAIN.notarization(label) for label in labels])
     return store
-
-
-def put(store, key, value):
-    batch = WriteBatch()
-    if value is None:
-        batch.delete(key)
-    else:
-        batch.put(key, value)
-    store.write(batch, sync=True)
 
 
 def damage_is_told(store, match=""):

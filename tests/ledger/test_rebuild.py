@@ -15,10 +15,10 @@ from chainnode.model.errors import DecodeError, ProofInvalid, StorageFault
 from chainnode.model.header import block_hash_of
 from chainnode.model.transaction import sign_transaction
 from chainnode.storage import keys
-from chainnode.storage.kv import WriteBatch
 from chainnode.storage.memory import MemoryStore
 from tests.support.chain import GUEST, make_chain
 from tests.support.refusals import refuses
+from tests.support.stores import put
 
 if TYPE_CHECKING:
     from chainnode.model.block import CertifiedBlock
@@ -35,15 +35,6 @@ def grown(chain=CHAIN):
     chain.extend(ledger)
     chain.extend(ledger, [chain.notarization("c")])
     return store
-
-
-def put(store, key, value):
-    batch = WriteBatch()
-    if value is None:
-        batch.delete(key)
-    else:
-        batch.put(key, value)
-    store.write(batch, sync=True)
 
 
 def everything(store):

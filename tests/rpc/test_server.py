@@ -207,6 +207,7 @@ async def test_a_fault_met_while_telling_subscribers_goes_to_the_node(monkeypatc
         served.node.engine.commit()
         while not served.faults:
             await asyncio.sleep(0)
+        assert [str(f) for f in served.faults] == ["the disk lies"]
 
 
 async def test_a_fault_met_when_a_deadline_passes_goes_to_the_node(monkeypatch):
@@ -218,6 +219,7 @@ async def test_a_fault_met_when_a_deadline_passes_goes_to_the_node(monkeypatch):
         monkeypatch.setattr(type(served.node.commits), "tick", broken)
         while not served.faults:
             await asyncio.sleep(0.01)
+        assert str(served.faults[0]) == "the disk lies"
 
 
 # -- waiting -------------------------------------------------------------------------------------------------
