@@ -8,41 +8,39 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from chainnode.model.errors import ChainError, DecodeError, NodeFault, Refused, Unavailable
-from chainnode.rpc.dispatch import Dispatcher, error_text
+from chainnode.model.errors import DecodeError, NodeFault, Refused, Unavailable
+from chainnode.rpc.dispatch import Dispatcher
 from chainnode.rpc.doorway import Doorway
-from chainnode.rpc.error_numbers import INVALID_REQUEST, OVERLOADED, PARSE_ERROR
+from chainnode.rpc.json_rpc_endpoint import JsonRpcEndpoint, overloaded_response
 from chainnode.rpc.limits import (
     IDLE_PATIENCE_S,
     MAX_BODY_BYTES,
     MAX_CONCURRENT_REQUESTS,
     MAX_STREAMS,
-    RETRY_AFTER_MS,
     STOPPING,
 )
 from chainnode.rpc.methods import method_table
 from chainnode.rpc.pages import Pages, too_busy
-from chainnode.rpc.reading_turn import ReadingTurn, Share
+from chainnode.rpc.reading_turn import ReadingTurn
 from chainnode.rpc.session import Session
 from chainnode.rpc.subscriptions import BlockNews
 from chainnode.transports import hang_up
 
 if TYPE_CHECKING:
     import ssl as ssl_module
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from chainnode.rpc.endpoint import Endpoint
     from chainnode.services.node_services import NodeServices
     from chainnode.services.outcome import CommittedBlock
 
 TICK_S: Final = 0.1
 """How often deadlines of waiting clients are looked at."""
-
-BODY_PATIENCE_S: Final = 30
-"""How long a client may take to send a body."""
 
 HEARTBEAT_S: Final = 30
 """How often a WebSocket is pinged; one that does not answer is closed."""
@@ -83,6 +81,7 @@ class RpcServer:
         port: int,
         on_fault: Callable[[NodeFault], None],
         ssl: ssl_module.SSLContext | None = None,
+        endpoints: Mapping[str, Endpoint] = MappingProxyType({}),
     ) -> None:
         """Prepare to listen; `start` does.
 
@@ -92,6 +91,8 @@ class RpcServer:
             port: Port, or 0 for any; `port` tells which.
             on_fault: Hears of faults that end this node; called on the event loop.
             ssl: Server context; needed for any address but loopback.
+            endpoints: What else takes bodies, by its path, for example `/tsa`, or by the folder
+                of its paths, for example `/v/`.
         """
         methods = method_table(services)
         self._services = services
@@ -102,6 +103,10 @@ class RpcServer:
         self._dispatcher = Dispatcher(methods, metrics=services.metrics, clock=services.clock)
         self._pages = Pages(services, methods)
         self._turn = ReadingTurn(self._dispatcher.now_ms)
+        self._endpoints: Mapping[str, Endpoint] = {
+            **endpoints,
+            "/rpc": JsonRpcEndpoint(self._dispatcher, self._turn),
+        }
         self._sessions: set[Session] = set()
         self._requests = 0
         self._is_publishing = False
@@ -204,44 +209,31 @@ class RpcServer:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
             path = request.rel_url.raw_path
-            if path == "/rpc":
-                return await self._rpc(request)
             if path == "/ws":
                 return await self._stream(request)
+            endpoint = self._endpoints.get(path) or self._endpoints.get(_folder(path))
+            if endpoint is not None:
+                return await self._endpoint(endpoint, request)
             return self._pages.answer(request.method, path)
         except NodeFault as fault:
             self._on_fault(fault)
             _abort(request)
             return web.Response(status=500)
 
-    async def _rpc(self, request: web.BaseRequest) -> web.Response:
-        if request.method != "POST":
-            return web.Response(status=405, headers={"Allow": "POST"}, text="POST only\n")
+    async def _endpoint(self, endpoint: Endpoint, request: web.BaseRequest) -> web.StreamResponse:
         if self._requests >= MAX_CONCURRENT_REQUESTS:
-            error = too_busy(f"{self._requests} requests are being answered")
-            return _answer(error_text("null", error, OVERLOADED), RETRY_AFTER_MS)
+            return endpoint.refuse(too_busy(f"{self._requests} requests are being answered"))
         self._requests += 1
         try:
-            text = await _read_text(request)
-            await self._turn.next(Share())
-            decided: asyncio.Future[web.Response] = asyncio.get_running_loop().create_future()
-
-            def respond(text: str | None, retry_after_ms: int | None) -> None:
-                # The client may be gone, and its handler with it.
-                if not decided.done():
-                    decided.set_result(_answer(text, retry_after_ms))
-
-            self._dispatcher.answer(text, respond)
-            return await decided
+            return await endpoint.answer(request)
         except DecodeError as error:
-            return _unreadable(error)
+            return endpoint.refuse(error)
         finally:
             self._requests -= 1
 
     async def _stream(self, request: web.BaseRequest) -> web.StreamResponse:
         if len(self._sessions) >= MAX_STREAMS:
-            error = too_busy(f"{len(self._sessions)} streams are open")
-            return _answer(error_text("null", error, OVERLOADED), RETRY_AFTER_MS)
+            return overloaded_response(too_busy(f"{len(self._sessions)} streams are open"))
         socket = web.WebSocketResponse(
             max_msg_size=MAX_BODY_BYTES, heartbeat=HEARTBEAT_S, compress=False
         )
@@ -273,74 +265,9 @@ class RpcServer:
                 self._on_fault(fault)
 
 
-async def _read_text(request: web.BaseRequest) -> str:
-    """Return the body as text.
-
-    Raises:
-        DecodeError: `too_large`, `parse_error` (not UTF-8), `slow_body`, or `bad_body` (not encoded as its headers say).
-    """
-    if (request.content_length or 0) > MAX_BODY_BYTES:
-        raise _too_large()
-    if (
-        request.headers.get("Expect", "").lower() == "100-continue"
-        and request.transport is not None
-    ):
-        # RFC 9110 section 10.1.1: the client holds a large body back until it hears that it is wanted.
-        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_PATIENCE_S):
-            async for chunk in request.content.iter_any():
-                body += chunk
-                if len(body) > MAX_BODY_BYTES:
-                    raise _too_large()
-        return body.decode()
-    except TimeoutError:
-        raise DecodeError("the body did not arrive in time", code="slow_body") from None
-    except UnicodeDecodeError:
-        raise DecodeError("the body is not UTF-8", code="parse_error") from None
-    except web.RequestPayloadError:
-        raise DecodeError(
-            "the body is not encoded as its headers say (Content-Encoding, Transfer-Encoding); "
-            "send it as it is, with its Content-Length",
-            code="bad_body",
-        ) from None
-
-
-def _too_large() -> DecodeError:
-    return DecodeError(
-        f"the body is longer than {MAX_BODY_BYTES} bytes; divide it into several requests",
-        code="too_large",
-    )
-
-
-def _unreadable(error: ChainError) -> web.Response:
-    status, number = {
-        "too_large": (413, INVALID_REQUEST),
-        "slow_body": (408, INVALID_REQUEST),
-        "bad_body": (400, INVALID_REQUEST),
-    }.get(error.error_code, (200, PARSE_ERROR))
-    response = web.Response(
-        status=status,
-        body=error_text("null", error, number).encode(),
-        content_type="application/json",
-    )
-    if status != 200:
-        # The rest of the body is still on its way; nothing after it on this connection makes sense.
-        response.force_close()
-    return response
-
-
-def _answer(text: str | None, retry_after_ms: int | None) -> web.Response:
-    if text is None:
-        return web.Response(status=204)
-    if retry_after_ms is None:
-        return web.Response(body=text.encode(), content_type="application/json")
-    # The header has whole seconds; data.retry_after_ms is exact.
-    headers = {"Retry-After": str(max(1, -(-retry_after_ms // 1_000)))}
-    return web.Response(
-        status=429, body=text.encode(), content_type="application/json", headers=headers
-    )
+def _folder(path: str) -> str:
+    """Return `/a/` of `/a/b` and `/a/b/c`."""
+    return path[: path.find("/", 1) + 1]
 
 
 def _abort(request: web.BaseRequest) -> None:
