@@ -339,6 +339,24 @@ def test_a_new_key_is_of_the_suite_of_the_homes_genesis(tmp_path):
     assert chainnode("--home", home, "genesis", "assemble", *CHAIN, file).status == 0
     ran = chainnode("--home", home, "--json", "keys", "new", "second")
     assert ran.document["suite"] == "sm2-sm3"
+    ran = chainnode("--home", home, "--json", "keys", "new", "tsa", "--purpose", "timestamp")
+    assert ran.document["suite"] == "sm2-sm3"
+
+
+def test_a_key_for_timestamps_is_p256_unless_the_home_says_sm2(tmp_path):
+    new = ("--home", tmp_path, "--json", "keys", "new")
+    ran = chainnode(*new, "tsa", "--suite", "p256-sha256", "--purpose", "timestamp")
+    assert (ran.status, ran.document["suite"]) == (0, "p256-sha256")
+    ran = chainnode(*new, "root", "--purpose", "authority")
+    assert (ran.status, ran.document["suite"]) == (0, "p256-sha256")
+    ran = chainnode("--home", tmp_path, "keys", "new", "a", "--suite", "p256-sha256")
+    assert ran.status == 2
+    assert (
+        "found suite p256-sha256 for a key of purpose account; expected ed25519-sha256 or"
+        in ran.err
+    )
+    ran = chainnode("--home", tmp_path, "init", "--suite", "p256-sha256")
+    assert (ran.status, "'p256-sha256' is not one of" in ran.err) == (2, True)
 
 
 # -- check-config, start, rebuild ---------------------------------------------------------------------------
