@@ -76,7 +76,7 @@ def lookup(
     as_account: str | None,
     passphrase_file: Path | None,
 ) -> None:
-    """List every record of FILE, or of DIGEST in hex (sm3:HEX if it is not SHA-256 or SHA-512).
+    """List every record of FILE, or of DIGEST in hex (sm3:HEX if it is not of the SHA-2 family).
 
     Members see blinded registrations too; without an account only public ones are found.
     """
@@ -161,10 +161,12 @@ def parse_what(what: str) -> tuple[Digest, ...]:
     except ValueError:
         value = b""
     if not colon:
-        algorithm = "sha512" if len(value) == DIGEST_BYTES["sha512"] else "sha256"
+        # Of SHA-256 and SM3, which are equally long, the one that most people mean.
+        lengths = {DIGEST_BYTES[name]: name for name in ("sha512", "sha384", "sha256")}
+        algorithm = lengths.get(len(value), "sha256")
     if len(value) != DIGEST_BYTES.get(algorithm):
         raise DecodeError(
-            f"found {what[:160]!r}, which is no file and no digest; expected a file, or 64 or 128 hex "
+            f"found {what[:160]!r}, which is no file and no digest; expected a file, or 64, 96 or 128 hex "
             "digits, with sm3: before them if they are of SM3",
             code="bad_digest",
             field="digest",

@@ -10,6 +10,16 @@ from chainnode.model.commitment import PUBLIC_SALT, Opening, derive_salt
 from chainnode.model.errors import DecodeError, NotFound
 from chainnode.model.ids import organisation_of
 from contracts import notary
+from contracts.authorities.records import PREFIX as AUTHORITIES
+from contracts.authorities.records import (
+    AuthorityRecord,
+    CertificateRecord,
+    authority_in,
+    certificate_in,
+    certificate_key,
+    chain_in,
+    crl_key,
+)
 from contracts.evidence import LOOKUP_ALL as EVIDENCE_KEY
 from contracts.evidence import Finding, parse_finding, report_key
 from contracts.evidence import lookup_key as evidence_key
@@ -34,6 +44,9 @@ __all__ = [
     "EVIDENCE_KEY",
     "AccountRecord",
     "AccountView",
+    "AuthorityRecord",
+    "AuthorityView",
+    "CertificateRecord",
     "Document",
     "Finding",
     "KeyRecord",
@@ -41,6 +54,10 @@ __all__ = [
     "Registration",
     "account_state_key",
     "account_view",
+    "authority_view",
+    "certificate_state_key",
+    "certificate_view",
+    "crl_of",
     "evidence_key",
     "key_state_key",
     "key_view",
@@ -90,6 +107,15 @@ class Registration:
     metadata_hash: bytes | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorityView:
+    """A certificate authority with its own certificates."""
+
+    record: AuthorityRecord
+    chain: tuple[bytes, ...]
+    """DER; the one that issues first, the root last."""
+
+
 def account_state_key(name: str) -> bytes:
     """Return the full state key of an account, for proofs of its presence or absence."""
     return PREFIX + account_key(name)
@@ -128,6 +154,40 @@ def key_view(state: StateReader, public_key: bytes) -> KeyRecord | None:
     """Return what is known of a public key, or None if it was never registered."""
     data = state.get(key_state_key(public_key))
     return None if data is None else decode_key(data)
+
+
+def certificate_state_key(fingerprint: bytes) -> bytes:
+    """Return the full state key of a digital certificate, for proofs that it was entered, or not revoked."""
+    return AUTHORITIES + certificate_key(fingerprint)
+
+
+def authority_view(state: StateReader, name: str) -> AuthorityView | None:
+    """Return a certificate authority, or None. `name` is a checked name."""
+    authorities = _Within(state, AUTHORITIES)
+    record = authority_in(authorities, name)
+    if record is None:
+        return None
+    return AuthorityView(record=record, chain=chain_in(authorities, name))
+
+
+def certificate_view(state: StateReader, fingerprint: bytes) -> CertificateRecord | None:
+    """Return what is known of a digital certificate, or None if it was never entered."""
+    return certificate_in(_Within(state, AUTHORITIES), fingerprint)
+
+
+def crl_of(state: StateReader, name: str) -> bytes | None:
+    """Return the newest revocation list (DER) of an authority, or None."""
+    return state.get(AUTHORITIES + crl_key(name))
+
+
+class _Within:
+    """One contract's part of the state, as that contract sees it."""
+
+    def __init__(self, state: StateReader, prefix: bytes) -> None:
+        self._state, self._prefix = state, prefix
+
+    def get(self, key: bytes) -> bytes | None:
+        return self._state.get(self._prefix + key)
 
 
 def opening_of(transaction: Transaction, call: int, item: int, domain: Domain) -> Registration:

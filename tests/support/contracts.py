@@ -75,12 +75,19 @@ def tls_certificate(label: str) -> bytes:
 def example_genesis(
     suite_name: str = ED25519,
     *,
-    contracts: tuple[tuple[str, int, int], ...] = (("identity", 1, 1), ("notary", 1, 1)),
+    contracts: tuple[tuple[str, int, int], ...] = (
+        ("authorities", 1, 1),
+        ("identity", 1, 1),
+        ("notary", 1, 1),
+        ("timestamps", 1, 1),
+    ),
     accounts: tuple[tuple[str, tuple[str, ...]], ...] = (
         ("archive/boss", ("org-admin",)),
         ("archive/reader", ()),
         ("justice/admin", ("admin",)),
+        ("justice/ca", ()),
         ("justice/clerk", ("notary",)),
+        ("justice/node", ("timestamper",)),
     ),
 ) -> Genesis:
     """Two members, four validators; an account's key is `KeyPair(suite, its name)`."""

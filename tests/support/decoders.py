@@ -53,6 +53,7 @@ from chainnode.model.note import (
 )
 from chainnode.model.rpc_auth import canonical_json
 from chainnode.model.state_tree import decode_state_proof
+from chainnode.model.timestamp import parse_serial
 from chainnode.model.tlog_policy import parse_policy
 from chainnode.model.tlog_proof import parse_proof
 from chainnode.model.tlog_tiles import decode_entries, encode_entries, parse_tile_path
@@ -73,6 +74,8 @@ from cli.offers import read_offer
 from cli.show import parse_tx_id
 from consensus.effects import Locked, Proposed, ViewEntered, Voted
 from consensus.messages import Justification, Prepare, Proposal, Propose, ValidatorIndex, View
+from contracts.authorities.records import decode_authority, decode_chain, encode_chain
+from contracts.authorities.records import decode_certificate as decode_certificate_record
 from contracts.identity.records import (
     decode_account,
     decode_admins,
@@ -472,6 +475,10 @@ def _file_formats() -> dict[str, Decoder]:
     }
 
 
+def _of_number(parse: Callable[[int], Any]) -> Callable[[bytes], Any]:
+    return lambda data: parse(int.from_bytes(data, "big"))
+
+
 def _state_formats() -> dict[str, Decoder]:
     ours = (InvariantViolation,)
     key = codec.encode((1, "archive/new", "account", 0, 2**63 - 1, 0))
@@ -504,6 +511,27 @@ def _state_formats() -> dict[str, Decoder]:
             seeds=(codec.encode(("archive/admin", "justice/admin")),),
             errors=ours,
         ),
+        "authority": Decoder(
+            function="contracts.authorities.records.decode_authority",
+            decode=decode_authority,
+            encode=lambda r: r.encode(),
+            seeds=(codec.encode((1, "电子认证", "internal", "justice/ca", 0)),),
+            errors=ours,
+        ),
+        "certificate record": Decoder(
+            function="contracts.authorities.records.decode_certificate",
+            decode=decode_certificate_record,
+            encode=lambda r: r.encode(),
+            seeds=(codec.encode((1, "city", "timestamp", "justice/node", 0, 2**42, 0)),),
+            errors=ours,
+        ),
+        "certificate chain": Decoder(
+            function="contracts.authorities.records.decode_chain",
+            decode=decode_chain,
+            encode=encode_chain,
+            seeds=(codec.encode((b"issuing", b"root")),),
+            errors=ours,
+        ),
     }
 
 
@@ -523,6 +551,13 @@ def _rpc_formats() -> dict[str, Decoder]:
         indent=2,
     ).encode()
     return {
+        "serial number": Decoder(
+            function="chainnode.model.timestamp.parse_serial",
+            decode=_of_number(parse_serial),
+            encode=lambda s: s.as_integer().to_bytes(20, "big"),
+            has_one_form=False,
+            seeds=(bytes([1]) + bytes(19),),
+        ),
         "request": Decoder(
             function="chainnode.rpc.json_text.parse_request",
             decode=_of_utf8(parse_request),

@@ -36,7 +36,7 @@ _PREFIXES = {
         "chainnode.storage.",
         "chainnode.engine.vote_records.",
         "chainnode.ledger.",
-        "contracts.identity.",
+        "contracts.",
     ),
     "json": ("chainnode.rpc.", "chainnode.model.rpc_auth."),
     "files": ("chainnode.config.", "cli."),
