@@ -52,6 +52,9 @@ class NodeConfig:
     validator: str
     """This node's name in genesis."""
 
+    account: str | None
+    """Account that the node itself signs for, or None."""
+
     listen: str
     """`host:port` where peers are accepted."""
 
@@ -158,6 +161,16 @@ SETTINGS: Final = (
         is_required=True,
         check=check_name,
         comment="This node's name in genesis.",
+    ),
+    Setting(
+        section="node",
+        key="account",
+        default="",
+        check=check_account_name,
+        comment=(
+            "organisation/account that the node itself signs for, with a key of this home: for timestamps it takes\n"
+            "the role timestamper, for the gateway notary. Empty: the node offers neither."
+        ),
     ),
     Setting(
         section="p2p",
@@ -320,6 +333,7 @@ def load_config(home: Path) -> NodeConfig:
     config = NodeConfig(
         home=home,
         validator=settings.text("node.validator"),
+        account=settings.text("node.account") or None,
         listen=settings.text("p2p.listen"),
         peers=settings.peers,
         rpc_host=settings.text("rpc.host"),

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 TLS_CERTIFICATE = "tls.pem"
 TLS_KEY = "tls.key"
 
+NODE_ROLES = (Role.NOTARY.value, Role.TIMESTAMPER.value)
+"""What the node's own account may do, unless --account says otherwise."""
+
 
 def parse_account_roles(text: str) -> tuple[str, tuple[str, ...]]:
     """Read `organisation/account:role,role`; without a colon an account without roles.
@@ -105,6 +108,7 @@ def init(
     """Make a validator's home: keys, TLS identity, configuration, and the member's public file.
 
     The public file, HOME/ORGANISATION.member.json, goes to the other members. Everything else stays here.
+    The node itself signs for an account of its own, ORGANISATION/VALIDATOR, with the roles notary and timestamper.
     """
     check_name(organisation, "organisation")
     check_name(validator, "validator")
@@ -122,6 +126,8 @@ def init(
         raise click.UsageError(f"--title: expected 1 to {MAX_TITLE_BYTES} bytes of UTF-8")
     if len({account for account, _ in accounts}) != len(accounts):
         raise click.UsageError("--account: one account is named twice; name it once with all roles")
+    node_account = f"{organisation}/{validator}"
+    account_key_name(node_account)
     home = session.home.absolute()
     if (home / FILE_NAME).exists():
         raise Refused(
@@ -140,11 +146,12 @@ def init(
         organisation=Organisation(name=organisation, title=title),
         validator=validator,
         address=address,
-        accounts=accounts,
+        accounts=_with_node_account(accounts, node_account),
         passphrase=passphrase,
     )
     settings: dict[str, str | int] = {
         "node.validator": validator,
+        "node.account": node_account,
         "p2p.listen": listen,
         "rpc.port": rpc_port,
         "client.rpc": f"http://127.0.0.1:{rpc_port}",
@@ -222,3 +229,12 @@ def _make_member(
 def _speaker(accounts: tuple[tuple[str, tuple[str, ...]], ...]) -> str:
     """The account that commands act for by default: the first notary, else the first one named."""
     return next((name for name, roles in accounts if Role.NOTARY in roles), accounts[0][0])
+
+
+def _with_node_account(
+    accounts: tuple[tuple[str, tuple[str, ...]], ...], name: str
+) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Add the account that the node itself signs for, unless it is named among them, with roles that it shall have."""
+    if any(account == name for account, _ in accounts):
+        return accounts
+    return (*accounts, (name, NODE_ROLES))

@@ -12,6 +12,7 @@ from chainnode.model.keys import KeyPurpose
 from chainnode.model.limits import MAX_GENESIS_BYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from chainnode.keystore.signer import Signer
@@ -106,4 +107,20 @@ def open_signers(home: Path, own: GenesisValidator, passphrase: bytes) -> Signer
         consensus=signer(KeyPurpose.CONSENSUS, own.consensus_key),
         cosigner=signer(KeyPurpose.COSIGNER, own.cosigner_key),
         log=signer(KeyPurpose.LOG, own.log_key),
+    )
+
+
+def open_account_signers(
+    home: Path, public_keys: Sequence[bytes], passphrase: bytes
+) -> tuple[Signer, ...]:
+    """Open those account keys in a home that are among `public_keys`; other keys stay closed.
+
+    Raises:
+        ChainError: a key file is damaged, or the passphrase is wrong.
+    """
+    keys = KeyStore(home / "keys")
+    return tuple(
+        keys.open(info.name, passphrase)
+        for info in keys.list()
+        if info.purpose is KeyPurpose.ACCOUNT and info.public_key in public_keys
     )

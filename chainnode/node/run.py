@@ -27,7 +27,12 @@ from chainnode.ledger.ledger import Ledger
 from chainnode.mempool.pool import Pool, PoolLimits
 from chainnode.model.errors import ChainError, ForkProven
 from chainnode.node.driver import EngineDriver
-from chainnode.node.home import open_signers, own_validator, read_genesis
+from chainnode.node.home import (
+    open_account_signers,
+    open_signers,
+    own_validator,
+    read_genesis,
+)
 from chainnode.node.library_logs import gather_library_logs
 from chainnode.node.network import PeerNetwork
 from chainnode.node.observers import Observers
@@ -37,12 +42,14 @@ from chainnode.p2p.peers import Peers
 from chainnode.rpc.server import RpcServer
 from chainnode.services.commits import Commits
 from chainnode.services.node_services import make_services
+from chainnode.services.own_account import OwnAccount
 from chainnode.storage.append_file import DiskFile
 from chainnode.storage.home_lock import HomeLock
 from chainnode.storage.leveldb import LevelStore
 from chainnode.storage.vote_log import VoteLog
 from chainnode.verification.in_process import InProcessVerifier
 from chainnode.verification.pool import WorkerPool
+from contracts.query import account_view
 
 if TYPE_CHECKING:
     import ssl
@@ -53,6 +60,7 @@ if TYPE_CHECKING:
     from chainnode.engine.ports import TransactionVerifier
     from chainnode.logs import Log
     from chainnode.model.genesis import Genesis, GenesisValidator
+    from chainnode.services.submission import Submission
 
 GC_OBJECTS: Final = 50_000
 """New objects between two collections; what the node makes in bulk dies by reference count anyway."""
@@ -219,6 +227,24 @@ async def _start_verifier(
     await pool.start()
     running.push_async_callback(pool.close)
     return pool
+
+
+def _own_account(
+    config: NodeConfig, ledger: Ledger, submission: Submission, passphrase: bytes, log: Log
+) -> OwnAccount | None:
+    """Return the account that this node signs for; None if it is to sign for none, or cannot."""
+    if config.account is None:
+        return None
+    found = account_view(ledger.state, config.account)
+    public_keys = () if found is None else tuple(key for key, _ in found.keys)
+    signers = open_account_signers(config.home, public_keys, passphrase)
+    if not signers:
+        log.warning(
+            "own_account_unusable",
+            account=config.account,
+            reason="the chain does not know it" if found is None else "this home has no key of it",
+        )
+    return OwnAccount(name=config.account, signers=signers, ledger=ledger, submission=submission)
 
 
 def _rpc_tls(config: NodeConfig) -> ssl.SSLContext | None:

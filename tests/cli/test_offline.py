@@ -52,6 +52,7 @@ def test_a_home_holds_keys_certificate_settings_and_the_public_file(homes):
         "keys/cosigner.key",
         "keys/log.key",
         "keys/justice.desk.key",
+        "keys/justice.justice-1.key",
         "tls.key",
         "tls.pem",
     }
@@ -149,9 +150,11 @@ def test_every_member_assembles_the_same_genesis_whatever_the_order(homes, tmp_p
     genesis = decode_genesis((tmp_path / "1").read_bytes())
     assert genesis.time_ms == max(decode_member(f.read_bytes()).made_ms for f in files)
     assert [(c.name, c.version) for c in genesis.contracts] == [
+        ("authorities", 1),
         ("evidence", 1),
         ("identity", 1),
         ("notary", 1),
+        ("timestamps", 1),
     ]
     assert chainnode("genesis", "hash", tmp_path / "1").out == digest + "\n"
     ran = chainnode("--json", "genesis", "hash", tmp_path / "1")
@@ -208,7 +211,7 @@ def test_an_altered_member_file_is_found_by_its_proofs(homes, tmp_path):
     altered.write_text(files[1].read_text().replace("court.example", "thief.example"))
     ran = chainnode("genesis", "assemble", *CHAIN, files[0], altered, "--out", tmp_path / "g")
     assert ran.status == 1
-    assert "member court: the key of account court/desk has not signed this file" in ran.err
+    assert "member court: the key of account court/court-1 has not signed this file" in ran.err
     assert not (tmp_path / "g").exists()
 
 
