@@ -37,6 +37,8 @@ from chainnode.model.errors import (
     ChainError,
     DecodeError,
     InvariantViolation,
+    ProofInvalid,
+    Refused,
     StorageFault,
     Unavailable,
 )
@@ -60,6 +62,11 @@ from chainnode.model.tlog_tiles import decode_entries, encode_entries, parse_til
 from chainnode.model.tls_certificate import read_tls_certificate
 from chainnode.p2p.frame import join_frame, split_frame
 from chainnode.p2p.hello import Hello, decode_hello
+from chainnode.pki.certificate import decode_x509_certificate
+from chainnode.pki.names import parse_name
+from chainnode.pki.pem import parse_bundle, parse_pem, write_bundle
+from chainnode.pki.request import decode_request, make_request
+from chainnode.pki.revocation import RevocationReason, RevokedCertificate, decode_crl
 from chainnode.rpc.base64_text import from_base64
 from chainnode.rpc.client import parse_json
 from chainnode.rpc.json_text import encode_json, parse_request
@@ -85,6 +92,7 @@ from contracts.identity.records import (
 )
 from contracts.notary import parse_arguments
 from tests.support.alliance import Alliance
+from tests.support.certificates import KEY_SUITES, NOW_MS, authority
 from tests.support.claims import HEIGHT, LEADERS, book_of, certificate, know_all, view_change, vote
 from tests.support.contracts import Chain as ContractChain
 from tests.support.formats import SUITES, samples
@@ -128,7 +136,7 @@ def decoders() -> dict[str, Decoder]:
     """Return every decoder by a short name."""
     return (
         _chain_formats() | _peer_formats() | _log_formats() | _file_formats() | _state_formats()
-        | _rpc_formats() | _words()
+        | _rpc_formats() | _words() | _certificate_formats()
     )  # fmt: skip
 
 
@@ -477,6 +485,63 @@ def _file_formats() -> dict[str, Decoder]:
 
 def _of_number(parse: Callable[[int], Any]) -> Callable[[bytes], Any]:
     return lambda data: parse(int.from_bytes(data, "big"))
+
+
+def _certificate_formats() -> dict[str, Decoder]:
+    found: dict[str, Decoder] = {}
+    for suite in KEY_SUITES:
+        made, of = authority(suite), "" if suite == KEY_SUITES[0] else f" of {suite}"
+        entry = RevokedCertificate(7, NOW_MS, RevocationReason.SUPERSEDED)
+        found |= {
+            f"X.509 certificate{of}": Decoder(
+                function="chainnode.pki.certificate.decode_x509_certificate",
+                decode=decode_x509_certificate,
+                encode=lambda c: c.encoded,
+                seeds=(made.root.encoded, made.issuing.encoded, made.leaf.encoded),
+                shape="der",
+            ),
+            f"certificate request{of}": Decoder(
+                function="chainnode.pki.request.decode_request",
+                decode=decode_request,
+                encode=lambda r: r.encoded,
+                seeds=(make_request(made.leaf.subject, made.leaf_signer).encoded,),
+                shape="der",
+                errors=(DecodeError, Refused, ProofInvalid),
+            ),
+            f"revocation list{of}": Decoder(
+                function="chainnode.pki.revocation.decode_crl",
+                decode=decode_crl,
+                encode=lambda c: c.encoded,
+                seeds=(made.crl(entry).encoded, made.crl().encoded),
+                shape="der",
+            ),
+        }
+    leaf = authority().leaf
+    return found | {
+        "distinguished name": Decoder(
+            function="chainnode.pki.names.parse_name",
+            decode=_of_text(parse_name),
+            encode=lambda n: n.text().encode("utf-8", "surrogateescape"),
+            seeds=(leaf.subject.text().encode(), rb"O=a\, b\+c"),
+            shape="lines",
+            has_one_form=False,
+            errors=(Refused,),
+        ),
+        "PEM": Decoder(
+            function="chainnode.pki.pem.parse_pem",
+            decode=lambda data: parse_pem(data, "CERTIFICATE", most=4),
+            seeds=(write_bundle((leaf, authority().issuing)), leaf.encoded),
+            shape="lines",
+        ),
+        "certificate bundle": Decoder(
+            function="chainnode.pki.pem.parse_bundle",
+            decode=parse_bundle,
+            encode=write_bundle,
+            seeds=(write_bundle((leaf, authority().issuing)), leaf.encoded),
+            shape="lines",
+            has_one_form=False,
+        ),
+    }
 
 
 def _state_formats() -> dict[str, Decoder]:
