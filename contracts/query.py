@@ -157,7 +157,7 @@ def key_view(state: StateReader, public_key: bytes) -> KeyRecord | None:
 
 
 def certificate_state_key(fingerprint: bytes) -> bytes:
-    """Return the full state key of a digital certificate, for proofs that it was entered, or not revoked."""
+    """Return the full state key of an X.509 certificate, for proofs that it was entered, or not revoked."""
     return AUTHORITIES + certificate_key(fingerprint)
 
 
@@ -171,7 +171,7 @@ def authority_view(state: StateReader, name: str) -> AuthorityView | None:
 
 
 def certificate_view(state: StateReader, fingerprint: bytes) -> CertificateRecord | None:
-    """Return what is known of a digital certificate, or None if it was never entered."""
+    """Return what is known of an X.509 certificate, or None if it was never entered."""
     return certificate_in(_Within(state, AUTHORITIES), fingerprint)
 
 

@@ -2,7 +2,7 @@
 
     register(fingerprint, seed, [[algorithm, digest], ...])
 
-`fingerprint` names the digital certificate of the timestamp unit that will sign the tokens: entered with `authorities`
+`fingerprint` names the X.509 certificate of the timestamp unit that will sign the tokens: entered with `authorities`
 for the purpose `timestamp`, the sender's own, in force, and of an authority in force. So one leaf proves both: that the
 imprint was there at the block's time, and that the certificate counted then. `seed` is 32 random bytes, from which
 each imprint's blinding is derived. Each imprint leaves one record of kind `timestamp` (`chainnode.model.timestamp`).

@@ -244,7 +244,7 @@ def enter_certificate(
     not_after_ms: int,
     certificate: bytes,
 ) -> Call:
-    """Enter a digital certificate (DER) that `authority` has issued for the account `owner`."""
+    """Enter an X.509 certificate (DER) that `authority` has issued for the account `owner`."""
     return _call(
         "authorities",
         "enter",
@@ -258,7 +258,7 @@ def enter_certificate(
 
 
 def revoke_certificate(fingerprint: bytes, reason: str) -> Call:
-    """End a digital certificate at once and for ever."""
+    """End an X.509 certificate at once and for ever."""
     return _call("authorities", "revoke", fingerprint, reason)
 
 

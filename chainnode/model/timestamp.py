@@ -3,7 +3,7 @@
     blinding(i)   = first 13 bytes of HMAC(seed, i as 8 bytes big-endian)     seed: 32 random bytes in the transaction
     salt(i)       = blinding(i), then 19 zero bytes
     commitment    = HMAC(salt, canonical bytes of [[algorithm, digest]])      as for notarized documents
-    leaf body     = [commitment, fingerprint of the timestamp unit's digital certificate]
+    leaf body     = [commitment, fingerprint of the timestamp unit's X.509 certificate]
     serial number = 01, log index of the leaf (6 bytes), blinding (13 bytes)  20 bytes, big-endian, positive
 
 So a token says by itself which leaf vouches for it, and opens that leaf's commitment; the log shows nobody what was
@@ -99,7 +99,7 @@ def verify_imprint(suite: Suite, record: Record, serial: Serial, imprint: Digest
     """Check that a record commits to an imprint under the blinding in a serial number.
 
     Returns:
-        The fingerprint of the digital certificate that the record names, 32 bytes.
+        The fingerprint of the X.509 certificate that the record names, 32 bytes.
 
     Raises:
         DecodeError: the record is no timestamp's.

@@ -1,4 +1,4 @@
-"""The methods of `authorities`, version 1: every digital certificate that counts stands on the log.
+"""The methods of `authorities`, version 1: every X.509 certificate that counts stands on the log.
 
     admit(name, title, standing, operator, [certificate, ...])           by an admin
     dismiss(name)                                                        by an admin

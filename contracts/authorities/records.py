@@ -27,7 +27,7 @@ PREFIX: Final = b"authorities/"
 """Where the contract's state lies in the whole state."""
 
 MAX_CERTIFICATE_BYTES: Final = 4_096
-"""A digital certificate in DER; those of authorities have under 1 KiB with P-256, under 2 KiB with RSA."""
+"""An X.509 certificate in DER; those of authorities have under 1 KiB with P-256, under 2 KiB with RSA."""
 
 MAX_CHAIN: Final = 5
 """Certificates of one authority, from the one that issues to its root; they fit one leaf of the log."""
@@ -62,7 +62,7 @@ class AuthorityRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateRecord:
-    """A digital certificate that an authority has issued."""
+    """An X.509 certificate that an authority has issued."""
 
     authority: str
     purpose: str

@@ -32,7 +32,7 @@ from chainnode.ledger.tip import decode_tip_record
 from chainnode.model import codec
 from chainnode.model.calls import Document, parse_document, parse_key_offer
 from chainnode.model.checkpoint import parse_checkpoint
-from chainnode.model.commitment import digests_value, parse_digests
+from chainnode.model.commitment import Digest, digests_value, parse_digests
 from chainnode.model.errors import (
     ChainError,
     DecodeError,
@@ -73,6 +73,11 @@ from chainnode.rpc.json_text import encode_json, parse_request
 from chainnode.rpc.shapes import Base64
 from chainnode.storage.append_file import MemoryFile
 from chainnode.storage.vote_log import VoteLog, VoteRecord
+from chainnode.tsp.reading import decode_response, decode_token
+from chainnode.tsp.request import decode_request as decode_timestamp_request
+from chainnode.tsp.request import make_request as make_timestamp_request
+from chainnode.tsp.response import granted
+from chainnode.tsp.token import TokenFacts, TokenTemplate
 from cli.command import parse_account
 from cli.genesis import parse_parameter
 from cli.init import parse_account_roles
@@ -517,7 +522,38 @@ def _certificate_formats() -> dict[str, Decoder]:
             ),
         }
     leaf = authority().leaf
+    asked = make_timestamp_request(
+        Digest(algorithm="sha256", value=bytes(32)), nonce=2**63, policy="2.999.3161.1"
+    )
+    token = TokenTemplate(
+        signer=authority().leaf_signer,
+        certificate=leaf,
+        chain=(authority().issuing,),
+        policy="2.999.3161.1",
+    ).token(
+        decode_timestamp_request(asked),
+        TokenFacts(serial_number=2**152, time_ms=NOW_MS + 120, accuracy_ms=2_500),
+    )
     return found | {
+        "timestamp request": Decoder(
+            function="chainnode.tsp.request.decode_request",
+            decode=decode_timestamp_request,
+            seeds=(asked,),
+            shape="der",
+        ),
+        "timestamp token": Decoder(
+            function="chainnode.tsp.reading.decode_token",
+            decode=decode_token,
+            encode=lambda t: t.encoded,
+            seeds=(token,),
+            shape="der",
+        ),
+        "timestamp response": Decoder(
+            function="chainnode.tsp.reading.decode_response",
+            decode=decode_response,
+            seeds=(granted(token),),
+            shape="der",
+        ),
         "distinguished name": Decoder(
             function="chainnode.pki.names.parse_name",
             decode=_of_text(parse_name),

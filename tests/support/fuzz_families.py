@@ -32,7 +32,7 @@ _PREFIXES = {
         "chainnode.model.notarization.",
     ),
     "members": ("chainnode.model.member.", "chainnode.keystore.", "chainnode.model.tls_"),
-    "certificates": ("chainnode.pki.",),
+    "certificates": ("chainnode.pki.", "chainnode.tsp."),
     "store": (
         "chainnode.storage.",
         "chainnode.engine.vote_records.",
