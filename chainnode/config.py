@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import re
 import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -39,6 +40,15 @@ number of thousands of digits, which Python refuses in another way than bad TOML
 
 DEFAULT_RPC_PORT: Final = 8545
 DEFAULT_RPC_URL: Final = f"http://127.0.0.1:{DEFAULT_RPC_PORT}"
+
+EXAMPLE_POLICY: Final = "2.999.3161.1"
+"""Timestamp policy of the arc that X.660 sets aside for examples."""
+
+MAX_OID_CHARACTERS: Final = 64
+_OID: Final = re.compile(
+    r"([01]\.([0-9]|[1-3][0-9])|2\.(0|[1-9][0-9]{0,8}))(\.(0|[1-9][0-9]{0,8}))*"
+)
+"""Arcs of at most nine digits: software that keeps them in 31 bits reads no others."""
 
 _MIB: Final = 1024 * 1024
 Value: TypeAlias = str | int
@@ -69,6 +79,9 @@ class NodeConfig:
     """PEM; both or neither of these two."""
 
     rpc_tls_key: Path | None
+    timestamp_policy: str
+    """Object identifier, dotted."""
+
     verify_workers: int
     """Processes that verify transactions' signatures; 0 verifies in the node's own."""
 
@@ -153,6 +166,14 @@ def _check_url(value: str, what: str) -> None:
         )
 
 
+def _check_oid(value: str, what: str) -> None:
+    if len(value) > MAX_OID_CHARACTERS or _OID.fullmatch(value) is None:
+        raise DecodeError(
+            f"{what}: found {value[:80]!r}; expected an object identifier like {EXAMPLE_POLICY}",
+            field=what,
+        )
+
+
 SETTINGS: Final = (
     Setting(
         section="node",
@@ -205,6 +226,16 @@ SETTINGS: Final = (
         key="tls_key",
         default="",
         comment="PEM file with its private key, not encrypted, mode 0600.",
+    ),
+    Setting(
+        section="timestamp",
+        key="policy",
+        default=EXAMPLE_POLICY,
+        check=_check_oid,
+        comment=(
+            "Object identifier of the policy under which this node's timestamp tokens are issued. The default is of\n"
+            "the arc for examples: an alliance whose tokens leave it names its own, under which it publishes the policy."
+        ),
     ),
     Setting(
         section="verify",
@@ -286,7 +317,7 @@ SETTINGS: Final = (
 
 PEERS_COMMENT: Final = 'Addresses that replace those in genesis, one line each: name = "host:port".'
 
-_SECTIONS: Final = ("node", "p2p", "rpc", "verify", "pool", "log", "client")
+_SECTIONS: Final = ("node", "p2p", "rpc", "timestamp", "verify", "pool", "log", "client")
 _PEERS: Final = "peers"
 
 
@@ -340,6 +371,7 @@ def load_config(home: Path) -> NodeConfig:
         rpc_port=settings.number("rpc.port"),
         rpc_tls_certificate=settings.path(home, "rpc.tls_certificate"),
         rpc_tls_key=settings.path(home, "rpc.tls_key"),
+        timestamp_policy=settings.text("timestamp.policy"),
         verify_workers=settings.number("verify.workers"),
         pool_max_count=settings.number("pool.max_count"),
         pool_max_bytes=settings.number("pool.max_bytes"),

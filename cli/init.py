@@ -25,7 +25,13 @@ from chainnode.model.member import Member, decode_member, verify_member
 from chainnode.model.roles import Role
 from chainnode.model.suites import ED25519_SHA256, SUITE_NAMES, suite_named
 from cli.command import parse_account, pass_session, passphrase_option
-from cli.keynames import CONSENSUS_KEY, COSIGNER_KEY, LOG_KEY, account_key_name
+from cli.keynames import (
+    CONSENSUS_KEY,
+    COSIGNER_KEY,
+    LOG_KEY,
+    account_key_name,
+    timestamp_units,
+)
 from cli.output import print_fields, print_json
 
 if TYPE_CHECKING:
@@ -193,6 +199,8 @@ def _make_member(
     consensus = make(CONSENSUS_KEY, KeyPurpose.CONSENSUS)
     cosigner = make(COSIGNER_KEY, KeyPurpose.COSIGNER)
     log = make(LOG_KEY, KeyPurpose.LOG)
+    for unit, unit_suite in timestamp_units(suite):
+        keystore.new(unit, unit_suite, KeyPurpose.TIMESTAMP, passphrase)
     signers = {a: make(account_key_name(a), KeyPurpose.ACCOUNT) for a, _ in accounts}
     files = TlsFiles(certificate=session.home / TLS_CERTIFICATE, key=session.home / TLS_KEY)
     unsigned = Member(

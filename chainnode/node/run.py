@@ -36,13 +36,18 @@ from chainnode.node.home import (
 from chainnode.node.library_logs import gather_library_logs
 from chainnode.node.network import PeerNetwork
 from chainnode.node.observers import Observers
+from chainnode.node.timestamp_unit import HomeUnit, unit_names
 from chainnode.p2p.listener import listen_on
 from chainnode.p2p.member import PeerAddress
 from chainnode.p2p.peers import Peers
+from chainnode.rpc import tsa_endpoint
 from chainnode.rpc.server import RpcServer
+from chainnode.rpc.tsa_endpoint import TsaEndpoint
 from chainnode.services.commits import Commits
+from chainnode.services.health import reason_not_vouching
 from chainnode.services.node_services import make_services
 from chainnode.services.own_account import OwnAccount
+from chainnode.services.timestamping import Timestamping
 from chainnode.storage.append_file import DiskFile
 from chainnode.storage.home_lock import HomeLock
 from chainnode.storage.leveldb import LevelStore
@@ -60,6 +65,8 @@ if TYPE_CHECKING:
     from chainnode.engine.ports import TransactionVerifier
     from chainnode.logs import Log
     from chainnode.model.genesis import Genesis, GenesisValidator
+    from chainnode.rpc.endpoint import Endpoint
+    from chainnode.services.node_services import NodeServices
     from chainnode.services.submission import Submission
 
 GC_OBJECTS: Final = 50_000
@@ -135,12 +142,14 @@ async def run_node(config: NodeConfig, passphrase: bytes, log: Log, stop: asynci
                 witness=Observers((commits, services.metrics), log),
                 challenge=fresh_challenge(),
             )
+            own_account = _own_account(config, ledger, services.submission, passphrase, log)
             server = RpcServer(
                 services=services,
                 host=config.rpc_host,
                 port=config.rpc_port,
                 ssl=_rpc_tls(config),
                 on_fault=fail,
+                endpoints=_endpoints(config, services, own_account, passphrase),
             )
             await server.start()
             running.push_async_callback(server.stop)
@@ -245,6 +254,36 @@ def _own_account(
             reason="the chain does not know it" if found is None else "this home has no key of it",
         )
     return OwnAccount(name=config.account, signers=signers, ledger=ledger, submission=submission)
+
+
+def _endpoints(
+    config: NodeConfig, services: NodeServices, own_account: OwnAccount | None, passphrase: bytes
+) -> dict[str, Endpoint]:
+    if own_account is None:
+        return {}
+    suite, clock = services.ledger.genesis.suite, services.clock
+    names = unit_names(suite)
+    units = {
+        name: Timestamping(
+            units=HomeUnit(
+                home=config.home,
+                name=name,
+                suite=suite,
+                policy=config.timestamp_policy,
+                passphrase=passphrase,
+                clock=clock,
+            ),
+            own_account=own_account,
+            ledger=services.ledger,
+            reason_not_vouching=lambda: reason_not_vouching(
+                services.engine.status(), clock.now_ms()
+            ),
+            clock=clock,
+        )
+        for name in names
+    }
+    tsa = TsaEndpoint(units, default=names[0])
+    return {tsa_endpoint.PATH: tsa, tsa_endpoint.FOLDER: tsa}
 
 
 def _rpc_tls(config: NodeConfig) -> ssl.SSLContext | None:

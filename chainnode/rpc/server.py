@@ -105,7 +105,7 @@ class RpcServer:
         self._turn = ReadingTurn(self._dispatcher.now_ms)
         self._endpoints: Mapping[str, Endpoint] = {
             **endpoints,
-            "/rpc": JsonRpcEndpoint(self._dispatcher, self._turn),
+            "/rpc": JsonRpcEndpoint(self._dispatcher),
         }
         self._sessions: set[Session] = set()
         self._requests = 0
@@ -196,6 +196,8 @@ class RpcServer:
         self._ticker = asyncio.get_running_loop().call_later(TICK_S, self._tick)
         try:
             self._services.commits.tick()
+            for endpoint in self._endpoints.values():
+                endpoint.tick()
         except NodeFault as fault:
             self._on_fault(fault)
 
@@ -225,7 +227,7 @@ class RpcServer:
             return endpoint.refuse(too_busy(f"{self._requests} requests are being answered"))
         self._requests += 1
         try:
-            return await endpoint.answer(request)
+            return await endpoint.answer(request, self._turn)
         except DecodeError as error:
             return endpoint.refuse(error)
         finally:

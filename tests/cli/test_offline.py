@@ -53,6 +53,7 @@ def test_a_home_holds_keys_certificate_settings_and_the_public_file(homes):
         "keys/log.key",
         "keys/justice.desk.key",
         "keys/justice.justice-1.key",
+        "keys/timestamp.key",
         "tls.key",
         "tls.pem",
     }
