@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli.authority.group import ca
 from cli.command import take_global_options
 from cli.devnet import devnet_group
 from cli.evidence import evidence
@@ -53,6 +54,7 @@ for _command in (
     policy,
     account,
     org,
+    ca,
     tx,
     block,
     validators,
