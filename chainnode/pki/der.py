@@ -23,6 +23,7 @@ MAX_OID_BYTES: Final = 64
 
 BOOLEAN: Final = 0x01
 INTEGER: Final = 0x02
+OCTET_STRING: Final = 0x04
 UTC_TIME: Final = 0x17
 GENERALIZED_TIME: Final = 0x18
 SEQUENCE: Final = 0x30
@@ -74,9 +75,18 @@ def elements(data: bytes, start: int, end: int) -> Iterator[Element]:
         DecodeError: a length is not in DER or leads out of the range.
     """
     while start < end:
-        element = _element(data, start, end)
-        yield element
-        start = element.end
+        found = _element(data, start, end)
+        yield found
+        start = found.end
+
+
+def element(tag: int, content: bytes) -> bytes:
+    """Return an element."""
+    size = len(content)
+    if size < 0x80:
+        return bytes((tag, size)) + content
+    octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes((tag, 0x80 | len(octets))) + octets + content
 
 
 @contextmanager
@@ -115,18 +125,18 @@ def _check(data: bytes, start: int, end: int, what: str, depth: int) -> int:
     if depth > MAX_DEPTH:
         raise DecodeError(f"{what}: found more than {MAX_DEPTH} levels of elements")
     count = 0
-    for element in elements(data, start, end):
+    for found in elements(data, start, end):
         count += 1
-        if element.tag & _CONSTRUCTED:
-            if element.tag & _CLASS == 0 and element.tag not in (SEQUENCE, SET):
-                raise DecodeError(f"{what}: found a string in parts at {element.start}")
-            _check(data, element.content, element.end, what, depth + 1)
-            if element.tag == SET:
-                _check_order(data, element, what)
-        elif element.tag & _CLASS == 0 and not _is_primitive(
-            element.tag, data[element.content : element.end]
+        if found.tag & _CONSTRUCTED:
+            if found.tag & _CLASS == 0 and found.tag not in (SEQUENCE, SET):
+                raise DecodeError(f"{what}: found a string in parts at {found.start}")
+            _check(data, found.content, found.end, what, depth + 1)
+            if found.tag == SET:
+                _check_order(data, found, what)
+        elif found.tag & _CLASS == 0 and not _is_primitive(
+            found.tag, data[found.content : found.end]
         ):
-            raise DecodeError(f"{what}: the value at {element.start} is not in DER")
+            raise DecodeError(f"{what}: the value at {found.start} is not in DER")
     return count
 
 
