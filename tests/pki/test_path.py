@@ -13,6 +13,12 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.verification import (
+    ExtensionPolicy,
+    PolicyBuilder,
+    Store,
+    VerificationError,
+)
 
 from chainnode.model.errors import ProofInvalid, Refused
 from chainnode.model.suites import P256_SHA256, SM2_SM3
@@ -426,6 +432,27 @@ def _issue_anyway(made: Terms, issuer: X509Certificate, signer: Any) -> X509Cert
         terms(signer, profile, subject=issuer.subject, not_after_ms=NOW_MS + 9000 * DAY_MS), signer
     )
     return issue_certificate(made, able, signer)
+
+
+def test_cryptography_finds_the_same_path() -> None:
+    """Its verifier knows TLS only, so what is about names and use of the leaf is left out."""
+    made = authority()
+    root, between, leaf = (
+        x509.load_der_x509_certificate(c.encoded) for c in (made.root, made.issuing, made.leaf)
+    )
+    verifier = (
+        PolicyBuilder()
+        .store(Store([root]))
+        .time(dt.datetime.fromtimestamp(NOW_MS // 1000, dt.UTC))
+        .extension_policies(
+            ee_policy=ExtensionPolicy.permit_all(),
+            ca_policy=ExtensionPolicy.webpki_defaults_ca(),
+        )
+        .build_client_verifier()
+    )
+    assert verifier.verify(leaf, [between]).chain == [leaf, between, root]
+    with pytest.raises(VerificationError):
+        verifier.verify(leaf, [])
 
 
 # -- certificates of licensed authorities -----------------------------------------------------------------------

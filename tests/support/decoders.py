@@ -64,8 +64,8 @@ from chainnode.p2p.hello import Hello, decode_hello
 from chainnode.pki.certificate import decode_x509_certificate
 from chainnode.pki.names import parse_name
 from chainnode.pki.pem import parse_bundle, parse_pem, write_bundle
-from chainnode.pki.request import decode_request, make_request
-from chainnode.pki.revocation import RevocationReason, RevokedCertificate, decode_crl
+from chainnode.pki.request import decode_request
+from chainnode.pki.revocation import decode_crl
 from chainnode.rpc.base64_text import from_base64
 from chainnode.rpc.client import parse_json
 from chainnode.rpc.json_text import encode_json, parse_request
@@ -89,7 +89,7 @@ from contracts.identity.records import (
 )
 from contracts.notary import parse_arguments
 from tests.support.alliance import Alliance
-from tests.support.certificates import KEY_SUITES, NOW_MS, authority
+from tests.support.certificates import KEY_SUITES
 from tests.support.claims import HEIGHT, LEADERS, book_of, certificate, know_all, view_change, vote
 from tests.support.contracts import Chain as ContractChain
 from tests.support.formats import SUITES, samples
@@ -481,23 +481,27 @@ def _file_formats() -> dict[str, Decoder]:
 
 
 def _certificate_formats() -> dict[str, Decoder]:
+    golden = {
+        name: bytes.fromhex(vector["encoded"])
+        for name, vector in load_golden("certificates").items()
+    }
     found: dict[str, Decoder] = {}
     for suite in KEY_SUITES:
-        made, of = authority(suite), "" if suite == KEY_SUITES[0] else f" of {suite}"
-        entry = RevokedCertificate(7, NOW_MS, RevocationReason.SUPERSEDED)
+        of = "" if suite == KEY_SUITES[0] else f" of {suite}"
+        profiles = ("root", "issuing", "timestamp", "seal")
         found |= {
             f"X.509 certificate{of}": Decoder(
                 function="chainnode.pki.certificate.decode_x509_certificate",
                 decode=decode_x509_certificate,
                 encode=lambda c: c.encoded,
-                seeds=(made.root.encoded, made.issuing.encoded, made.leaf.encoded),
+                seeds=tuple(golden[f"{profile} of {suite}"] for profile in profiles),
                 shape="der",
             ),
             f"certificate request{of}": Decoder(
                 function="chainnode.pki.request.decode_request",
                 decode=decode_request,
                 encode=lambda r: r.encoded,
-                seeds=(make_request(made.leaf.subject, made.leaf_signer).encoded,),
+                seeds=(golden[f"request of {suite}"],),
                 shape="der",
                 errors=(DecodeError, Refused, ProofInvalid),
             ),
@@ -505,11 +509,12 @@ def _certificate_formats() -> dict[str, Decoder]:
                 function="chainnode.pki.revocation.decode_crl",
                 decode=decode_crl,
                 encode=lambda c: c.encoded,
-                seeds=(made.crl(entry).encoded, made.crl().encoded),
+                seeds=(golden[f"list of {suite}"],),
                 shape="der",
             ),
         }
-    leaf = authority().leaf
+    leaf = decode_x509_certificate(golden[f"timestamp of {KEY_SUITES[0]}"])
+    bundle = write_bundle((leaf, leaf))
     return found | {
         "distinguished name": Decoder(
             function="chainnode.pki.names.parse_name",
@@ -523,14 +528,14 @@ def _certificate_formats() -> dict[str, Decoder]:
         "PEM": Decoder(
             function="chainnode.pki.pem.parse_pem",
             decode=lambda data: parse_pem(data, "CERTIFICATE", most=4),
-            seeds=(write_bundle((leaf, authority().issuing)), leaf.encoded),
+            seeds=(bundle, leaf.encoded),
             shape="lines",
         ),
         "certificate bundle": Decoder(
             function="chainnode.pki.pem.parse_bundle",
             decode=parse_bundle,
             encode=write_bundle,
-            seeds=(write_bundle((leaf, authority().issuing)), leaf.encoded),
+            seeds=(bundle, leaf.encoded),
             shape="lines",
             has_one_form=False,
         ),
