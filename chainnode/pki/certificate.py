@@ -104,7 +104,7 @@ def decode_x509_certificate(data: bytes) -> X509Certificate:
             not_before_ms=time_in(tbs["validity"]["not_before"]),
             not_after_ms=time_in(tbs["validity"]["not_after"]),
             key=decode_key(tbs["subject_public_key_info"].dump()),
-            extensions=decode_extensions(tbs["extensions"]),
+            extensions=decode_extensions(tbs["extensions"].contents or b""),
             signature_algorithm=decode_algorithm(algorithm),
             signature=bits_of(outer["signature_value"]),
         )

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from asn1crypto import core, x509
 
 from chainnode.model.errors import DecodeError, Refused
-from chainnode.pki.der import MAX_OID_BYTES, check_der, reading
+from chainnode.pki.der import (
+    BOOLEAN,
+    MAX_OID_BYTES,
+    OBJECT_IDENTIFIER,
+    OCTET_STRING,
+    SEQUENCE,
+    Element,
+    check_der,
+    dotted,
+    elements,
+    reading,
+)
 from chainnode.pki.extensions import EXTENDED_KEY_USAGE, Extensions, KeyUsage, Policy
 from chainnode.pki.times import generalized_time_of, moment
 
@@ -72,42 +83,73 @@ def encode_extensions(extensions: Extensions) -> x509.Extensions:
     )
 
 
-def decode_extensions(encoded: x509.Extensions) -> Extensions:
+def decode_extensions(content: bytes) -> Extensions:
     """Return the extensions of a certificate as they are, known or not.
+
+    Args:
+        content: of their SEQUENCE, which `check_der` has accepted; empty if there is none.
 
     Raises:
         DecodeError: there are too many, one is there twice, or a known one cannot be read.
     """
     found, critical, unknown = Extensions(), set(), []
-    for oid, is_critical, value in raw_extensions(encoded):
-        reader = _READERS.get(oid)
+    for extension in raw_extensions(content):
+        reader = _READERS.get(extension.oid)
         if reader is None:
-            unknown += [oid] if is_critical else []
+            unknown += [extension.oid] if extension.is_critical else []
             continue
-        check_der(value, f"extension {oid}", most_bytes=MAX_EXTENSION_BYTES)
-        with reading(f"extension {oid}"):
-            found = replace(found, **reader(value))
-        if is_critical:
-            critical.add(oid)
+        what = f"extension {extension.oid}"
+        check_der(extension.value, what, most_bytes=MAX_EXTENSION_BYTES)
+        with reading(what):
+            found = replace(found, **reader(extension.value))
+        if extension.is_critical:
+            critical.add(extension.oid)
     return replace(found, critical=frozenset(critical), unknown_critical=tuple(unknown))
 
 
-def raw_extensions(encoded: Any) -> list[tuple[str, bool, bytes]]:  # noqa: ANN401  asn1crypto
-    """Return (identifier, critical, value) of each extension of a certificate, list or entry.
+@dataclass(frozen=True, slots=True)
+class RawExtension:
+    """An extension of a certificate, a list or an entry of one."""
+
+    oid: str
+    """Dotted."""
+
+    is_critical: bool
+    """Whether it must be understood."""
+
+    value: bytes
+    """Content of the OCTET STRING; any bytes."""
+
+
+def raw_extensions(content: bytes) -> tuple[RawExtension, ...]:
+    """Return the extensions in the content of their SEQUENCE, which `check_der` has accepted.
 
     Raises:
-        DecodeError: there are too many, or one is there twice.
+        DecodeError: there are too many, one is there twice, or it is none.
     """
-    with reading("extensions"):
-        found = [
-            (e["extn_id"].dotted, bool(e["critical"].native), bytes(e["extn_value"].contents))
-            for e in encoded
-        ]
-    if not 1 <= len(found) <= MAX_EXTENSIONS:
-        raise DecodeError(f"extensions: found {len(found)}; expected 1 to {MAX_EXTENSIONS}")
-    if len({oid for oid, _, _ in found}) != len(found):
+    found = tuple(_raw_extension(content, at) for at in elements(content, 0, len(content)))
+    if len(found) > MAX_EXTENSIONS:
+        raise DecodeError(f"extensions: found {len(found)}; expected at most {MAX_EXTENSIONS}")
+    if len({extension.oid for extension in found}) != len(found):
         raise DecodeError("extensions: one is there twice")
     return found
+
+
+def _raw_extension(data: bytes, at: Element) -> RawExtension:
+    # Not by asn1crypto, which would read the values of extensions that we leave aside, and stumble over them.
+    parts = [*elements(data, at.content, at.end)]
+    tags = [part.tag for part in parts]
+    if at.tag != SEQUENCE or tags not in (
+        [OBJECT_IDENTIFIER, OCTET_STRING],
+        [OBJECT_IDENTIFIER, BOOLEAN, OCTET_STRING],
+    ):
+        raise DecodeError("extensions: found one that is none")
+    oid, value = parts[0], parts[-1]
+    return RawExtension(
+        dotted(data[oid.content : oid.end]),
+        len(parts) == 3 and data[parts[1].content] != 0,
+        data[value.content : value.end],
+    )
 
 
 def authority_key_value(identifier: bytes) -> x509.AuthorityKeyIdentifier | None:
@@ -319,7 +361,7 @@ def _urls(names: Any) -> list[str]:  # noqa: ANN401  asn1crypto
         for name in names
         if name.name == "uniform_resource_identifier"
     ]
-    return [url for url in found if len(url) <= MAX_URL_CHARS and _URL.fullmatch(url)][:MAX_URLS]
+    return [url for url in found if len(url) <= MAX_URL_CHARS and _URL.fullmatch(url)]
 
 
 _READERS: Final[Mapping[str, Callable[[bytes], _Fields]]] = {

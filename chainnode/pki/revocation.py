@@ -11,7 +11,6 @@ from asn1crypto import core, crl
 from chainnode.model.errors import DecodeError, ProofInvalid, Refused
 from chainnode.pki.certificate import MAX_SERIAL_BITS, bits_of, key_identifier_of, time_in
 from chainnode.pki.der import (
-    BOOLEAN,
     INTEGER,
     OCTET_STRING,
     SEQUENCE,
@@ -22,6 +21,7 @@ from chainnode.pki.der import (
 )
 from chainnode.pki.extension_codec import (
     AUTHORITY_KEY_IDENTIFIER,
+    MAX_EXTENSION_BYTES,
     authority_key_of,
     authority_key_value,
     raw_extensions,
@@ -191,7 +191,7 @@ def decode_crl(data: bytes) -> RevocationList:
             raise DecodeError("revocation list: names two signature algorithms", field="signature")
         if tbs["version"].native != "v2" or tbs["next_update"].native is None:
             raise DecodeError("revocation list: expected version 2 with a next update")
-        number, authority_key = _list_extensions(tbs["crl_extensions"])
+        number, authority_key = _list_extensions(tbs["crl_extensions"].contents or b"")
         return RevocationList(
             encoded=data,
             signed=tbs.dump(),
@@ -285,15 +285,17 @@ def _extension(oid: str, value: Any) -> dict[str, Any]:  # noqa: ANN401  asn1cry
 # -- reading -----------------------------------------------------------------------------------------------
 
 
-def _list_extensions(encoded: Any) -> tuple[int, bytes]:  # noqa: ANN401  asn1crypto
+def _list_extensions(content: bytes) -> tuple[int, bytes]:
     number, authority_key = -1, b""
-    for oid, is_critical, value in raw_extensions(encoded if encoded.native is not None else ()):
-        check_der(value, f"extension {oid}", most_bytes=MAX_CRL_BYTES)
+    for extension in raw_extensions(content):
+        oid, value = extension.oid, extension.value
+        if oid in (_CRL_NUMBER, AUTHORITY_KEY_IDENTIFIER):
+            check_der(value, f"extension {oid}", most_bytes=MAX_EXTENSION_BYTES)
         if oid == _CRL_NUMBER:
             number = int(core.Integer.load(value, strict=True).native)
         elif oid == AUTHORITY_KEY_IDENTIFIER:
             authority_key = authority_key_of(value)
-        elif is_critical:
+        elif extension.is_critical:
             raise DecodeError(
                 f"revocation list: found the critical extension {oid}, which we do not know"
             )
@@ -323,20 +325,19 @@ def _entry(data: bytes, at: Element) -> RevokedCertificate:
     if len(parts) == 3:
         if parts[2].tag != SEQUENCE:
             raise DecodeError("revocation list: found an entry that is none")
-        reason = _reason(data, parts[2])
+        reason = _reason(data[parts[2].content : parts[2].end])
     since_ms = time_of(parts[1].tag, data[parts[1].content : parts[1].end])
     return RevokedCertificate(number, since_ms, reason)
 
 
-def _reason(data: bytes, extensions: Element) -> RevocationReason | None:
+def _reason(content: bytes) -> RevocationReason | None:
     reason = None
-    for extension in elements(data, extensions.content, extensions.end):
-        oid, *flag, value = elements(data, extension.content, extension.end)
-        if data[oid.start : oid.end] == _REASON_ELEMENT:
-            octets = data[value.content : value.end]
+    for extension in raw_extensions(content):
+        if extension.oid == _REASON:
+            octets = extension.value
             if octets[:-1] != _REASON_VALUE or octets[-1] not in set(RevocationReason):
                 raise DecodeError("revocation list: found a reason that complete lists do not have")
             reason = RevocationReason(octets[-1])
-        elif flag and flag[0].tag == BOOLEAN and data[flag[0].content]:
+        elif extension.is_critical:
             raise DecodeError("revocation list: found a critical extension of an entry")
     return reason

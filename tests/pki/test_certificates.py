@@ -238,6 +238,20 @@ def test_terms_that_no_certificate_can_have_are_refused(code: str, changes: dict
     assert caught.value.error_code == code
 
 
+def test_a_serial_number_or_key_that_none_has_is_refused() -> None:
+    leaf = authority().leaf
+    number = leaf.serial_number.to_bytes(leaf.serial_number.bit_length() // 8 + 1, "big")
+    point = leaf.key.point
+    for old, new, why in (
+        (number, b"\xf0" + number[1:], "expected 1 to 2"),
+        (point, b"\5" + point[1:], "not a point of P-256"),
+        (point, point[:-1] + bytes([point[-1] ^ 1]), "not a point of P-256"),
+    ):
+        assert leaf.encoded.count(old) == 1
+        with pytest.raises(DecodeError, match=why):
+            decode_x509_certificate(leaf.encoded.replace(old, new))
+
+
 def test_only_an_authority_issues_and_only_with_its_own_key() -> None:
     made = authority()
     for issuer, signer, code in (
