@@ -13,7 +13,7 @@ from asn1crypto import x509
 
 from chainnode.model.errors import DecodeError
 from chainnode.pki.der import check_der, reading
-from chainnode.pki.extension_codec import decode_extensions
+from chainnode.pki.extension_reading import decode_extensions
 from chainnode.pki.keys import SubjectKey, decode_algorithm, decode_key
 from chainnode.pki.names import DistinguishedName, decode_name
 from chainnode.pki.times import time_of

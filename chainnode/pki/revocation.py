@@ -19,14 +19,13 @@ from chainnode.pki.der import (
     elements,
     reading,
 )
-from chainnode.pki.extension_codec import (
-    AUTHORITY_KEY_IDENTIFIER,
+from chainnode.pki.extension_reading import (
     MAX_EXTENSION_BYTES,
     authority_key_of,
-    authority_key_value,
     raw_extensions,
 )
-from chainnode.pki.extensions import KeyUsage
+from chainnode.pki.extension_writing import authority_key_value
+from chainnode.pki.extensions import AUTHORITY_KEY_IDENTIFIER, KeyUsage
 from chainnode.pki.keys import (
     CertificateSigner,
     check_signature,

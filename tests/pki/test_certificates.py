@@ -21,7 +21,9 @@ from chainnode.pki.certificate import (
     decode_x509_certificate,
 )
 from chainnode.pki.description import describe_certificate
-from chainnode.pki.extensions import Policy
+from chainnode.pki.extension_reading import decode_extensions
+from chainnode.pki.extension_writing import encode_extensions
+from chainnode.pki.extensions import MAX_URL_CHARS, URL, Extensions, Policy
 from chainnode.pki.issuing import issue_certificate, issue_root
 from chainnode.pki.keys import check_signature, subject_key
 from chainnode.pki.pem import write_bundle
@@ -354,3 +356,10 @@ def test_a_certificate_that_says_what_none_may_say_is_refused(old: str, new: str
         return
     with pytest.raises(DecodeError, match=why):
         decode_x509_certificate(changed)
+
+
+@given(st.from_regex(URL, fullmatch=True).filter(lambda url: len(url) <= MAX_URL_CHARS))
+def test_a_place_is_read_as_it_was_written(url: str) -> None:
+    value = encode_extensions(Extensions(crl_urls=(url,), issuer_urls=(url,)))
+    read = decode_extensions(value.contents)
+    assert (read.crl_urls, read.issuer_urls) == ((url,), (url,))

@@ -24,7 +24,7 @@ from chainnode.model.errors import DecodeError, ProofInvalid, Refused
 from chainnode.model.suites import P256_SHA256, SM2_SM3
 from chainnode.pki.certificate import X509Certificate, decode_x509_certificate
 from chainnode.pki.der import OCTET_STRING, SEQUENCE, element, elements
-from chainnode.pki.extension_codec import raw_extensions
+from chainnode.pki.extension_reading import raw_extensions
 from chainnode.pki.issuing import issue_certificate, issue_root
 from chainnode.pki.keys import KeyKind, sign_der
 from chainnode.pki.names import parse_name
