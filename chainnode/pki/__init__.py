@@ -6,7 +6,8 @@ what signs. Reading is strict and eager: bytes become values of ours, or one err
     der                          what DER is, checked before anything else reads the bytes
     times, names                 whole seconds; distinguished names from and to text
     keys                         subject keys, signature algorithms, and whether a signature holds
-    extensions, extension_codec  what a certificate says besides: typed, and as bytes
+    extensions                   what a certificate says besides: typed; as bytes in
+                                 extension_reading and extension_writing
     certificate                  an X.509 certificate as a value
     profiles                     what certificates for one use say, and what is accepted for that use
     issuing                      making certificates

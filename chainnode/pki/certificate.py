@@ -13,7 +13,7 @@ from asn1crypto import x509
 
 from chainnode.model.errors import DecodeError
 from chainnode.pki.der import check_der, reading
-from chainnode.pki.extension_codec import decode_extensions
+from chainnode.pki.extension_reading import decode_extensions
 from chainnode.pki.keys import SubjectKey, decode_algorithm, decode_key
 from chainnode.pki.names import DistinguishedName, decode_name
 from chainnode.pki.times import time_of
@@ -104,7 +104,7 @@ def decode_x509_certificate(data: bytes) -> X509Certificate:
             not_before_ms=time_in(tbs["validity"]["not_before"]),
             not_after_ms=time_in(tbs["validity"]["not_after"]),
             key=decode_key(tbs["subject_public_key_info"].dump()),
-            extensions=decode_extensions(tbs["extensions"]),
+            extensions=decode_extensions(tbs["extensions"].contents or b""),
             signature_algorithm=decode_algorithm(algorithm),
             signature=bits_of(outer["signature_value"]),
         )

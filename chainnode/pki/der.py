@@ -23,6 +23,8 @@ MAX_OID_BYTES: Final = 64
 
 BOOLEAN: Final = 0x01
 INTEGER: Final = 0x02
+OCTET_STRING: Final = 0x04
+OBJECT_IDENTIFIER: Final = 0x06
 UTC_TIME: Final = 0x17
 GENERALIZED_TIME: Final = 0x18
 SEQUENCE: Final = 0x30
@@ -67,16 +69,37 @@ def check_der(data: bytes, what: str, *, most_bytes: int) -> None:
         raise DecodeError(f"{what}: found {found} elements; expected one, and nothing behind it")
 
 
-def elements(data: bytes, start: int, end: int) -> Iterator[Element]:
-    """Yield the elements that lie one behind the other in `data[start:end]`.
+def elements(data: bytes, start: int, end: int, what: str = "DER") -> Iterator[Element]:
+    """Yield the elements that lie one behind the other in `data[start:end]`; `what` names them in messages.
 
     Raises:
         DecodeError: a length is not in DER or leads out of the range.
     """
     while start < end:
-        element = _element(data, start, end)
-        yield element
-        start = element.end
+        found = _element(data, start, end, what)
+        yield found
+        start = found.end
+
+
+def element(tag: int, content: bytes) -> bytes:
+    """Return an element."""
+    size = len(content)
+    if size < 0x80:
+        return bytes((tag, size)) + content
+    octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes((tag, 0x80 | len(octets))) + octets + content
+
+
+def dotted(content: bytes) -> str:
+    """Return an object identifier, whose content `check_der` has accepted, as people write it."""
+    arcs, arc = [], 0
+    for byte in content:
+        arc = arc << 7 | byte & 0x7F
+        if byte < 0x80:
+            arcs.append(arc)
+            arc = 0
+    first = min(arcs[0] // 40, 2)
+    return ".".join(map(str, (first, arcs[0] - 40 * first, *arcs[1:])))
 
 
 @contextmanager
@@ -91,22 +114,24 @@ def reading(what: str) -> Iterator[None]:
         raise DecodeError(f"{what}: cannot be read ({error})") from error
 
 
-def _element(data: bytes, start: int, end: int) -> Element:
+def _element(data: bytes, start: int, end: int, what: str) -> Element:
     if end - start < 2:
-        raise DecodeError(f"DER: found {end - start} bytes at {start}; expected tag and length")
+        raise DecodeError(f"{what}: found {end - start} bytes at {start}; expected tag and length")
     tag, length, at = data[start], data[start + 1], start + 2
     if tag & _LONG_TAG == _LONG_TAG:
-        raise DecodeError(f"DER: found a tag of several bytes at {start}; X.509 has none")
+        raise DecodeError(f"{what}: found a tag of several bytes at {start}; X.509 has none")
     if length >= 0x80:
         size = length & 0x7F
         if not 1 <= size <= _MAX_LENGTH_BYTES or end - at < size:
-            raise DecodeError(f"DER: the length at {start} is indefinite or leads beyond the end")
+            raise DecodeError(
+                f"{what}: the length at {start} is indefinite or leads beyond the end"
+            )
         length = int.from_bytes(data[at : at + size], "big")
         at += size
         if length < 0x80 or length >> 8 * (size - 1) == 0:
-            raise DecodeError(f"DER: the length at {start} is not in its shortest form")
+            raise DecodeError(f"{what}: the length at {start} is not in its shortest form")
     if length > end - at:
-        raise DecodeError(f"DER: the element at {start} leads beyond the end")
+        raise DecodeError(f"{what}: the element at {start} leads beyond the end")
     return Element(tag, start, at, at + length)
 
 
@@ -115,18 +140,18 @@ def _check(data: bytes, start: int, end: int, what: str, depth: int) -> int:
     if depth > MAX_DEPTH:
         raise DecodeError(f"{what}: found more than {MAX_DEPTH} levels of elements")
     count = 0
-    for element in elements(data, start, end):
+    for found in elements(data, start, end, what):
         count += 1
-        if element.tag & _CONSTRUCTED:
-            if element.tag & _CLASS == 0 and element.tag not in (SEQUENCE, SET):
-                raise DecodeError(f"{what}: found a string in parts at {element.start}")
-            _check(data, element.content, element.end, what, depth + 1)
-            if element.tag == SET:
-                _check_order(data, element, what)
-        elif element.tag & _CLASS == 0 and not _is_primitive(
-            element.tag, data[element.content : element.end]
+        if found.tag & _CONSTRUCTED:
+            if found.tag & _CLASS == 0 and found.tag not in (SEQUENCE, SET):
+                raise DecodeError(f"{what}: found a string in parts at {found.start}")
+            _check(data, found.content, found.end, what, depth + 1)
+            if found.tag == SET:
+                _check_order(data, found, what)
+        elif found.tag & _CLASS == 0 and not _is_primitive(
+            found.tag, data[found.content : found.end]
         ):
-            raise DecodeError(f"{what}: the value at {element.start} is not in DER")
+            raise DecodeError(f"{what}: the value at {found.start} is not in DER")
     return count
 
 

@@ -5,12 +5,21 @@ What we do not know is left aside if it is not critical, and named if it is: `pa
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+BASIC_CONSTRAINTS: Final = "2.5.29.19"
+KEY_USAGE: Final = "2.5.29.15"
 EXTENDED_KEY_USAGE: Final = "2.5.29.37"
-"""The extension itself."""
+SUBJECT_KEY_IDENTIFIER: Final = "2.5.29.14"
+AUTHORITY_KEY_IDENTIFIER: Final = "2.5.29.35"
+CRL_DISTRIBUTION_POINTS: Final = "2.5.29.31"
+AUTHORITY_INFORMATION_ACCESS: Final = "1.3.6.1.5.5.7.1.1"
+CERTIFICATE_POLICIES: Final = "2.5.29.32"
+PRIVATE_KEY_USAGE_PERIOD: Final = "2.5.29.16"
+"""Extensions that are known."""
 
 TIME_STAMPING: Final = "1.3.6.1.5.5.7.3.8"
 DOCUMENT_SIGNING: Final = "1.3.6.1.5.5.7.3.36"
@@ -19,6 +28,12 @@ DOCUMENT_SIGNING: Final = "1.3.6.1.5.5.7.3.36"
 EMAIL_PROTECTION: Final = "1.3.6.1.5.5.7.3.4"
 ANY_USE: Final = "2.5.29.37.0"
 """Extended key usages."""
+
+MAX_URL_CHARS: Final = 512
+"""Of a place from which a list or an issuer's certificate can be had."""
+
+URL: Final = re.compile(r"https?://[A-Za-z0-9][!#-;=?-Z_a-z~]*")
+"""Such a place: printable ASCII but quotes, angle and square brackets, backslash, braces and the like."""
 
 
 class KeyUsage(StrEnum):

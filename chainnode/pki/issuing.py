@@ -14,7 +14,7 @@ from chainnode.pki.certificate import (
     decode_x509_certificate,
     key_identifier_of,
 )
-from chainnode.pki.extension_codec import encode_extensions
+from chainnode.pki.extension_writing import encode_extensions
 from chainnode.pki.extensions import Extensions, KeyUsage, Policy
 from chainnode.pki.keys import (
     CertificateSigner,

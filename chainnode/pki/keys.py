@@ -141,7 +141,7 @@ class SubjectKey:
 
     @property
     def identifier(self) -> bytes:
-        """The leftmost 160 bits of SHA-256 of the key's bits (RFC 7093 section 2, method 1)."""
+        """The leftmost 160 bits of SHA-256 of the point (RFC 7093 section 2, method 1); of others, of all of `encoded`."""
         bits = self.point if self.kind in _SUITE_NAMES else self.encoded
         return hashlib.sha256(bits).digest()[:IDENTIFIER_BYTES]
 

@@ -38,11 +38,6 @@ def check_time(time_ms: int, what: str) -> None:
         )
 
 
-def whole_second_ms(time_ms: int) -> int:
-    """Return the second that a moment lies in."""
-    return time_ms - time_ms % 1000
-
-
 def time_text(time_ms: int) -> str:
     """Return a time as `2026-11-27T11:27:09Z`, for people."""
     return f"{moment(time_ms):%Y-%m-%dT%H:%M:%SZ}"

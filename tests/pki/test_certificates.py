@@ -21,7 +21,9 @@ from chainnode.pki.certificate import (
     decode_x509_certificate,
 )
 from chainnode.pki.description import describe_certificate
-from chainnode.pki.extensions import Policy
+from chainnode.pki.extension_reading import decode_extensions
+from chainnode.pki.extension_writing import encode_extensions
+from chainnode.pki.extensions import MAX_URL_CHARS, URL, Extensions, Policy
 from chainnode.pki.issuing import issue_certificate, issue_root
 from chainnode.pki.keys import check_signature, subject_key
 from chainnode.pki.pem import write_bundle
@@ -238,6 +240,20 @@ def test_terms_that_no_certificate_can_have_are_refused(code: str, changes: dict
     assert caught.value.error_code == code
 
 
+def test_a_serial_number_or_key_that_none_has_is_refused() -> None:
+    leaf = authority().leaf
+    number = leaf.serial_number.to_bytes(leaf.serial_number.bit_length() // 8 + 1, "big")
+    point = leaf.key.point
+    for old, new, why in (
+        (number, b"\xf0" + number[1:], "expected 1 to 2"),
+        (point, b"\5" + point[1:], "not a point of P-256"),
+        (point, point[:-1] + bytes([point[-1] ^ 1]), "not a point of P-256"),
+    ):
+        assert leaf.encoded.count(old) == 1
+        with pytest.raises(DecodeError, match=why):
+            decode_x509_certificate(leaf.encoded.replace(old, new))
+
+
 def test_only_an_authority_issues_and_only_with_its_own_key() -> None:
     made = authority()
     for issuer, signer, code in (
@@ -340,3 +356,10 @@ def test_a_certificate_that_says_what_none_may_say_is_refused(old: str, new: str
         return
     with pytest.raises(DecodeError, match=why):
         decode_x509_certificate(changed)
+
+
+@given(st.from_regex(URL, fullmatch=True).filter(lambda url: len(url) <= MAX_URL_CHARS))
+def test_a_place_is_read_as_it_was_written(url: str) -> None:
+    value = encode_extensions(Extensions(crl_urls=(url,), issuer_urls=(url,)))
+    read = decode_extensions(value.contents)
+    assert (read.crl_urls, read.issuer_urls) == ((url,), (url,))

@@ -13,10 +13,18 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.verification import (
+    ExtensionPolicy,
+    PolicyBuilder,
+    Store,
+    VerificationError,
+)
 
-from chainnode.model.errors import ProofInvalid, Refused
+from chainnode.model.errors import DecodeError, ProofInvalid, Refused
 from chainnode.model.suites import P256_SHA256, SM2_SM3
 from chainnode.pki.certificate import X509Certificate, decode_x509_certificate
+from chainnode.pki.der import OCTET_STRING, SEQUENCE, element, elements
+from chainnode.pki.extension_reading import raw_extensions
 from chainnode.pki.issuing import issue_certificate, issue_root
 from chainnode.pki.keys import KeyKind, sign_der
 from chainnode.pki.names import parse_name
@@ -34,9 +42,11 @@ from tests.support.certificates import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from chainnode.pki.issuing import Terms
+
+BIT_STRING = 0x03
 
 
 def check(leaf: X509Certificate, suite_name: str = P256_SHA256, **changes: Any) -> CheckedPath:
@@ -64,28 +74,30 @@ def altered(
 ) -> X509Certificate:
     """Return a leaf whose extensions, by identifier, were changed before the issuing authority signed it."""
     made = authority()
-    signed = asn1.TbsCertificate.load(made.issue(profile).signed)
+    signed = made.issue(profile).signed
+    (outer,) = elements(signed, 0, len(signed))
+    *others, last = elements(signed, outer.content, outer.end)
+    (sequence,) = elements(signed, last.content, last.end)
     extensions = {
-        e["extn_id"].dotted: (e["critical"].native, bytes(e["extn_value"].contents))
-        for e in signed["extensions"]
+        e.oid: (e.is_critical, e.value)
+        for e in raw_extensions(signed[sequence.content : sequence.end])
     }
     change(extensions)
-    signed["extensions"] = asn1.Extensions(
-        [
-            {"extn_id": oid, "critical": critical, "extn_value": core.ParsableOctetString(value)}
-            for oid, (critical, value) in extensions.items()
-        ]
+    encoded = b"".join(
+        element(
+            SEQUENCE,
+            core.ObjectIdentifier(oid).dump()
+            + (b"\1\1\xff" if critical else b"")
+            + element(OCTET_STRING, value),
+        )
+        for oid, (critical, value) in extensions.items()
     )
-    algorithm, signature = sign_der(made.issuing_signer, signed.dump())
-    return decode_x509_certificate(
-        asn1.Certificate(
-            {
-                "tbs_certificate": signed,
-                "signature_algorithm": algorithm,
-                "signature_value": signature,
-            }
-        ).dump()
-    )
+    parts = [signed[part.start : part.end] for part in others]
+    parts.append(element(last.tag, element(SEQUENCE, encoded)))
+    signed = element(SEQUENCE, b"".join(parts))
+    algorithm, signature = sign_der(made.issuing_signer, signed)
+    bits = element(BIT_STRING, b"\0" + signature)
+    return decode_x509_certificate(element(SEQUENCE, signed + algorithm.dump() + bits))
 
 
 # -- paths that hold ------------------------------------------------------------------------------------------
@@ -293,6 +305,50 @@ def test_a_leaf_that_says_less_or_more_than_ours_is_accepted(
     check(altered(change))
 
 
+@pytest.mark.parametrize(
+    ("why", "oid", "value"),
+    [
+        ("path length that means nothing", "2.5.29.19", "3003020100"),
+        ("path length that means nothing", "2.5.29.19", "30060101ff0201ff"),
+        ("no use", "2.5.29.37", "3000"),
+        ("extension 2.5.29.15", "2.5.29.15", "0303060001"),
+        ("extension 2.5.29.15", "2.5.29.15", "3000"),
+        ("extension 2.5.29.14", "2.5.29.14", "0500"),
+        ("extension 2.5.29.14", "2.5.29.14", "0401"),
+        ("extension 2.5.29.35", "2.5.29.35", "0500"),
+        ("extension 2.5.29.32", "2.5.29.32", "0500"),
+        ("time", "2.5.29.16", "3003800130"),
+        ("extension 2.5.29.31", "2.5.29.31", "3001"),
+    ],
+)
+def test_a_known_extension_that_cannot_be_read_is_refused(why: str, oid: str, value: str) -> None:
+    with pytest.raises(DecodeError, match=why):
+        altered(lambda e: e.update({oid: (False, bytes.fromhex(value))}))
+
+
+def test_an_unknown_extension_may_hold_anything_and_there_are_only_so_many() -> None:
+    def many(number: int) -> Callable[[dict[str, Any]], None]:
+        return lambda e: e.update({f"1.2.3.{n}": (False, b"\xff") for n in range(number)})
+
+    check(altered(many(20)))
+    check(altered(lambda e: e.update({"2.5.29.17": (False, b"\xff")})))
+    with pytest.raises(DecodeError, match="expected at most 32"):
+        altered(many(32))
+
+
+def test_places_that_are_not_on_the_web_are_left_out() -> None:
+    names = [
+        asn1.GeneralName("uniform_resource_identifier", "ldap://ca.example/cn=a"),
+        asn1.GeneralName("dns_name", "ca.example"),
+        asn1.GeneralName("uniform_resource_identifier", "https://ca.example/a.crl"),
+    ]
+    points = asn1.CRLDistributionPoints(
+        [{"distribution_point": asn1.DistributionPointName("full_name", names)}]
+    ).dump()
+    leaf = altered(lambda e: e.update({"2.5.29.31": (False, points)}))
+    assert leaf.extensions.crl_urls == ("https://ca.example/a.crl",)
+
+
 def test_a_seal_needs_content_commitment_and_no_use_that_excludes_it() -> None:
     usage = asn1.KeyUsage({"digital_signature"}).dump()
     no_commitment = altered(lambda e: e.update({"2.5.29.15": (True, usage)}), SEAL)
@@ -428,10 +484,37 @@ def _issue_anyway(made: Terms, issuer: X509Certificate, signer: Any) -> X509Cert
     return issue_certificate(made, able, signer)
 
 
+def test_cryptography_finds_the_same_path() -> None:
+    """Its verifier knows TLS only, so what is about names and use of the leaf is left out."""
+    made = authority()
+    root, between, leaf = (
+        x509.load_der_x509_certificate(c.encoded) for c in (made.root, made.issuing, made.leaf)
+    )
+    verifier = (
+        PolicyBuilder()
+        .store(Store([root]))
+        .time(dt.datetime.fromtimestamp(NOW_MS // 1000, dt.UTC))
+        .extension_policies(
+            ee_policy=ExtensionPolicy.permit_all(),
+            ca_policy=ExtensionPolicy.webpki_defaults_ca(),
+        )
+        .build_client_verifier()
+    )
+    assert verifier.verify(leaf, [between]).chain == [leaf, between, root]
+    with pytest.raises(VerificationError):
+        verifier.verify(leaf, [])
+
+
 # -- certificates of licensed authorities -----------------------------------------------------------------------
 
 
-def foreign_path(key: Any, hash_: Any) -> tuple[X509Certificate, X509Certificate]:
+def foreign_path(
+    key: Any,
+    hash_: Any,
+    root_usage: Collection[str] | None = frozenset(
+        {"digital_signature", "key_cert_sign", "crl_sign"}
+    ),
+) -> tuple[X509Certificate, X509Certificate]:
     """Return a root and a timestamp leaf that cryptography makes, in the words of others."""
     begin, end = (
         dt.datetime.fromtimestamp(ms // 1000, dt.UTC) for ms in (BEGIN_MS, NOW_MS + 365 * DAY_MS)
@@ -440,28 +523,27 @@ def foreign_path(key: Any, hash_: Any) -> tuple[X509Certificate, X509Certificate
         x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
         for text in ("licensed", "tsa")
     )
-    bits = dict.fromkeys(
-        ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "encipher_only", "decipher_only"),
-        False,
+    names = (
+        "digital_signature", "content_commitment", "key_encipherment", "data_encipherment",
+        "key_agreement", "key_cert_sign", "crl_sign", "encipher_only", "decipher_only",
     )  # fmt: skip
-    root = (
+
+    def usage(found: Collection[str]) -> x509.KeyUsage:
+        return x509.KeyUsage(**{name: name in found for name in names})
+
+    builder = (
         x509.CertificateBuilder().subject_name(root_name).issuer_name(root_name)
         .public_key(key.public_key()).serial_number(5).not_valid_before(begin).not_valid_after(end)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(
-            x509.KeyUsage(digital_signature=True, key_cert_sign=True, crl_sign=True, **bits),
-            critical=True,
-        )
-        .sign(key, hash_)
     )  # fmt: skip
+    if root_usage is not None:
+        builder = builder.add_extension(usage(root_usage), critical=True)
+    root = builder.sign(key, hash_)
     leaf_key = ec.generate_private_key(ec.SECP256R1())
     leaf = (
         x509.CertificateBuilder().subject_name(leaf_name).issuer_name(root_name)
         .public_key(leaf_key.public_key()).serial_number(6).not_valid_before(begin).not_valid_after(end)
-        .add_extension(
-            x509.KeyUsage(digital_signature=True, key_cert_sign=False, crl_sign=False, **bits),
-            critical=True,
-        )
+        .add_extension(usage({"digital_signature"}), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING]), critical=True)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName("tsa.example")]), critical=False)
         .sign(key, hash_)
@@ -493,10 +575,19 @@ def test_a_path_of_a_licensed_authority_holds(
     )
 
 
+def test_an_authority_says_what_its_key_may_do() -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    root, leaf = foreign_path(key, hashes.SHA256(), root_usage=None)
+    assert refused(leaf, intermediates=(), roots=(root,)) == "key_usage"
+    root, leaf = foreign_path(key, hashes.SHA256(), root_usage={"digital_signature"})
+    assert refused(leaf, intermediates=(), roots=(root,)) == "key_usage"
+
+
 def test_keys_and_hashes_that_are_too_weak_are_read_and_not_believed() -> None:
     for make_key, hash_ in (
         (ec.generate_private_key(ec.SECP256R1()), hashes.SHA224()),
         (ec.generate_private_key(ec.SECP521R1()), hashes.SHA512()),
+        (rsa.generate_private_key(65537, 1024), hashes.SHA256()),
     ):
         root, leaf = foreign_path(make_key, hash_)
         assert refused(leaf, intermediates=(), roots=(root,)) == "unsupported_algorithm"

@@ -65,8 +65,8 @@ from chainnode.p2p.hello import Hello, decode_hello
 from chainnode.pki.certificate import decode_x509_certificate
 from chainnode.pki.names import parse_name
 from chainnode.pki.pem import parse_bundle, parse_pem, write_bundle
-from chainnode.pki.request import decode_request, make_request
-from chainnode.pki.revocation import RevocationReason, RevokedCertificate, decode_crl
+from chainnode.pki.request import decode_request
+from chainnode.pki.revocation import decode_crl
 from chainnode.rpc.base64_text import from_base64
 from chainnode.rpc.client import parse_json
 from chainnode.rpc.json_text import encode_json, parse_request
@@ -141,7 +141,7 @@ def decoders() -> dict[str, Decoder]:
     """Return every decoder by a short name."""
     return (
         _chain_formats() | _peer_formats() | _log_formats() | _file_formats() | _state_formats()
-        | _rpc_formats() | _words() | _certificate_formats()
+        | _rpc_formats() | _words() | _certificate_formats() | _timestamp_formats()
     )  # fmt: skip
 
 
@@ -493,23 +493,27 @@ def _of_number(parse: Callable[[int], Any]) -> Callable[[bytes], Any]:
 
 
 def _certificate_formats() -> dict[str, Decoder]:
+    golden = {
+        name: bytes.fromhex(vector["encoded"])
+        for name, vector in load_golden("certificates").items()
+    }
     found: dict[str, Decoder] = {}
     for suite in KEY_SUITES:
-        made, of = authority(suite), "" if suite == KEY_SUITES[0] else f" of {suite}"
-        entry = RevokedCertificate(7, NOW_MS, RevocationReason.SUPERSEDED)
+        of = "" if suite == KEY_SUITES[0] else f" of {suite}"
+        profiles = ("root", "issuing", "timestamp", "seal")
         found |= {
             f"X.509 certificate{of}": Decoder(
                 function="chainnode.pki.certificate.decode_x509_certificate",
                 decode=decode_x509_certificate,
                 encode=lambda c: c.encoded,
-                seeds=(made.root.encoded, made.issuing.encoded, made.leaf.encoded),
+                seeds=tuple(golden[f"{profile} of {suite}"] for profile in profiles),
                 shape="der",
             ),
             f"certificate request{of}": Decoder(
                 function="chainnode.pki.request.decode_request",
                 decode=decode_request,
                 encode=lambda r: r.encoded,
-                seeds=(make_request(made.leaf.subject, made.leaf_signer).encoded,),
+                seeds=(golden[f"request of {suite}"],),
                 shape="der",
                 errors=(DecodeError, Refused, ProofInvalid),
             ),
@@ -517,24 +521,54 @@ def _certificate_formats() -> dict[str, Decoder]:
                 function="chainnode.pki.revocation.decode_crl",
                 decode=decode_crl,
                 encode=lambda c: c.encoded,
-                seeds=(made.crl(entry).encoded, made.crl().encoded),
+                seeds=(golden[f"list of {suite}"],),
                 shape="der",
             ),
         }
-    leaf = authority().leaf
+    leaf = decode_x509_certificate(golden[f"timestamp of {KEY_SUITES[0]}"])
+    bundle = write_bundle((leaf, leaf))
+    return found | {
+        "distinguished name": Decoder(
+            function="chainnode.pki.names.parse_name",
+            decode=_of_text(parse_name),
+            encode=lambda n: n.text().encode("utf-8", "surrogateescape"),
+            seeds=(leaf.subject.text().encode(), rb"O=a\, b\+c"),
+            shape="lines",
+            has_one_form=False,
+            errors=(Refused,),
+        ),
+        "PEM": Decoder(
+            function="chainnode.pki.pem.parse_pem",
+            decode=lambda data: parse_pem(data, "CERTIFICATE", most=4),
+            seeds=(bundle, leaf.encoded),
+            shape="lines",
+        ),
+        "certificate bundle": Decoder(
+            function="chainnode.pki.pem.parse_bundle",
+            decode=parse_bundle,
+            encode=write_bundle,
+            seeds=(bundle, leaf.encoded),
+            shape="lines",
+            has_one_form=False,
+        ),
+    }
+
+
+def _timestamp_formats() -> dict[str, Decoder]:
+    made = authority()
     asked = make_timestamp_request(
         Digest(algorithm="sha256", value=bytes(32)), nonce=2**63, policy="2.999.3161.1"
     )
     token = TokenTemplate(
-        signer=authority().leaf_signer,
-        certificate=leaf,
-        chain=(authority().issuing,),
+        signer=made.leaf_signer,
+        certificate=made.leaf,
+        chain=(made.issuing,),
         policy="2.999.3161.1",
     ).token(
         decode_timestamp_request(asked),
         TokenFacts(serial_number=2**152, time_ms=NOW_MS + 120, accuracy_ms=2_500),
     )
-    return found | {
+    return {
         "timestamp request": Decoder(
             function="chainnode.tsp.request.decode_request",
             decode=decode_timestamp_request,
@@ -553,29 +587,6 @@ def _certificate_formats() -> dict[str, Decoder]:
             decode=decode_response,
             seeds=(granted(token),),
             shape="der",
-        ),
-        "distinguished name": Decoder(
-            function="chainnode.pki.names.parse_name",
-            decode=_of_text(parse_name),
-            encode=lambda n: n.text().encode("utf-8", "surrogateescape"),
-            seeds=(leaf.subject.text().encode(), rb"O=a\, b\+c"),
-            shape="lines",
-            has_one_form=False,
-            errors=(Refused,),
-        ),
-        "PEM": Decoder(
-            function="chainnode.pki.pem.parse_pem",
-            decode=lambda data: parse_pem(data, "CERTIFICATE", most=4),
-            seeds=(write_bundle((leaf, authority().issuing)), leaf.encoded),
-            shape="lines",
-        ),
-        "certificate bundle": Decoder(
-            function="chainnode.pki.pem.parse_bundle",
-            decode=parse_bundle,
-            encode=write_bundle,
-            seeds=(write_bundle((leaf, authority().issuing)), leaf.encoded),
-            shape="lines",
-            has_one_form=False,
         ),
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chainnode.model.errors import DecodeError
-from chainnode.pki.der import elements
+from chainnode.pki.der import element, elements
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,7 @@ def _changed(
 ) -> bytes:
     parts = [(data[e.start], data[e.content : e.end]) for e in elements(data, 0, len(data))]
     if not parts or depth > _MAX_DEPTH:
-        return _element(rng.choice(_TAGS), rng.choice(_EDGES))
+        return element(rng.choice(_TAGS), rng.choice(_EDGES))
     at = rng.randrange(len(parts))
     tag, content = parts[at]
     if tag & _CONSTRUCTED and rng.random() < 0.85:
@@ -62,7 +62,7 @@ def _changed(
         parts[at] = tag, unused + _changed(content[len(unused) :], rng, otherwise, depth + 1)
     else:
         _change_here(parts, at, rng, otherwise)
-    return b"".join(_element(*part) for part in parts)
+    return b"".join(element(*part) for part in parts)
 
 
 def _change_here(
@@ -81,7 +81,7 @@ def _change_here(
             other = rng.randrange(len(parts))
             parts[at], parts[other] = parts[other], parts[at]
         case 3:
-            parts[at] = 0x30, _element(tag, content)
+            parts[at] = 0x30, element(tag, content)
         case 4:
             parts[at] = rng.choice((*_TAGS, *_CONTEXT)), content
         case 5:
@@ -90,11 +90,3 @@ def _change_here(
             parts.insert(at, (rng.choice((*_TAGS, *_CONTEXT)), rng.choice(_EDGES)))
         case _:
             parts[at] = tag, otherwise(content, rng)
-
-
-def _element(tag: int, content: bytes) -> bytes:
-    size = len(content)
-    if size < 0x80:
-        return bytes((tag, size)) + content
-    octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
-    return bytes((tag, 0x80 | len(octets))) + octets + content

@@ -45,9 +45,9 @@ class Outside:
         """Check FILE + PROOF + POLICY; return the status."""
         return self.run("verify-proof", file, proof, policy).returncode
 
-    def batch(self, directory: Path) -> dict[str, int]:
+    def batch(self, directory: Path, *arguments: object) -> dict[str, int]:
         """Check every case `directory/NAME/{file,proof,policy}`; return the statuses by name."""
-        done = self.run("batch", directory)
+        done = self.run("batch", directory, *arguments)
         assert done.returncode == 0, done.stderr
         return {name: int(status) for name, status, *_ in map(str.split, done.stdout.splitlines())}
 
@@ -75,15 +75,24 @@ def go_verifier() -> Outside:
     return Outside((str(binary),))
 
 
-@cache
 def java_verifier() -> Outside:
-    """Return the Java program, which `java` compiles in memory as it starts."""
+    """Return the Java program for proofs, which `java` compiles in memory as it starts."""
+    return _java("Outside.java")
+
+
+def java_certificates() -> Outside:
+    """Return the Java program for certificates."""
+    return _java("Certificates.java")
+
+
+@cache
+def _java(program: str) -> Outside:
     java = shutil.which("java")
     jars = [Path(os.environ["BCPROV_JAR"])] if "BCPROV_JAR" in os.environ else BOUNCY_CASTLE
     jar = next((jar for jar in jars if jar.exists()), None)
     if java is None or jar is None:
         _missing("java 17 or newer, and Bouncy Castle (Debian: libbcprov-java; or BCPROV_JAR)")
-    return Outside((java, "-cp", str(jar), str(VERIFIERS / "java" / "Outside.java")))
+    return Outside((java, "-cp", str(jar), str(VERIFIERS / "java" / program)))
 
 
 def _missing(tool: str) -> NoReturn:
