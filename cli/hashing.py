@@ -16,6 +16,7 @@ from cli.output import stderr_is_terminal
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
+    from typing import BinaryIO
 
 DEFAULT_ALGORITHMS: Final = ("sha256", "sm3")
 """What `notarize` registers, so that a verifier may trust either."""
@@ -64,18 +65,25 @@ def digests_of_file(
     Raises:
         DecodeError: the file cannot be read to its end, or is a folder.
     """
-    states = {algorithm: _STATES[algorithm]() for algorithm in sorted(algorithms)}
     try:
         with path.open("rb") as file:
-            size = path.stat().st_size
-            progress = Progress(f"hashing {path.name}", size)
-            while chunk := file.read(_CHUNK_BYTES):
-                for state in states.values():
-                    state.update(chunk)
-                progress.advance(len(chunk))
+            progress = Progress(f"hashing {path.name}", path.stat().st_size)
+            digests = digests_of_stream(file, algorithms, progress.advance)
             progress.finish()
     except OSError as error:
         raise DecodeError(f"cannot read {path}: {error.strerror}", code="unreadable") from error
+    return digests
+
+
+def digests_of_stream(
+    file: BinaryIO, algorithms: Iterable[str], advance: Callable[[int], None]
+) -> tuple[Digest, ...]:
+    """Return the digests of what is left to read of `file`; `advance` hears of every piece. Raises OSError."""
+    states = {algorithm: _STATES[algorithm]() for algorithm in sorted(algorithms)}
+    while chunk := file.read(_CHUNK_BYTES):
+        for state in states.values():
+            state.update(chunk)
+        advance(len(chunk))
     return tuple(Digest(algorithm=a, value=state.digest()) for a, state in states.items())
 
 

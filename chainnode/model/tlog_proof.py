@@ -163,12 +163,11 @@ def verify(proof: Proof, leaf: bytes, policy: Policy) -> Verdict:
 class Verifier:
     """Verifies many proofs under one policy; of proofs that share a checkpoint, its signatures once."""
 
-    __slots__ = ("_note", "_seen", "policy")
+    __slots__ = ("_last", "policy")
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
-        self._note: Note | None = None
-        self._seen: _Seen | None = None
+        self._last: tuple[Note, _Seen] | None = None
 
     def verify(self, proof: Proof, leaf: bytes) -> Verdict:
         """Do what `verify` does, and raise as it does."""
@@ -200,11 +199,12 @@ class Verifier:
         )
 
     def _signatures(self, note: Note, origin: str) -> _Seen:
-        # Documents that were notarized together lie under one checkpoint, so the last one is enough.
-        if self._seen is None or note != self._note:
-            self._seen = _verify_signatures(note, origin, self.policy)
-            self._note = note
-        return self._seen
+        # Documents that were notarized together lie under one checkpoint, so the last one is enough. It is read and
+        # written as one value, so that threads may share this.
+        last = self._last
+        if last is None or note != last[0]:
+            last = self._last = (note, _verify_signatures(note, origin, self.policy))
+        return last[1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
