@@ -1,58 +1,27 @@
-"""Hashing of documents, here and in pieces: a file of any size takes a megabyte of memory and never leaves."""
+"""Hashing of files that a person waits for."""
 
 from __future__ import annotations
 
-import hashlib
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import click
-from cryptography.hazmat.primitives import hashes
 
+from chainnode.client.digesting import DEFAULT_ALGORITHMS, digests_of_stream
 from chainnode.clock import SystemClock
-from chainnode.model.commitment import Digest
 from chainnode.model.errors import DecodeError
 from cli.output import stderr_is_terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from pathlib import Path
-    from typing import BinaryIO
 
-DEFAULT_ALGORITHMS: Final = ("sha256", "sm3")
-"""What `notarize` registers, so that a verifier may trust either."""
+    from chainnode.model.commitment import Digest
 
-_CHUNK_BYTES: Final = 1024 * 1024
 _PATIENCE_MS: Final = 1_000
 """Progress is drawn only for what takes longer."""
 
 _REDRAW_MS: Final = 200
 """Between two drawings."""
-
-
-class _State(Protocol):
-    def update(self, data: bytes, /) -> object: ...
-
-    def digest(self) -> bytes: ...
-
-
-class _Sm3:
-    """SM3 in pieces, from `cryptography`, which always has it; Python's own OpenSSL may not."""
-
-    def __init__(self) -> None:
-        self._state = hashes.Hash(hashes.SM3())
-
-    def update(self, data: bytes, /) -> None:
-        self._state.update(data)
-
-    def digest(self) -> bytes:
-        return self._state.finalize()
-
-
-_STATES: Final[dict[str, Callable[[], _State]]] = {
-    "sha256": hashlib.sha256,
-    "sha512": hashlib.sha512,
-    "sm3": _Sm3,
-}
 
 
 def digests_of_file(
@@ -73,18 +42,6 @@ def digests_of_file(
     except OSError as error:
         raise DecodeError(f"cannot read {path}: {error.strerror}", code="unreadable") from error
     return digests
-
-
-def digests_of_stream(
-    file: BinaryIO, algorithms: Iterable[str], advance: Callable[[int], None]
-) -> tuple[Digest, ...]:
-    """Return the digests of what is left to read of `file`; `advance` hears of every piece. Raises OSError."""
-    states = {algorithm: _STATES[algorithm]() for algorithm in sorted(algorithms)}
-    while chunk := file.read(_CHUNK_BYTES):
-        for state in states.values():
-            state.update(chunk)
-        advance(len(chunk))
-    return tuple(Digest(algorithm=a, value=state.digest()) for a, state in states.items())
 
 
 class Progress:

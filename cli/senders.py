@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from chainnode.client.sender import Sender, chain_domain, valid_keys
+from chainnode.client.sender import Sender, chain_domain, own_key
 from chainnode.model.errors import DecodeError, NotFound, Unavailable
 from cli.exit_status import ChainRefused
 
@@ -66,16 +66,8 @@ def find_sender(session: Session, as_account: str | None, passphrase_file: Path 
     except NotFound as error:
         raise ChainRefused(error.message, code=error.error_code, field="account") from error
     domain = chain_domain(status, session.genesis_if_any())
-    valid = valid_keys(known, status["tip_time_ms"])
     keystore = session.keystore()
-    mine = next((info for info in keystore.list() if info.public_key in valid), None)
-    if mine is None:
-        raise DecodeError(
-            f"{session.home / 'keys'} holds none of the {len(valid)} keys that are valid for {account}; "
-            "import one with `chainnode keys import`, or name another account with --as",
-            code="no_key",
-            field="account",
-        )
+    mine = own_key(keystore, account, known, status["tip_time_ms"])
     signer = keystore.open(mine.name, session.passphrase(passphrase_file))
     return Sender(
         account=account,

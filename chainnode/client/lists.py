@@ -157,10 +157,11 @@ async def settle(nodes: Nodes, made: DocumentList) -> ListOutcome:
                 raise
             return found
 
-    return _outcome(await nodes.ask(ask), len(made.documents))
+    return outcome_of(await nodes.ask(ask), len(made.documents))
 
 
-def _outcome(result: TransactionResult, count: int) -> ListOutcome:
+def outcome_of(result: TransactionResult, count: int) -> ListOutcome:
+    """Return how a list of `count` documents ended. Raises DecodeError if the node's answer is not about such a list."""
     receipt, height = result["receipt"], result["height"]
     if result["status"] == "expired":
         return ListOutcome(status=ListStatus.EXPIRED)

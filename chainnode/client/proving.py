@@ -50,6 +50,25 @@ class ProvenDocument:
     proof: Proof
     notarization: Notarization
 
+    def encode(self) -> bytes:
+        """Return the bytes of its `.tlog-proof`."""
+        return self.proof.encode()
+
+    @property
+    def index(self) -> int:
+        """Log index of the record."""
+        return self.proof.index
+
+    @property
+    def height(self) -> int:
+        """Block that holds it."""
+        return self.notarization.record.height
+
+    @property
+    def time_ms(self) -> int:
+        """That block's time, milliseconds UTC."""
+        return self.notarization.record.time_ms
+
 
 class Trust:
     """By whose signatures proofs are judged: today's validators by genesis, else a policy that the user keeps."""

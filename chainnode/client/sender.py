@@ -17,6 +17,8 @@ from chainnode.rpc.client import Member, from_base64
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from chainnode.keystore.key_file import KeyInfo
+    from chainnode.keystore.keystore import KeyStore
     from chainnode.keystore.signer import Signer
     from chainnode.model.genesis import Genesis
     from chainnode.model.transaction import Call, Transaction
@@ -88,3 +90,21 @@ def valid_keys(known: AccountResult, now_ms: int) -> frozenset[bytes]:
         and not key["revoked_ms"]
         and (not key["not_after_ms"] or now_ms < key["not_after_ms"])
     )
+
+
+def own_key(keys: KeyStore, account: str, known: AccountResult, now_ms: int) -> KeyInfo:
+    """Return the first of these keys that may sign for an account at a block time of `now_ms`.
+
+    Raises:
+        DecodeError: with code `no_key`.
+    """
+    valid = valid_keys(known, now_ms)
+    mine = next((info for info in keys.list() if info.public_key in valid), None)
+    if mine is None:
+        raise DecodeError(
+            f"{keys.directory} holds none of the {len(valid)} keys that are valid for {account}; "
+            "import one with `chainnode keys import`, or name another account with --as",
+            code="no_key",
+            field="account",
+        )
+    return mine

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
+from chainnode.client.digesting import digests_of_stream
 from chainnode.clock import SystemClock
 from chainnode.model.errors import CannotTell, ChainError, DecodeError, ProofInvalid
 from chainnode.model.notarization import digest_map, parse_notarization, verify_notarization
@@ -16,7 +17,6 @@ from cli.exit_status import ExitStatus
 from cli.folder.manifest import MAX_MANIFEST_BYTES, decode_manifest
 from cli.folder.progress import FolderProgress
 from cli.folder.walk import walk
-from cli.hashing import digests_of_stream
 from cli.output import note, print_fields, print_json
 from cli.proofs import read_proof
 from cli.session import read_input

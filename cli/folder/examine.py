@@ -6,12 +6,12 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from chainnode.client.digesting import digests_of_stream
 from chainnode.model.errors import CannotTell, ChainError, ProofInvalid
 from chainnode.model.notarization import digest_map, parse_notarization, verify_notarization
 from cli.folder.manifest import Entry
 from cli.folder.names import proof_name
 from cli.folder.walk import FoundFile, Problem
-from cli.hashing import DEFAULT_ALGORITHMS, digests_of_stream
 from cli.proofs import check_proof, read_proof
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def digest_file(
     for _ in range(_TRIES):
         with (root / file.path).open("rb") as stream:
             before = _stamp(stream.fileno(), file.path)
-            digests = digests_of_stream(stream, DEFAULT_ALGORITHMS, advance)
+            digests = digests_of_stream(stream, advance=advance)
             if _stamp(stream.fileno(), file.path) == before:
                 return before, digests
     raise ProofInvalid("it keeps changing while it is read", code="keeps_changing")

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from chainnode.client.list_store import decode_news
 from chainnode.client.lists import decode_list, make_list
 from chainnode.client.sender import Sender
 from chainnode.config import FILE_NAME, MAX_CONFIG_BYTES, load_config, parse_settings, render
@@ -456,6 +457,15 @@ def _file_formats() -> dict[str, Decoder]:
             decode=decode_line,
             encode=encode_line,
             seeds=tuple(map(encode_line, lines(_list_envelope()))),
+        ),
+        "record of a client's store": Decoder(
+            function="chainnode.client.list_store.decode_news",
+            decode=decode_news,
+            seeds=(
+                codec.encode((0, "key", b"envelope")),
+                codec.encode((1, "key", "committed", 7, 100, "", "")),
+                codec.encode((1, "钥匙", "failed", 7, 0, "missing_role", "no")),
+            ),
         ),
         "list": Decoder(
             function="chainnode.client.lists.decode_list",
