@@ -25,6 +25,9 @@ from chainnode.model.notarization import Notarization
 from chainnode.model.record import decode_record
 from chainnode.rpc.client import from_base64
 from cli.command import as_option, pass_session, passphrase_option
+from cli.exit_status import ExitStatus
+from cli.folder.command import check_folder_arguments, notarize_folder
+from cli.folder.run import FolderOrder
 from cli.hashing import Progress, digests_of_file
 from cli.output import note, print_fields, print_json, time_text
 from cli.proofs import (
@@ -101,6 +104,13 @@ class _Done:
     metavar="DIR",
     help="Folder for the proofs.  [default: beside each file]",
 )
+@click.option(
+    "-r",
+    "--recursive",
+    is_flag=True,
+    help="FILE is a folder: notarize all files in it and below, and go on where an earlier run stopped.",
+)
+@click.option("--skip-hidden", is_flag=True, help="With -r: pass over what begins with a dot.")
 @as_option
 @passphrase_option
 @pass_session
@@ -111,15 +121,33 @@ def notarize(
     public: bool,
     title: str | None,
     out: Path | None,
+    recursive: bool,
+    skip_hidden: bool,
     as_account: str | None,
     passphrase_file: Path | None,
-) -> None:
+) -> int:
     """Notarize each FILE and write its proof to FILE.tlog-proof.
 
     An existing proof is never overwritten: then nothing is sent. `chainnode refresh` renews a proof.
+
+    With -r FILE is a folder. Proofs go beside the files, or with --out into a folder that mirrors it, together with
+    a manifest that `chainnode verify FOLDER --manifest` and `sha256sum -c` check. Run again after whatever stopped
+    it; nothing is registered twice.
     """
     if title is not None and not 1 <= len(title.encode("utf-8", "replace")) <= MAX_TITLE_BYTES:
         raise DecodeError(f"--title: expected 1 to {MAX_TITLE_BYTES} bytes of UTF-8", field="title")
+    if recursive:
+        root = check_folder_arguments(files)
+        order = FolderOrder(
+            root=root,
+            out=root if out is None else out,
+            skip_hidden=skip_hidden,
+            is_public=public,
+            title=title,
+        )
+        return notarize_folder(
+            session, order, as_account=as_account, passphrase_file=passphrase_file
+        )
     targets = _targets(files, out)
     orders = [
         _Order(path=p, target=t, document=Document(digests=digests_of_file(p), title=title))
@@ -139,6 +167,7 @@ def notarize(
     for batch in batches:
         done += session.ask(_Work(sender, batch, genesis, kept).run)
     _report(session, done)
+    return ExitStatus.DONE
 
 
 def _targets(files: Sequence[Path], out: Path | None) -> list[Path]:

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from chainnode.client.trusted_chain import follow
 from cli.command import pass_session
 from cli.output import note, print_json, time_text
 from cli.proofs import replace_file
-from cli.trusted_chain import follow
 
 if TYPE_CHECKING:
+    from chainnode.client.trusted_chain import TrustedHeight
     from chainnode.rpc.client import RpcClient
     from cli.session import Session
-    from cli.trusted_chain import TrustedHeight
 
 
 @click.command()

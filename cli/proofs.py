@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from chainnode.client.trusted_chain import follow
 from chainnode.keystore.files import PUBLIC, write_new_file
 from chainnode.model.errors import DecodeError
 from chainnode.model.merkle import leaf_hash, verify_inclusion
@@ -18,7 +19,6 @@ from chainnode.model.tlog_policy import MAX_POLICY_BYTES, Policy, parse_policy
 from chainnode.model.tlog_proof import MAX_PROOF_BYTES, Proof, parse_proof
 from chainnode.rpc.client import from_base64
 from cli.session import Session, read_input
-from cli.trusted_chain import follow
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,6 +14,8 @@ from chainnode.model.notarization import (
     verify_notarization,
 )
 from cli.command import pass_session
+from cli.exit_status import ExitStatus
+from cli.folder.check import verify_folder
 from cli.hashing import digests_of_file
 from cli.output import print_fields, print_json, time_text
 from cli.proofs import read_policy, read_proof
@@ -25,7 +27,13 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.argument("proof", type=click.Path(path_type=Path))
+@click.argument("proof", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--manifest",
+    type=click.Path(path_type=Path),
+    metavar="MANIFEST",
+    help="FILE is a folder: check all files that this manifest of `notarize -r` names; instead of PROOF.",
+)
 @click.option(
     "--policy",
     required=True,
@@ -34,9 +42,19 @@ if TYPE_CHECKING:
     help="Whose signatures count: the chain's tlog-policy, from a source that you trust.",
 )
 @pass_session
-def verify(session: Session, file: Path, proof: Path, policy: Path) -> None:
-    """Check offline that FILE was notarized as PROOF says, by the validators of POLICY."""
-    trusted, parsed = read_policy(policy), read_proof(proof)
+def verify(
+    session: Session, *, file: Path, proof: Path | None, manifest: Path | None, policy: Path
+) -> int:
+    """Check offline that FILE was notarized as PROOF says, by the validators of POLICY.
+
+    With --manifest FILE is a folder, and every file of the manifest is checked by the proof that it names.
+    """
+    trusted = read_policy(policy)
+    if manifest is not None and proof is None:
+        return verify_folder(session, file, manifest, trusted)
+    if proof is None or manifest is not None:
+        raise click.UsageError("name either PROOF, or with --manifest a manifest")
+    parsed = read_proof(proof)
     notarization = parse_notarization(parsed.extra)
     digests = digests_of_file(file, [d.algorithm for d in notarization.opening.digests])
     verdict = verify_notarization(parsed, trusted, notarization, digest_map(digests))
@@ -44,6 +62,7 @@ def verify(session: Session, file: Path, proof: Path, policy: Path) -> None:
         _print_json(notarization, verdict)
     else:
         _print_text(notarization, verdict)
+    return ExitStatus.DONE
 
 
 def _print_text(notarization: Notarization, verdict: Verdict) -> None:

@@ -48,6 +48,11 @@ class KeyStore:
         self._directory = directory
         self._scrypt_n = scrypt_n
 
+    @property
+    def directory(self) -> Path:
+        """Where the key files are."""
+        return self._directory
+
     def new(self, name: str, suite: Suite, purpose: KeyPurpose, passphrase: bytes) -> KeyInfo:
         """Make a key; its file is durable on return.
 

@@ -157,32 +157,54 @@ def verify(proof: Proof, leaf: bytes, policy: Policy) -> Verdict:
         CannotTell: with code `policy_retired`.
         DecodeError: a known key's cosignature holds no time.
     """
-    checkpoint = proof.checkpoint
-    if checkpoint.origin not in policy.origins():
-        known = ", ".join(sorted(policy.origins())) or "none"
-        raise ProofInvalid(
-            f"the proof is from the log {checkpoint.origin}; the policy is for {known}",
-            code="other_chain",
+    return Verifier(policy).verify(proof, leaf)
+
+
+class Verifier:
+    """Verifies many proofs under one policy; of proofs that share a checkpoint, its signatures once."""
+
+    __slots__ = ("_last", "policy")
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self._last: tuple[Note, _Seen] | None = None
+
+    def verify(self, proof: Proof, leaf: bytes) -> Verdict:
+        """Do what `verify` does, and raise as it does."""
+        checkpoint, policy = proof.checkpoint, self.policy
+        if checkpoint.origin not in policy.origins():
+            known = ", ".join(sorted(policy.origins())) or "none"
+            raise ProofInvalid(
+                f"the proof is from the log {checkpoint.origin}; the policy is for {known}",
+                code="other_chain",
+            )
+        seen = self._signatures(proof.note, checkpoint.origin)
+        suite = next(log.key.type.suite for log in policy.logs)
+        verify_inclusion(
+            suite,
+            leaf_hash(suite, leaf),
+            proof.index,
+            checkpoint.size,
+            proof.hashes,
+            checkpoint.root,
         )
-    seen = _verify_signatures(proof.note, checkpoint.origin, policy)
-    suite = next(log.key.type.suite for log in policy.logs)
-    verify_inclusion(
-        suite,
-        leaf_hash(suite, leaf),
-        proof.index,
-        checkpoint.size,
-        proof.hashes,
-        checkpoint.root,
-    )
-    missing = policy.missing(seen.witnesses)
-    if seen.log_key is None or missing:
-        raise _lack(seen, missing, suite.signature_bytes, checkpoint.origin)
-    return Verdict(
-        checkpoint=checkpoint,
-        index=proof.index,
-        log_key=seen.log_key,
-        cosigners=seen.cosigners,
-    )
+        missing = policy.missing(seen.witnesses)
+        if seen.log_key is None or missing:
+            raise _lack(seen, missing, suite.signature_bytes, checkpoint.origin)
+        return Verdict(
+            checkpoint=checkpoint,
+            index=proof.index,
+            log_key=seen.log_key,
+            cosigners=seen.cosigners,
+        )
+
+    def _signatures(self, note: Note, origin: str) -> _Seen:
+        # Documents that were notarized together lie under one checkpoint, so the last one is enough. It is read and
+        # written as one value, so that threads may share this.
+        last = self._last
+        if last is None or note != last[0]:
+            last = self._last = (note, _verify_signatures(note, origin, self.policy))
+        return last[1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,11 +21,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from chainnode.client.list_store import decode_news
+from chainnode.client.lists import decode_list, make_list
+from chainnode.client.sender import Sender
 from chainnode.config import FILE_NAME, MAX_CONFIG_BYTES, load_config, parse_settings, render
 from chainnode.engine.message_codec import decode_message, encode_message
 from chainnode.engine.messages import UnknownMessage
 from chainnode.engine.vote_records import decode_records, encode_records
 from chainnode.keystore.key_file import decode_key_file, encode_key_file
+from chainnode.keystore.signer import local_signer
 from chainnode.keystore.tls import public_key_of_certificate
 from chainnode.ledger.leader_history import decode_failed_turns
 from chainnode.ledger.tip import decode_tip_record
@@ -44,6 +48,7 @@ from chainnode.model.errors import (
 )
 from chainnode.model.evidence import decode_evidence
 from chainnode.model.forensics import decode_testimony, encode_testimony
+from chainnode.model.keys import KeyPurpose
 from chainnode.model.member import decode_member, verify_member
 from chainnode.model.notarization import parse_notarization
 from chainnode.model.note import (
@@ -72,6 +77,7 @@ from chainnode.rpc.client import parse_json
 from chainnode.rpc.json_text import encode_json, parse_request
 from chainnode.rpc.shapes import Base64
 from chainnode.storage.append_file import MemoryFile
+from chainnode.storage.journal import Journal
 from chainnode.storage.vote_log import VoteLog, VoteRecord
 from chainnode.tsp.reading import decode_response, decode_token
 from chainnode.tsp.request import decode_request as decode_timestamp_request
@@ -79,6 +85,8 @@ from chainnode.tsp.request import make_request as make_timestamp_request
 from chainnode.tsp.response import granted
 from chainnode.tsp.token import TokenFacts, TokenTemplate
 from cli.command import parse_account
+from cli.folder.journal import MAGIC, decode_line, encode_line
+from cli.folder.manifest import Manifest, decode_manifest
 from cli.genesis import parse_parameter
 from cli.init import parse_account_roles
 from cli.lookup import parse_what
@@ -98,8 +106,10 @@ from contracts.identity.records import (
 from contracts.notary import parse_arguments
 from tests.support.alliance import Alliance
 from tests.support.certificates import KEY_SUITES, NOW_MS, authority
+from tests.support.chain import CLERK, make_chain
 from tests.support.claims import HEIGHT, LEADERS, book_of, certificate, know_all, view_change, vote
 from tests.support.contracts import Chain as ContractChain
+from tests.support.folders import entries, lines, manifest
 from tests.support.formats import SUITES, samples
 from tests.support.golden import load_golden
 
@@ -434,6 +444,41 @@ def _file_formats() -> dict[str, Decoder]:
             seeds=(_uncommented(config),),
             shape="lines",
             errors=(ChainError,),
+        ),
+        "manifest": Decoder(
+            function="cli.folder.manifest.decode_manifest",
+            decode=decode_manifest,
+            encode=Manifest.encode,
+            seeds=(manifest(()).encode(), manifest(entries()).encode()),
+            shape="json",
+        ),
+        "line of a folder's journal": Decoder(
+            function="cli.folder.journal.decode_line",
+            decode=decode_line,
+            encode=encode_line,
+            seeds=tuple(map(encode_line, lines(_list_envelope()))),
+        ),
+        "record of a client's store": Decoder(
+            function="chainnode.client.list_store.decode_news",
+            decode=decode_news,
+            seeds=(
+                codec.encode((0, "key", b"envelope")),
+                codec.encode((1, "key", "committed", 7, 100, "", "")),
+                codec.encode((1, "钥匙", "failed", 7, 0, "missing_role", "no")),
+            ),
+        ),
+        "list": Decoder(
+            function="chainnode.client.lists.decode_list",
+            decode=lambda data: decode_list(samples(SUITES[0]).chain.genesis.domain, data),
+            encode=lambda made: made.transaction.envelope,
+            seeds=(_list_envelope(),),
+        ),
+        "journal": Decoder(
+            function="chainnode.storage.journal.Journal.open",
+            decode=_open_journal,
+            seeds=(_journal(),),
+            shape="bytes",
+            errors=(StorageFault,),
         ),
         "config file": Decoder(
             function="chainnode.config.load_config",
@@ -824,6 +869,37 @@ def _open_vote_log(data: bytes) -> Any:
     file.append(data)
     binding = samples(SUITES[0]).chain.genesis.domain.genesis_hash
     return VoteLog.open(file, binding)[1]
+
+
+def _journal() -> bytes:
+    file = MemoryFile()
+    journal, _ = Journal.open(file, MAGIC)
+    for payload in (b"a", bytes(40), b"\x93\x01\x02\x03"):
+        journal.append(payload)
+    return file.read_all(_MAX_BYTES)
+
+
+def _open_journal(data: bytes) -> Any:
+    file = MemoryFile()
+    file.append(data)
+    return Journal.open(file, MAGIC)[1]
+
+
+def _list_envelope() -> bytes:
+    chain = make_chain()
+    keys = chain.accounts[CLERK]
+    signer = local_signer(
+        name="clerk", suite=keys.suite, purpose=KeyPurpose.ACCOUNT, private_key=keys.private
+    )
+    sender = Sender(
+        account=CLERK,
+        signer=signer,
+        chain_id=chain.genesis.chain_id,
+        domain=chain.genesis.domain,
+        tip_height=0,
+    )
+    documents = [Document(digests=entry.digests, title="t") for entry in entries()]
+    return make_list(sender, documents, is_public=True, tip_height=7).transaction.envelope
 
 
 def _vote_records() -> tuple[bytes, ...]:

@@ -34,6 +34,7 @@ _PREFIXES = {
     "members": ("chainnode.model.member.", "chainnode.keystore.", "chainnode.model.tls_"),
     "certificates": ("chainnode.pki.", "chainnode.tsp."),
     "store": (
+        "chainnode.client.",
         "chainnode.storage.",
         "chainnode.engine.vote_records.",
         "chainnode.ledger.",
