@@ -21,6 +21,7 @@ from cli.identity import account, org
 from cli.init import init
 from cli.keys import keys
 from cli.lookup import lookup
+from cli.monitor import monitor
 from cli.node import check_config, rebuild, reinstate, start
 from cli.notarize import notarize
 from cli.output import print_error
@@ -45,6 +46,7 @@ for _command in (
     rebuild,
     reinstate,
     status,
+    monitor,
     keys,
     notarize,
     verify,

@@ -9,7 +9,7 @@ import click
 
 from cli.command import pass_session
 from cli.output import note, print_json, time_text
-from cli.proofs import replace_file
+from cli.proofs import write_result
 from cli.trusted_chain import follow
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def policy(
     number = 0 if found.header is None else found.header.height
     time_ms = genesis.time_ms if found.header is None else found.header.time_ms
     if out is not None:
-        replace_file(out, text)
+        write_result(out, text)
     if session.json:
         print_json(
             {

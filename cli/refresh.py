@@ -17,7 +17,7 @@ from cli.proofs import (
     fetch_policy,
     policy_at_hand,
     read_proof,
-    replace_file,
+    write_result,
 )
 from cli.senders import WAIT_MS, chain_domain
 
@@ -55,7 +55,7 @@ def refresh(session: Session, proof: Path, out: Path | None) -> None:
         note(NOT_CHECKED)
     check_proof(new, notarization, policy, domain.suite)
     target = proof if out is None else out
-    replace_file(target, new.encode())
+    write_result(target, new.encode())
     if session.json:
         print_json(
             {

@@ -43,6 +43,7 @@ from chainnode.model.errors import (
 from chainnode.model.evidence import decode_evidence
 from chainnode.model.forensics import decode_testimony, encode_testimony
 from chainnode.model.member import decode_member, verify_member
+from chainnode.model.merkle import Frontier
 from chainnode.model.notarization import parse_notarization
 from chainnode.model.note import (
     decode_base64,
@@ -69,6 +70,8 @@ from chainnode.storage.vote_log import VoteLog, VoteRecord
 from cli.command import parse_account
 from cli.genesis import parse_parameter
 from cli.init import parse_account_roles
+from cli.log_memory import Memory, decode_memory, encode_memory
+from cli.log_source import Seen
 from cli.lookup import parse_what
 from cli.offers import read_offer
 from cli.show import parse_tx_id
@@ -435,6 +438,13 @@ def _file_formats() -> dict[str, Decoder]:
             seeds=(line,),
             shape="lines",
         ),
+        "monitor's state": Decoder(
+            function="cli.log_memory.decode_memory",
+            decode=decode_memory,
+            encode=encode_memory,
+            seeds=(encode_memory(Memory()), encode_memory(_monitor_memory())),
+            shape="json",
+        ),
         "TLS certificate": Decoder(
             function="chainnode.model.tls_certificate.read_tls_certificate",
             decode=read_tls_certificate,
@@ -679,6 +689,12 @@ def _with_checksum(data: bytes) -> bytes:
         return data
     fields["checksum"] = hashlib.sha256(compact).hexdigest()
     return json.dumps(fields).encode()
+
+
+def _monitor_memory() -> Memory:
+    proof = Alliance(SUITES[0]).notarization()
+    seen = Seen(url="https://log.example", note=proof.note, checkpoint=proof.checkpoint)
+    return Memory(seen=(seen,), entries=Frontier(size=3, hashes=(bytes(32), bytes(32))))
 
 
 def _p256_certificate() -> bytes:
