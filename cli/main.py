@@ -30,6 +30,7 @@ from cli.refresh import refresh
 from cli.show import block, tx, validators
 from cli.status import status
 from cli.verify import verify
+from cli.witness import witness
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +48,7 @@ for _command in (
     reinstate,
     status,
     monitor,
+    witness,
     keys,
     notarize,
     verify,

@@ -27,7 +27,7 @@ from chainnode.ledger.ledger import Ledger
 from chainnode.mempool.pool import Pool, PoolLimits
 from chainnode.model.errors import ChainError, ForkProven
 from chainnode.node.driver import EngineDriver
-from chainnode.node.home import open_signers, own_validator, read_genesis
+from chainnode.node.home import open_signers, open_witness, own_validator, read_genesis
 from chainnode.node.library_logs import gather_library_logs
 from chainnode.node.network import PeerNetwork
 from chainnode.node.observers import Observers
@@ -35,6 +35,12 @@ from chainnode.p2p.listener import listen_on
 from chainnode.p2p.member import PeerAddress
 from chainnode.p2p.peers import Peers
 from chainnode.rpc.server import RpcServer
+from chainnode.rpc.witness_endpoint import (
+    MONITORING_FOLDER,
+    SUBMISSION_PATH,
+    SubmissionEndpoint,
+    WitnessedEndpoint,
+)
 from chainnode.services.commits import Commits
 from chainnode.services.node_services import make_services
 from chainnode.storage.append_file import DiskFile
@@ -53,6 +59,8 @@ if TYPE_CHECKING:
     from chainnode.engine.ports import TransactionVerifier
     from chainnode.logs import Log
     from chainnode.model.genesis import Genesis, GenesisValidator
+    from chainnode.rpc.endpoint import Endpoint
+    from chainnode.services.witness import WitnessService
 
 GC_OBJECTS: Final = 50_000
 """New objects between two collections; what the node makes in bulk dies by reference count anyway."""
@@ -75,6 +83,7 @@ async def run_node(config: NodeConfig, passphrase: bytes, log: Log, stop: asynci
     with ExitStack() as opened:
         opened.callback(HomeLock(home).release)
         signers = open_signers(home, own, passphrase)
+        witness = open_witness(config, passphrase, clock, log)
         tls = TlsFiles(certificate=home / "tls.pem", key=home / "tls.key")
         pinned = tuple(v.tls_certificate for v in others)
         server_tls = server_context(tls, passphrase, pinned)
@@ -133,6 +142,7 @@ async def run_node(config: NodeConfig, passphrase: bytes, log: Log, stop: asynci
                 port=config.rpc_port,
                 ssl=_rpc_tls(config),
                 on_fault=fail,
+                endpoints=_endpoints(witness),
             )
             await server.start()
             running.push_async_callback(server.stop)
@@ -219,6 +229,16 @@ async def _start_verifier(
     await pool.start()
     running.push_async_callback(pool.close)
     return pool
+
+
+def _endpoints(witness: WitnessService | None) -> dict[str, Endpoint]:
+    """Return what the listener offers beside JSON-RPC and pages, by path or folder."""
+    if witness is None:
+        return {}
+    return {
+        SUBMISSION_PATH: SubmissionEndpoint(witness),
+        MONITORING_FOLDER: WitnessedEndpoint(witness),
+    }
 
 
 def _rpc_tls(config: NodeConfig) -> ssl.SSLContext | None:

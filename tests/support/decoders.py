@@ -50,7 +50,9 @@ from chainnode.model.note import (
     encode_base64,
     parse_decimal,
     parse_note,
+    parse_signature_lines,
     parse_verifier_key,
+    signature_lines,
 )
 from chainnode.model.rpc_auth import canonical_json
 from chainnode.model.state_tree import decode_state_proof
@@ -58,6 +60,7 @@ from chainnode.model.timestamp import parse_serial
 from chainnode.model.tlog_policy import parse_policy
 from chainnode.model.tlog_proof import parse_proof
 from chainnode.model.tlog_tiles import decode_entries, encode_entries, parse_tile_path
+from chainnode.model.tlog_witness import Submission, encode_size, parse_size, parse_submission
 from chainnode.model.tls_certificate import read_tls_certificate
 from chainnode.p2p.frame import join_frame, split_frame
 from chainnode.p2p.hello import Hello, decode_hello
@@ -323,6 +326,27 @@ def _log_formats() -> dict[str, Decoder]:
                 seeds=(parsed.note.text.encode(),),
                 shape="lines",
             ),
+            f"signature lines{of}": Decoder(
+                function="chainnode.model.note.parse_signature_lines",
+                decode=_of_text(parse_signature_lines),
+                encode=lambda s: signature_lines(s).encode("utf-8", "surrogateescape"),
+                seeds=(signature_lines(parsed.note.signatures).encode(),),
+                shape="lines",
+            ),
+            f"submission to a witness{of}": Decoder(
+                function="chainnode.model.tlog_witness.parse_submission",
+                decode=parse_submission,
+                encode=lambda s: s.encode(),
+                seeds=(
+                    Submission(
+                        old_size=7,
+                        proof=(bytes(32), bytes(range(32))),
+                        note=parsed.note,
+                        checkpoint=parsed.checkpoint,
+                    ).encode(),
+                ),
+                shape="lines",
+            ),
             f"verifier key{of}": Decoder(
                 function="chainnode.model.note.parse_verifier_key",
                 decode=_of_text(parse_verifier_key),
@@ -353,6 +377,13 @@ def _log_formats() -> dict[str, Decoder]:
             ),
         }
     return found | {
+        "size that a witness answers": Decoder(
+            function="chainnode.model.tlog_witness.parse_size",
+            decode=parse_size,
+            encode=encode_size,
+            seeds=(encode_size(0), encode_size(2**63 - 1)),
+            shape="lines",
+        ),
         "tile path": Decoder(
             function="chainnode.model.tlog_tiles.parse_tile_path",
             decode=_of_text(parse_tile_path),

@@ -26,9 +26,10 @@ from chainnode.storage.memory import MemoryStore
 from tests.support.chain import CLERK, Chain, make_chain
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from chainnode.model.errors import ChainError, NodeFault
+    from chainnode.rpc.endpoint import Endpoint
 
 NOW_MS = 1_760_000_000_000
 
@@ -240,11 +241,19 @@ class Served:
 
 
 @contextlib.asynccontextmanager
-async def serve(*, member: str | None = None) -> AsyncIterator[Served]:
+async def serve(
+    *, member: str | None = None, endpoints: Mapping[str, Endpoint] | None = None
+) -> AsyncIterator[Served]:
     """Serve a node on a free port; its client signs as `member` if that is given."""
     node = make_node()
     faults: list[NodeFault] = []
-    server = RpcServer(node.services, host="127.0.0.1", port=0, on_fault=faults.append)
+    server = RpcServer(
+        node.services,
+        host="127.0.0.1",
+        port=0,
+        on_fault=faults.append,
+        endpoints=endpoints or {},
+    )
     await server.start()
     url = f"http://127.0.0.1:{server.port}"
     try:
