@@ -3,7 +3,8 @@
 What all nodes must agree on is in genesis; what may differ from node to node is here. A file that names a setting
 which does not exist is refused, since a mistyped limit would otherwise be the default without anybody knowing.
 
-    home = a node's    [node] [p2p] [p2p.peers] [rpc] [verify] [pool] [log] [witness] and, for its operator, [client]
+    home = a node's    [node] [p2p] [p2p.peers] [rpc] [verify] [pool] [log] [witness] [outside] and, for its operator,
+                       [client]
     home = a client's  [client] only
 
 `SETTINGS` is the only list of them: reading, `chainnode check-config` and the file that `chainnode init` writes all
@@ -60,6 +61,20 @@ class WitnessConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OutsideConfig:
+    """How outside witnesses are asked to cosign this chain's log."""
+
+    policy: Path
+    """Policy with their keys and URLs, and how many of them must have cosigned."""
+
+    interval_ms: int
+    """Between two rounds of asking."""
+
+    certificate: Path | None
+    """PEM; what to trust for https URLs. None for the system's roots."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeConfig:
     """The settings of one node; paths are absolute."""
 
@@ -97,6 +112,9 @@ class NodeConfig:
 
     witness: WitnessConfig | None
     """None if no other logs are witnessed."""
+
+    outside: OutsideConfig | None
+    """None if nobody outside is asked to witness this node's log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,6 +308,29 @@ SETTINGS: Final = (
         ),
     ),
     Setting(
+        section="outside",
+        key="policy",
+        default="",
+        comment=(
+            "tlog-policy with the outside witnesses that are asked to cosign this chain's log, a line\n"
+            "`witness NAME VKEY URL` each, and their quorum; relative to this folder. Empty: nobody is asked."
+        ),
+    ),
+    Setting(
+        section="outside",
+        key="interval_ms",
+        default=1_000,
+        least=200,
+        most=86_400_000,
+        comment="Milliseconds between two rounds of asking them.",
+    ),
+    Setting(
+        section="outside",
+        key="certificate",
+        default="",
+        comment="PEM file to trust for their https URLs instead of the system's roots.",
+    ),
+    Setting(
         section="client",
         key="account",
         default="",
@@ -323,7 +364,7 @@ SETTINGS: Final = (
 
 PEERS_COMMENT: Final = 'Addresses that replace those in genesis, one line each: name = "host:port".'
 
-_SECTIONS: Final = ("node", "p2p", "rpc", "verify", "pool", "log", "witness", "client")
+_SECTIONS: Final = ("node", "p2p", "rpc", "verify", "pool", "log", "witness", "outside", "client")
 _PEERS: Final = "peers"
 
 
@@ -383,6 +424,7 @@ def load_config(home: Path) -> NodeConfig:
         log_format=settings.text("log.format"),
         log_file=settings.path(home, "log.file"),
         witness=_witness(settings, home),
+        outside=_outside(settings, home),
     )
     _check_rpc(config)
     return config
@@ -560,6 +602,17 @@ def _witness(settings: Settings, home: Path) -> WitnessConfig | None:
             field="witness.name",
         )
     return WitnessConfig(key=key, name=name, logs=home / settings.text("witness.logs"))
+
+
+def _outside(settings: Settings, home: Path) -> OutsideConfig | None:
+    policy = settings.path(home, "outside.policy")
+    if policy is None:
+        return None
+    return OutsideConfig(
+        policy=policy,
+        interval_ms=settings.number("outside.interval_ms"),
+        certificate=settings.path(home, "outside.certificate"),
+    )
 
 
 def _check_rpc(config: NodeConfig) -> None:

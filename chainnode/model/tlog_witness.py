@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from chainnode.model.checkpoint import Checkpoint, parse_checkpoint
-from chainnode.model.errors import DecodeError
+from chainnode.model.errors import ChainError, DecodeError
 from chainnode.model.merkle import MAX_PROOF_HASHES, MAX_TREE_SIZE
 from chainnode.model.note import (
     MAX_NOTE_BYTES,
@@ -40,6 +40,17 @@ MAX_SIZE_BODY_BYTES: Final = 20
 """2**63 - 1 in decimal and a line end."""
 
 _OLD: Final = "old "
+
+
+class SizeConflict(ChainError):
+    """A submission does not start from the tree that the witness cosigned last."""
+
+    code = "size_conflict"
+
+    def __init__(self, message: str, *, size: int) -> None:
+        super().__init__(message)
+        self.size = size
+        """Leaves of that tree; 0 if there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,6 +66,28 @@ def open_witness(
     )
 
 
+def read_policy_file(path: Path) -> Policy:
+    """Return the policy in a file of the home.
+
+    Raises:
+        Refused: with code `no_policy`: there is no such file.
+        DecodeError: it is no policy.
+        StorageFault: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return parse_policy(file.read(MAX_POLICY_BYTES + 1))
+    except FileNotFoundError as error:
+        raise Refused(
+            f"{path} does not exist; put the policy there, or leave the setting that names it empty",
+            code="no_policy",
+        ) from error
+    except OSError as error:
+        raise StorageFault(f"{path} cannot be read: {error.strerror}") from error
+    except DecodeError as error:
+        raise DecodeError(f"{path}: {error.message}", code=error.error_code) from error
+
+
 def read_policies(folder: Path) -> tuple[Policy, ...]:
     """Return the policies `*.policy` of a folder, by name.
 
@@ -74,15 +96,8 @@ def read_policies(folder: Path) -> tuple[Policy, ...]:
         DecodeError: one is no policy.
         StorageFault: one cannot be read.
     """
-    found: list[Policy] = []
-    for path in sorted(folder.glob("*.policy"))[: MAX_WITNESSED_LOGS + 1]:
-        try:
-            with path.open("rb") as file:
-                found.append(parse_policy(file.read(MAX_POLICY_BYTES + 1)))
-        except OSError as error:
-            raise StorageFault(f"{path} cannot be read: {error.strerror}") from error
-        except DecodeError as error:
-            raise DecodeError(f"{path}: {error.message}", code=error.error_code) from error
+    paths = sorted(folder.glob("*.policy"))[: MAX_WITNESSED_LOGS + 1]
+    found = tuple(read_policy_file(path) for path in paths)
     if not found:
         raise Refused(
             f"there is no policy {folder}/NAME.policy; put the policy of a log that is to be witnessed "
@@ -90,7 +105,7 @@ def read_policies(folder: Path) -> tuple[Policy, ...]:
             code="no_policy",
             field="witness.logs",
         )
-    return tuple(found)
+    return found
 
 
 def read_genesis(home: Path) -> Genesis:

@@ -22,15 +22,23 @@ from chainnode.keystore.tls import (
     client_context,
     listener_context,
     server_context,
+    trusting_context,
 )
 from chainnode.ledger.ledger import Ledger
 from chainnode.mempool.pool import Pool, PoolLimits
 from chainnode.model.errors import ChainError, ForkProven
 from chainnode.node.driver import EngineDriver
-from chainnode.node.home import open_signers, open_witness, own_validator, read_genesis
+from chainnode.node.home import (
+    open_signers,
+    open_witness,
+    own_validator,
+    read_genesis,
+    read_policy_file,
+)
 from chainnode.node.library_logs import gather_library_logs
 from chainnode.node.network import PeerNetwork
 from chainnode.node.observers import Observers
+from chainnode.node.outside_rounds import OutsideRounds
 from chainnode.p2p.listener import listen_on
 from chainnode.p2p.member import PeerAddress
 from chainnode.p2p.peers import Peers
@@ -42,7 +50,8 @@ from chainnode.rpc.witness_endpoint import (
     WitnessedEndpoint,
 )
 from chainnode.services.commits import Commits
-from chainnode.services.node_services import make_services
+from chainnode.services.node_services import NodeServices, make_services
+from chainnode.services.outside import OutsideCosignatures
 from chainnode.storage.append_file import DiskFile
 from chainnode.storage.home_lock import HomeLock
 from chainnode.storage.leveldb import LevelStore
@@ -84,6 +93,10 @@ async def run_node(config: NodeConfig, passphrase: bytes, log: Log, stop: asynci
         opened.callback(HomeLock(home).release)
         signers = open_signers(home, own, passphrase)
         witness = open_witness(config, passphrase, clock, log)
+        outside = None
+        if config.outside is not None:
+            policy = read_policy_file(config.outside.policy)
+            outside = OutsideCosignatures(policy, genesis.suite, clock)
         tls = TlsFiles(certificate=home / "tls.pem", key=home / "tls.key")
         pinned = tuple(v.tls_certificate for v in others)
         server_tls = server_context(tls, passphrase, pinned)
@@ -114,6 +127,7 @@ async def run_node(config: NodeConfig, passphrase: bytes, log: Log, stop: asynci
             log_signer=signers.log,
             clock=clock,
             software_version=metadata.version("chainnode"),
+            outside=outside,
         )
         async with AsyncExitStack() as running:
             verifier = await _start_verifier(config, genesis, driver, fail, running)
@@ -176,7 +190,8 @@ async def run_node(config: NodeConfig, passphrase: bytes, log: Log, stop: asynci
                 listen=config.listen,
                 rpc=f"{config.rpc_host}:{server.port}",
             )
-            await _until_stopped(peers, stop)
+            rounds = _outside_rounds(config, outside, services, log)
+            await _until_stopped(peers, rounds, stop)
         if faults and isinstance(faults[0], ForkProven):
             _keep_testimony(home, faults[0])
         if faults:
@@ -208,12 +223,31 @@ def _loop_handler(
     return handle
 
 
-async def _until_stopped(peers: Peers, stop: asyncio.Event) -> None:
-    """Keep the links up until asked to stop; whatever a message's handling raised comes out here."""
+async def _until_stopped(peers: Peers, rounds: OutsideRounds | None, stop: asyncio.Event) -> None:
+    """Keep the links up, and outside witnesses asked, until asked to stop; whatever was raised in that comes out here."""
     async with asyncio.TaskGroup() as tasks:
-        links = tasks.create_task(peers.run())
+        running = [tasks.create_task(peers.run())]
+        if rounds is not None:
+            running.append(tasks.create_task(rounds.run()))
         await stop.wait()
-        links.cancel()
+        for task in running:
+            task.cancel()
+
+
+def _outside_rounds(
+    config: NodeConfig, outside: OutsideCosignatures | None, services: NodeServices, log: Log
+) -> OutsideRounds | None:
+    if outside is None or config.outside is None:
+        return None
+    certificate = config.outside.certificate
+    return OutsideRounds(
+        outside=outside,
+        log=services.log,
+        clock=services.clock,
+        events=log,
+        interval_ms=config.outside.interval_ms,
+        context=None if certificate is None else trusting_context(certificate),
+    )
 
 
 async def _start_verifier(

@@ -24,12 +24,12 @@ from chainnode.model.note import signature_lines
 from chainnode.model.tlog_witness import (
     MAX_SUBMISSION_BYTES,
     SIZE_CONTENT_TYPE,
+    SizeConflict,
     encode_size,
     parse_submission,
 )
 from chainnode.rpc.endpoint import read_body, retry_after_header, unreadable_status
 from chainnode.rpc.limits import RETRY_AFTER_MS
-from chainnode.services.witness import SizeConflict
 
 if TYPE_CHECKING:
     from chainnode.services.witness import WitnessService

@@ -36,7 +36,7 @@ from chainnode.model.note import (
     parse_note,
 )
 from chainnode.model.signatories import verify_checkpoint
-from chainnode.model.tlog_witness import origin_hash
+from chainnode.model.tlog_witness import SizeConflict, origin_hash
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,17 +61,6 @@ MAX_WITNESSED_LOGS: Final = 100
 """Origins that one node witnesses."""
 
 _MS_PER_S: Final = 1_000
-
-
-class SizeConflict(ChainError):
-    """The submission does not start from the tree that was cosigned last."""
-
-    code = "size_conflict"
-
-    def __init__(self, message: str, *, size: int) -> None:
-        super().__init__(message)
-        self.size = size
-        """Leaves of that tree; 0 if there is none."""
 
 
 @dataclass(slots=True)

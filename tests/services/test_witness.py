@@ -19,8 +19,7 @@ from chainnode.model.errors import (
 from chainnode.model.keys import KeyPurpose
 from chainnode.model.signatories import verify_checkpoint
 from chainnode.model.tlog_policy import Policy, Witness
-from chainnode.model.tlog_witness import origin_hash
-from chainnode.services.witness import SizeConflict
+from chainnode.model.tlog_witness import SizeConflict, origin_hash
 from tests.support.alliance import Alliance
 from tests.support.rpc import NOW_MS, ManualClock
 from tests.support.witnesses import NAME, make_witness, submission, witness_signer
