@@ -93,15 +93,18 @@ class OutsideRounds:
     async def run(self) -> None:
         """Ask until cancelled. Raises NodeFault."""
         async with aiohttp.ClientSession() as session:
-            asked = [
-                _Asked(witness=witness, client=WitnessClient(witness, session, self._context))
-                for witness in self._outside.witnesses
-            ]
+            asked = self._witnesses(session)
             while True:
                 await asyncio.sleep(self._interval_ms / _MS_PER_S)
                 await self._round(asked)
 
-    async def _round(self, asked: list[_Asked]) -> None:
+    def _witnesses(self, session: aiohttp.ClientSession) -> tuple[_Asked, ...]:
+        return tuple(
+            _Asked(witness=witness, client=WitnessClient(witness, session, self._context))
+            for witness in self._outside.witnesses
+        )
+
+    async def _round(self, asked: tuple[_Asked, ...]) -> None:
         try:
             signed = self._log.unwitnessed()
         except Unavailable:

@@ -134,6 +134,11 @@ class LogService:
             self._signed[bool(outside)] = served
         return served
 
+    @property
+    def outside(self) -> OutsideCosignatures | None:
+        """What outside witnesses have cosigned; None if there are none."""
+        return self._outside
+
     def is_cosigned(self, index: int) -> bool:
         """Whether the newest cosigned checkpoint covers a record."""
         cosigned = self._engine.newest_checkpoint()
