@@ -3,7 +3,8 @@
 What all nodes must agree on is in genesis; what may differ from node to node is here. A file that names a setting
 which does not exist is refused, since a mistyped limit would otherwise be the default without anybody knowing.
 
-    home = a node's    [node] [p2p] [p2p.peers] [rpc] [verify] [pool] [log] and, for its operator, [client]
+    home = a node's    [node] [p2p] [p2p.peers] [rpc] [verify] [pool] [log] [witness] [outside] and, for its operator,
+                       [client]
     home = a client's  [client] only
 
 `SETTINGS` is the only list of them: reading, `chainnode check-config` and the file that `chainnode init` writes all
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import urlsplit
 
 from chainnode.logs import FORMATS, Level
+from chainnode.model import note
 from chainnode.model.errors import ChainError, DecodeError, NotFound, Refused
 from chainnode.model.genesis import check_address
 from chainnode.model.ids import check_account_name, check_name
@@ -52,6 +54,34 @@ _OID: Final = re.compile(
 
 _MIB: Final = 1024 * 1024
 Value: TypeAlias = str | int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WitnessConfig:
+    """How this node witnesses other logs."""
+
+    key: str
+    """Name of a key of the home."""
+
+    name: str
+    """Key name of the cosignatures."""
+
+    logs: Path
+    """Folder with a policy for each log or group of logs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutsideConfig:
+    """How outside witnesses are asked to cosign this chain's log."""
+
+    policy: Path
+    """Policy with their keys and URLs, and how many of them must have cosigned."""
+
+    interval_ms: int
+    """Between two rounds of asking."""
+
+    certificate: Path | None
+    """PEM; what to trust for https URLs. None for the system's roots."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +125,12 @@ class NodeConfig:
 
     log_file: Path | None
     """None for standard error."""
+
+    witness: WitnessConfig | None
+    """None if no other logs are witnessed."""
+
+    outside: OutsideConfig | None
+    """None if nobody outside is asked to witness this node's log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +188,13 @@ def _check_choice(*choices: str) -> Callable[[str, str], None]:
 
 def _check_host(value: str, what: str) -> None:
     check_address(f"[{value}]:1" if ":" in value else f"{value}:1", what)
+
+
+def _check_key_name(value: str, what: str) -> None:
+    try:
+        note.check_key_name(value)
+    except DecodeError as error:
+        raise DecodeError(f"{what}: {error.message}", field=what) from error
 
 
 def _check_url(value: str, what: str) -> None:
@@ -284,6 +327,54 @@ SETTINGS: Final = (
         comment="File to append to; empty for standard error. Rotate it with copytruncate.",
     ),
     Setting(
+        section="witness",
+        key="key",
+        default="",
+        comment=(
+            "Key of this home (`chainnode keys new NAME --purpose witness`) with which other logs are witnessed;\n"
+            "empty: none are."
+        ),
+    ),
+    Setting(
+        section="witness",
+        key="name",
+        default="",
+        check=_check_key_name,
+        comment="Name of the cosignatures: a URL without scheme, as in witness.justice.example/w1.",
+    ),
+    Setting(
+        section="witness",
+        key="logs",
+        default="witnessed",
+        comment=(
+            "Folder with a tlog-policy for each log that is witnessed, NAME.policy, read at start; relative to\n"
+            "this folder. Of another chain: the policy that `chainnode policy` writes there."
+        ),
+    ),
+    Setting(
+        section="outside",
+        key="policy",
+        default="",
+        comment=(
+            "tlog-policy with the outside witnesses that are asked to cosign this chain's log, a line\n"
+            "`witness NAME VKEY URL` each, and their quorum; relative to this folder. Empty: nobody is asked."
+        ),
+    ),
+    Setting(
+        section="outside",
+        key="interval_ms",
+        default=1_000,
+        least=200,
+        most=86_400_000,
+        comment="Milliseconds between two rounds of asking them.",
+    ),
+    Setting(
+        section="outside",
+        key="certificate",
+        default="",
+        comment="PEM file to trust for their https URLs instead of the system's roots.",
+    ),
+    Setting(
         section="client",
         key="account",
         default="",
@@ -317,7 +408,9 @@ SETTINGS: Final = (
 
 PEERS_COMMENT: Final = 'Addresses that replace those in genesis, one line each: name = "host:port".'
 
-_SECTIONS: Final = ("node", "p2p", "rpc", "timestamp", "verify", "pool", "log", "client")
+_SECTIONS: Final = (
+    "node", "p2p", "rpc", "timestamp", "verify", "pool", "log", "witness", "outside", "client"
+)  # fmt: skip
 _PEERS: Final = "peers"
 
 
@@ -378,9 +471,17 @@ def load_config(home: Path) -> NodeConfig:
         log_level=settings.text("log.level"),
         log_format=settings.text("log.format"),
         log_file=settings.path(home, "log.file"),
+        witness=_witness(settings, home),
+        outside=_outside(settings, home),
     )
     _check_rpc(config)
     return config
+
+
+def load_witness_config(home: Path) -> WitnessConfig | None:
+    """Return how the node in `home` witnesses other logs, or None. Raises as `load_config`."""
+    home = home.absolute()
+    return _witness(_read(home), home)
 
 
 def load_client_config(home: Path) -> ClientConfig:
@@ -537,6 +638,29 @@ def _parse_peers(value: object) -> dict[str, str]:
         check_address(address, f"p2p.peers.{name}")
         peers[name] = address
     return peers
+
+
+def _witness(settings: Settings, home: Path) -> WitnessConfig | None:
+    key, name = settings.text("witness.key"), settings.text("witness.name")
+    if not key:
+        return None
+    if not name:
+        raise DecodeError(
+            "witness.name is missing: a node that witnesses needs a name for its cosignatures",
+            field="witness.name",
+        )
+    return WitnessConfig(key=key, name=name, logs=home / settings.text("witness.logs"))
+
+
+def _outside(settings: Settings, home: Path) -> OutsideConfig | None:
+    policy = settings.path(home, "outside.policy")
+    if policy is None:
+        return None
+    return OutsideConfig(
+        policy=policy,
+        interval_ms=settings.number("outside.interval_ms"),
+        certificate=settings.path(home, "outside.certificate"),
+    )
 
 
 def _check_rpc(config: NodeConfig) -> None:

@@ -22,6 +22,7 @@ from cli.identity import account, org
 from cli.init import init
 from cli.keys import keys
 from cli.lookup import lookup
+from cli.monitor import monitor
 from cli.node import check_config, rebuild, reinstate, start
 from cli.notarize import notarize
 from cli.output import print_error
@@ -30,6 +31,7 @@ from cli.refresh import refresh
 from cli.show import block, tx, validators
 from cli.status import status
 from cli.verify import verify
+from cli.witness import witness
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,6 +48,8 @@ for _command in (
     rebuild,
     reinstate,
     status,
+    monitor,
+    witness,
     keys,
     notarize,
     verify,

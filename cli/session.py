@@ -101,14 +101,20 @@ class Session:
         """Return the home's genesis, or None if there is no such file."""
         return self.genesis() if (self.home / GENESIS_FILE).exists() else None
 
-    def client(self, *, member: Member | None = None) -> RpcClient:
-        """Return a client of the node, not opened yet.
+    def client(self, url: str | None = None, *, member: Member | None = None) -> RpcClient:
+        """Return a client of a node, by default of the one that the user or the home names.
+
+        Args:
+            url: of another node or log; the command's own option that names it is `--also`.
+            member: signs what members ask.
 
         Raises:
-            DecodeError: the node's URL is none, or the certificate to trust cannot be read.
+            DecodeError: the URL is none, or the certificate to trust cannot be read.
         """
         config = self.config()
-        named, url = ("client.rpc", config.rpc) if self.rpc is None else ("--rpc", self.rpc)
+        named = "--also"
+        if url is None:
+            named, url = ("client.rpc", config.rpc) if self.rpc is None else ("--rpc", self.rpc)
         if not url.startswith(("http://", "https://")):
             raise DecodeError(
                 f"{named}: found {url!r}; expected a URL, as in http://127.0.0.1:8545", field="rpc"

@@ -25,6 +25,9 @@ class KeyPurpose(StrEnum):
     LOG = "log"
     """A validator's signature as the log itself under a checkpoint."""
 
+    WITNESS = "witness"
+    """Cosignatures of other logs' checkpoints, by a node that witnesses them."""
+
     TLS = "tls"
     """A validator's transport certificate."""
 

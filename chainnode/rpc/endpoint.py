@@ -27,9 +27,6 @@ class Endpoint(Protocol):
     async def answer(self, request: web.BaseRequest, turn: ReadingTurn) -> web.StreamResponse:
         """Return the response; what takes time is done in `turn`. Raises NodeFault, and DecodeError as `read_body`."""
 
-    def tick(self) -> None:
-        """Look after what waits for a moment and not for an event; called ten times a second. Raises NodeFault."""
-
     def refuse(self, error: DecodeError | Unavailable) -> web.StreamResponse:
         """Return the response to a body that cannot be read, or to a request that there is no room for."""
 

@@ -41,9 +41,6 @@ class JsonRpcEndpoint:
         self._dispatcher.answer(text, respond)
         return await decided
 
-    def tick(self) -> None:
-        """Nothing waits here; the services have their own deadlines."""
-
     def refuse(self, error: DecodeError | Unavailable) -> web.StreamResponse:
         """Return the response to what is not even a request."""
         if isinstance(error, Unavailable):

@@ -68,11 +68,6 @@ class TsaEndpoint:
             unit.count_rejection(rejection)
             return _reply(rejected(rejection.failure, rejection.message))
 
-    def tick(self) -> None:
-        """Send imprints that slow lists hold up."""
-        for unit in self._units.values():
-            unit.tick()
-
     def refuse(self, error: DecodeError | Unavailable) -> web.StreamResponse:
         """Return the response to what cannot be read, or for which there is no room."""
         if isinstance(error, Unavailable):

@@ -11,6 +11,7 @@ from chainnode.services.log import LogService
 from chainnode.services.membership import Membership
 from chainnode.services.metrics import Metrics
 from chainnode.services.notary import NotaryService
+from chainnode.services.outside import OutsideCollector
 from chainnode.services.submission import Submission
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from chainnode.keystore.signer import Signer
     from chainnode.ledger.ledger import Ledger
     from chainnode.services.commits import Commits
+    from chainnode.services.outside import OutsideCosignatures
     from chainnode.services.ports import EnginePort, Links
 
 
@@ -51,6 +53,7 @@ def make_services(
     log_signer: Signer,
     clock: Clock,
     software_version: str,
+    outside: OutsideCosignatures | None = None,
 ) -> NodeServices:
     """Wire the services of a node.
 
@@ -62,7 +65,18 @@ def make_services(
         log_signer: This validator's log key.
         clock: The node's.
         software_version: For status and metrics.
+        outside: Gathers the cosignatures of outside witnesses, if there are any.
     """
+    metrics = Metrics(
+        engine=engine,
+        links=links,
+        ledger=ledger,
+        commits=commits,
+        clock=clock,
+        software_version=software_version,
+    )
+    if outside is not None:
+        metrics.registry.register(OutsideCollector(outside))
     return NodeServices(
         software_version=software_version,
         started_ms=clock.monotonic_ms(),
@@ -72,16 +86,9 @@ def make_services(
         commits=commits,
         submission=Submission(engine=engine, ledger=ledger, commits=commits),
         chain=ChainService(ledger),
-        log=LogService(ledger=ledger, engine=engine, log_signer=log_signer),
+        log=LogService(ledger=ledger, engine=engine, log_signer=log_signer, outside=outside),
         notary=NotaryService(ledger),
         evidence=EvidenceService(ledger),
         membership=Membership(ledger=ledger, clock=clock),
-        metrics=Metrics(
-            engine=engine,
-            links=links,
-            ledger=ledger,
-            commits=commits,
-            clock=clock,
-            software_version=software_version,
-        ),
+        metrics=metrics,
     )

@@ -32,7 +32,7 @@ from chainnode.pki.pem import (
 )
 from chainnode.pki.profiles import ISSUING
 from chainnode.pki.revocation import RevocationReason, RevokedCertificate, decode_crl, make_crl
-from cli.proofs import replace_file
+from cli.proofs import write_result
 from cli.session import read_input
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ class AuthorityHome:
                 for r in self.revocations()
             ),
         )
-        replace_file(self._home / CRL_FILE, write_pem(REVOCATION_LIST, made.encoded))
+        write_result(self._home / CRL_FILE, write_pem(REVOCATION_LIST, made.encoded))
         return made
 
     def _revocations(self) -> Iterator[Revocation]:

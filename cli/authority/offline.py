@@ -33,7 +33,7 @@ from cli.authority.home import AUTHORITY_KEY
 from cli.command import pass_session, passphrase_option
 from cli.keynames import TIMESTAMP_KEY
 from cli.output import print_json, print_table, time_text
-from cli.proofs import replace_file
+from cli.proofs import write_result
 from cli.session import read_input
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ def install(session: Session, file: Path, key_name: str) -> None:
         profile = TIMESTAMP if info.purpose is KeyPurpose.TIMESTAMP else SEAL
         check_path(chain[0], chain[1:-1], chain[-1:], at_ms=now_ms, profile=profile)
         target = session.home / f"{key_name}.pem"
-        replace_file(target, write_bundle(chain))
+        write_result(target, write_bundle(chain))
     print_certificate(session, chain[0], file=target)
 
 

@@ -50,13 +50,16 @@ from chainnode.model.evidence import decode_evidence
 from chainnode.model.forensics import decode_testimony, encode_testimony
 from chainnode.model.keys import KeyPurpose
 from chainnode.model.member import decode_member, verify_member
+from chainnode.model.merkle import Frontier
 from chainnode.model.notarization import parse_notarization
 from chainnode.model.note import (
     decode_base64,
     encode_base64,
     parse_decimal,
     parse_note,
+    parse_signature_lines,
     parse_verifier_key,
+    signature_lines,
 )
 from chainnode.model.rpc_auth import canonical_json
 from chainnode.model.state_tree import decode_state_proof
@@ -64,6 +67,7 @@ from chainnode.model.timestamp import parse_serial
 from chainnode.model.tlog_policy import parse_policy
 from chainnode.model.tlog_proof import parse_proof
 from chainnode.model.tlog_tiles import decode_entries, encode_entries, parse_tile_path
+from chainnode.model.tlog_witness import Submission, encode_size, parse_size, parse_submission
 from chainnode.model.tls_certificate import read_tls_certificate
 from chainnode.p2p.frame import join_frame, split_frame
 from chainnode.p2p.hello import Hello, decode_hello
@@ -89,6 +93,8 @@ from cli.folder.journal import MAGIC, decode_line, encode_line
 from cli.folder.manifest import Manifest, decode_manifest
 from cli.genesis import parse_parameter
 from cli.init import parse_account_roles
+from cli.log_memory import Memory, decode_memory, encode_memory
+from cli.log_source import Seen
 from cli.lookup import parse_what
 from cli.offers import read_offer
 from cli.show import parse_tx_id
@@ -343,6 +349,27 @@ def _log_formats() -> dict[str, Decoder]:
                 seeds=(parsed.note.text.encode(),),
                 shape="lines",
             ),
+            f"signature lines{of}": Decoder(
+                function="chainnode.model.note.parse_signature_lines",
+                decode=_of_text(parse_signature_lines),
+                encode=lambda s: signature_lines(s).encode("utf-8", "surrogateescape"),
+                seeds=(signature_lines(parsed.note.signatures).encode(),),
+                shape="lines",
+            ),
+            f"submission to a witness{of}": Decoder(
+                function="chainnode.model.tlog_witness.parse_submission",
+                decode=parse_submission,
+                encode=lambda s: s.encode(),
+                seeds=(
+                    Submission(
+                        old_size=7,
+                        proof=(bytes(32), bytes(range(32))),
+                        note=parsed.note,
+                        checkpoint=parsed.checkpoint,
+                    ).encode(),
+                ),
+                shape="lines",
+            ),
             f"verifier key{of}": Decoder(
                 function="chainnode.model.note.parse_verifier_key",
                 decode=_of_text(parse_verifier_key),
@@ -373,6 +400,13 @@ def _log_formats() -> dict[str, Decoder]:
             ),
         }
     return found | {
+        "size that a witness answers": Decoder(
+            function="chainnode.model.tlog_witness.parse_size",
+            decode=parse_size,
+            encode=encode_size,
+            seeds=(encode_size(0), encode_size(2**63 - 1)),
+            shape="lines",
+        ),
         "tile path": Decoder(
             function="chainnode.model.tlog_tiles.parse_tile_path",
             decode=_of_text(parse_tile_path),
@@ -492,6 +526,13 @@ def _file_formats() -> dict[str, Decoder]:
             decode=_of_file("offer", lambda path: read_offer(path, "archive/new")),
             seeds=(line,),
             shape="lines",
+        ),
+        "monitor's state": Decoder(
+            function="cli.log_memory.decode_memory",
+            decode=decode_memory,
+            encode=encode_memory,
+            seeds=(encode_memory(Memory()), encode_memory(_monitor_memory())),
+            shape="json",
         ),
         "TLS certificate": Decoder(
             function="chainnode.model.tls_certificate.read_tls_certificate",
@@ -836,6 +877,12 @@ def _with_checksum(data: bytes) -> bytes:
         return data
     fields["checksum"] = hashlib.sha256(compact).hexdigest()
     return json.dumps(fields).encode()
+
+
+def _monitor_memory() -> Memory:
+    proof = Alliance(SUITES[0]).notarization()
+    seen = Seen(url="https://log.example", note=proof.note, checkpoint=proof.checkpoint)
+    return Memory(seen=(seen,), entries=Frontier(size=3, hashes=(bytes(32), bytes(32))))
 
 
 def _p256_certificate() -> bytes:

@@ -55,24 +55,16 @@ class Outside:
 @cache
 def go_verifier() -> Outside:
     """Build the Go program once per process of the test run."""
-    go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
-    if go is None:
-        _missing("go (1.25 or newer)")
-    directory = tempfile.mkdtemp(prefix="chainnode-outside-")
-    atexit.register(shutil.rmtree, directory, ignore_errors=True)
-    binary = Path(directory) / "outside"
-    built = subprocess.run(
-        [go, "build", "-o", str(binary), "."],
-        cwd=VERIFIERS / "go",
-        env=os.environ | {"GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false"},
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        check=False,
-    )
-    if built.returncode != 0:
-        _missing(f"go that builds tests/verifiers/go: {built.stderr.strip()[-400:]}")
-    return Outside((str(binary),))
+    return Outside((str(_built("go", ".") / "outside"),))
+
+
+@cache
+def torchwood() -> Path:
+    """Return a directory with `litewitness` of filippo.io/torchwood and our `torchwood`, which reads logs with its library.
+
+    A first build takes 40 s of processor time, most of it for SQLite; optimizing it would take longer than it saves.
+    """
+    return _built("torchwood", "-gcflags=all=-N -l", ".", "filippo.io/torchwood/cmd/litewitness")
 
 
 def java_verifier() -> Outside:
@@ -93,6 +85,27 @@ def _java(program: str) -> Outside:
     if java is None or jar is None:
         _missing("java 17 or newer, and Bouncy Castle (Debian: libbcprov-java; or BCPROV_JAR)")
     return Outside((java, "-cp", str(jar), str(VERIFIERS / "java" / program)))
+
+
+def _built(module: str, *arguments: str) -> Path:
+    """Build packages of a Go module of `tests/verifiers` into a directory that goes when this process ends."""
+    go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
+    if go is None:
+        _missing("go (1.25 or newer)")
+    directory = tempfile.mkdtemp(prefix="chainnode-outside-")
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    built = subprocess.run(
+        [go, "build", "-o", f"{directory}/", *arguments],
+        cwd=VERIFIERS / module,
+        env=os.environ | {"GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false"},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    if built.returncode != 0:
+        _missing(f"go that builds tests/verifiers/{module}: {built.stderr.strip()[-400:]}")
+    return Path(directory)
 
 
 def _missing(tool: str) -> NoReturn:
