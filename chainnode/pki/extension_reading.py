@@ -162,7 +162,7 @@ def _read_policies(value: bytes) -> _Fields:
 
 
 def _notice(qualifiers: Any) -> str:  # noqa: ANN401  asn1crypto
-    for qualifier in qualifiers if qualifiers.native is not None else ():
+    for qualifier in () if isinstance(qualifiers, core.Void) else qualifiers:
         if qualifier["policy_qualifier_id"].native == "user_notice":
             return str(qualifier["qualifier"]["explicit_text"].native or "")
     return ""
@@ -180,7 +180,7 @@ def _read_crl_urls(value: bytes) -> _Fields:
     urls: list[str] = []
     for point in x509.CRLDistributionPoints.load(value, strict=True):
         name = point["distribution_point"]
-        if name.native is not None and name.name == "full_name":
+        if not isinstance(name, core.Void) and name.name == "full_name":
             urls += _urls(name.chosen)
     return {"crl_urls": tuple(urls)}
 
