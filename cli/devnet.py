@@ -60,6 +60,7 @@ def up(session: Session, *, directory: Path, validators: int, suite: str, detach
     end_as_by_ctrl_c()
     try:
         network.up()
+        network.establish_authority()
         _print_network(session, network)
     except BaseException:
         network.down()
@@ -172,6 +173,7 @@ def _print_network(session: Session, network: Devnet) -> None:
             ("admin home", network.admin_home),
             ("policy", network.policy),
             ("genesis", network.genesis),
+            ("ca", "-" if network.ca is None else network.ca),
             ("try", f"chainnode --home {network.client_home} notarize FILE"),
         ]
     )
@@ -192,8 +194,7 @@ def _network_json(network: Devnet) -> dict[str, Json]:
         "admin_home": str(network.admin_home),
         "policy": str(network.policy),
         "genesis": str(network.genesis),
-        # The alliance has no certificate authority of its own.
-        "ca": None,
+        "ca": None if network.ca is None else str(network.ca),
     }
 
 

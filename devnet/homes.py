@@ -37,6 +37,7 @@ KEYS: Final = "keys"
 
 NOTARY_ACCOUNT: Final = "agency-1/notary"
 ADMIN_ACCOUNT: Final = "agency-1/admin"
+AUTHORITY_ACCOUNT: Final = "agency-1/ca"
 
 _PASSPHRASE_BYTES: Final = 16
 _COMMAND_TIMEOUT_S: Final = 60
@@ -61,14 +62,14 @@ def make(
     write_new_file(
         directory / PASSPHRASE, fresh_bytes(_PASSPHRASE_BYTES).hex().encode(), mode=OWNER_ONLY
     )
-    _run_all([_init(record, number, node) for number, node in enumerate(record.nodes, start=1)])
+    run_all([_init(record, number, node) for number, node in enumerate(record.nodes, start=1)])
     members = [
         str(node.home / f"agency-{number}.member.json")
         for number, node in enumerate(record.nodes, start=1)
     ]
     options = [part for name, n in parameters.items() for part in ("--parameter", f"{name}={n}")]
     assemble = ("genesis", "assemble", "--chain-id", record.chain_id, *options, *members)
-    _run_all([command(node.home, *assemble, has_keys=False) for node in record.nodes])
+    run_all([command(node.home, *assemble, has_keys=False) for node in record.nodes])
     found = {(node.home / GENESIS).read_bytes() for node in record.nodes}
     if len(found) != 1:
         raise ChainError("validators assembled different geneses", code="genesis_differs")
@@ -78,7 +79,7 @@ def make(
     for node in record.nodes:
         _redirect(node, {high: port for low, high, port, _ in wires if low == node.name})
     for name, account in ((CLIENT, NOTARY_ACCOUNT), (ADMIN, ADMIN_ACCOUNT)):
-        _make_client(record, directory / name, account)
+        make_client(record, directory / name, account)
 
 
 def command(home: Path, *arguments: str, has_keys: bool = True) -> tuple[str, ...]:
@@ -103,7 +104,11 @@ def environment() -> Mapping[str, str]:
 def _init(record: Record, number: int, node: Node) -> tuple[str, ...]:
     agency = f"agency-{number}"
     # The first agency brings the people.
-    accounts = (f"{NOTARY_ACCOUNT}:notary", f"{ADMIN_ACCOUNT}:admin") if number == 1 else ()
+    accounts = (
+        (f"{NOTARY_ACCOUNT}:notary", f"{ADMIN_ACCOUNT}:admin", AUTHORITY_ACCOUNT)
+        if number == 1
+        else ()
+    )
     return command(
         node.home,
         "init",
@@ -114,8 +119,13 @@ def _init(record: Record, number: int, node: Node) -> tuple[str, ...]:
     )
 
 
-def _run_all(commands: Sequence[Sequence[str]]) -> None:
-    """Run commands side by side; most of their time is Python's start and making keys safe."""
+def run_all(commands: Sequence[Sequence[str]]) -> None:
+    """Run commands side by side; most of their time is Python's start and making keys safe.
+
+    Raises:
+        ChainError: one of them failed; with what it said.
+        Unavailable: one of them takes too long.
+    """
     running = [
         subprocess.Popen(
             argv,
@@ -150,7 +160,8 @@ def _redirect(node: Node, addresses: Mapping[str, int]) -> None:
     path.write_text(before + (found or heading) + lines + after, encoding="utf-8")
 
 
-def _make_client(record: Record, home: Path, account: str) -> None:
+def make_client(record: Record, home: Path, account: str) -> None:
+    """Make the home of somebody who acts for an account of the first agency."""
     first = record.nodes[0]
     home.mkdir(mode=0o700)
     exported = KeyStore(first.home / KEYS).export(account.replace("/", "."))

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar
 from chainnode.clock import SystemClock
 from chainnode.model.errors import ChainError, Refused, Unavailable
 from chainnode.rpc.client import RpcClient
-from devnet import fault_proxy, homes, processes
+from devnet import authority, fault_proxy, homes, processes
 from devnet.ports import free_ports
 from devnet.record import FILE_NAME, Node, Proxy, Record, load, locked
 
@@ -126,12 +126,23 @@ class Devnet:
     ) -> None:
         self.down()
 
+    def establish_authority(self) -> None:
+        """Give the running network a certificate authority and timestamp units, unless it has them. Raises ChainError."""
+        with locked(self.directory):
+            authority.establish(self._record)
+
     # -- what there is -------------------------------------------------------------------------------------
 
     @property
     def directory(self) -> Path:
         """The network's folder."""
         return self._record.directory
+
+    @property
+    def ca(self) -> Path | None:
+        """The root certificate of its certificate authority (PEM), or None if there is none yet."""
+        found = authority.root_certificate(self.directory)
+        return found if found.exists() else None
 
     @property
     def record(self) -> Record:
