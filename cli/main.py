@@ -30,6 +30,7 @@ from cli.policy import policy
 from cli.refresh import refresh
 from cli.show import block, tx, validators
 from cli.status import status
+from cli.timestamp import timestamp
 from cli.verify import verify
 from cli.witness import witness
 
@@ -55,6 +56,7 @@ for _command in (
     verify,
     refresh,
     lookup,
+    timestamp,
     policy,
     account,
     org,

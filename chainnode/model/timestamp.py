@@ -25,7 +25,7 @@ from chainnode.model.commitment import (
     digests_value,
     salts_under,
 )
-from chainnode.model.errors import DecodeError, ProofInvalid
+from chainnode.model.errors import ProofInvalid
 from chainnode.model.suites import HASH_BYTES
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def parse_serial(number: int) -> Serial:
     """Read a token's serial number.
 
     Raises:
-        DecodeError: `other_authority`: no timestamp unit of an alliance chain gives such numbers.
+        ProofInvalid: `other_authority`: no timestamp unit of an alliance chain gives such numbers.
     """
     if not 0 <= number < 2 ** (8 * SERIAL_BYTES):
         raise _other_serial()
@@ -85,9 +85,14 @@ def blindings_under(suite: Suite, seed: bytes) -> Callable[[int], bytes]:
     return lambda item: salt_of(item)[:BLINDING_BYTES]
 
 
+def opening_salt(blinding: bytes) -> bytes:
+    """Return the 32-byte salt that a token's blinding stands for in an opening."""
+    return blinding + _PADDING
+
+
 def imprint_commitment(suite: Suite, blinding: bytes, imprint: Value) -> bytes:
     """Return the 32-byte commitment to an imprint in its array form, [algorithm, digest]."""
-    return commitment_to(suite, blinding + _PADDING, (imprint,))
+    return commitment_to(suite, opening_salt(blinding), (imprint,))
 
 
 def checked_imprint(value: Value) -> Value:
@@ -102,14 +107,14 @@ def verify_imprint(suite: Suite, record: Record, serial: Serial, imprint: Digest
         The fingerprint of the X.509 certificate that the record names, 32 bytes.
 
     Raises:
-        DecodeError: the record is no timestamp's.
-        ProofInvalid: `opening_mismatch`.
+        ProofInvalid: `other_kind` if the record is no timestamp's, `opening_mismatch`.
+        DecodeError: a timestamp's record of another shape.
     """
     if record.kind != KIND:
-        raise DecodeError(
-            f"record {serial.index} is of kind {record.kind}; expected {KIND}",
+        raise ProofInvalid(
+            f"record {serial.index} of the log is of kind {record.kind}, and no timestamp's: the token was "
+            "not issued by the chain",
             code="other_kind",
-            field="leaf",
         )
     commitment, fingerprint = codec.array(record.body, "body", arity=2)
     codec.binary(commitment, "commitment", size=HASH_BYTES)
@@ -123,10 +128,9 @@ def verify_imprint(suite: Suite, record: Record, serial: Serial, imprint: Digest
     return codec.binary(fingerprint, "fingerprint", size=HASH_BYTES)
 
 
-def _other_serial() -> DecodeError:
-    return DecodeError(
+def _other_serial() -> ProofInvalid:
+    return ProofInvalid(
         "the token's serial number names no record; expected one of a timestamp unit of an "
         "alliance chain (20 bytes that begin with 01); the token is of another authority",
         code="other_authority",
-        field="serial",
     )

@@ -273,6 +273,19 @@ class RpcClient:
         """Return status and body of a GET, for example of `/checkpoint`, `/tile/0/000`, `/readyz`."""
         return await self._exchange("GET", path, None)
 
+    async def post(
+        self, path: str, body: bytes, *, content_type: str, wait_ms: int = 0
+    ) -> tuple[int, bytes]:
+        """Return status and body of a POST that is no JSON-RPC, for example of `/tsa`.
+
+        Args:
+            path: Of the endpoint.
+            body: What is sent.
+            content_type: What that is.
+            wait_ms: How long the node may take to answer, beyond the client's own patience.
+        """
+        return await self._exchange("POST", path, body, content_type=content_type, wait_ms=wait_ms)
+
     async def _proof(self, record: dict[str, Param], wait_ms: int) -> results.ProofResult:
         params: dict[str, Param] = {**record, "wait_ms": wait_ms}
         return await self._ask("log_proof", params, results.ProofResult, wait_ms=wait_ms)
@@ -293,7 +306,13 @@ class RpcClient:
         return cast("Result", result)
 
     async def _exchange(
-        self, verb: str, path: str, body: bytes | None, *, wait_ms: int = 0
+        self,
+        verb: str,
+        path: str,
+        body: bytes | None,
+        *,
+        content_type: str = "application/json",
+        wait_ms: int = 0,
     ) -> tuple[int, bytes]:
         if self._session is None:
             raise RuntimeError("use the client as an async context manager")
@@ -303,7 +322,7 @@ class RpcClient:
                 verb,
                 self.url + path,
                 data=body,
-                headers={} if body is None else {"Content-Type": "application/json"},
+                headers={} if body is None else {"Content-Type": content_type},
                 ssl=self._ssl,
                 timeout=timeout,
                 allow_redirects=False,

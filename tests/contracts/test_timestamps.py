@@ -8,7 +8,7 @@ import pytest
 
 from chainnode.model import calls
 from chainnode.model.commitment import Digest
-from chainnode.model.errors import DecodeError, ProofInvalid
+from chainnode.model.errors import ProofInvalid
 from chainnode.model.keys import KeyPurpose
 from chainnode.model.record import decode_record
 from chainnode.model.timestamp import Serial, blindings_under, parse_serial, verify_imprint
@@ -78,7 +78,7 @@ def test_a_serial_number_has_20_bytes_and_is_positive():
 
 @pytest.mark.parametrize("number", [0, 1, -1, 2**160, 2**159, 2 << 152])
 def test_other_serial_numbers_name_no_record(number):
-    with pytest.raises(DecodeError) as caught:
+    with pytest.raises(ProofInvalid) as caught:
         parse_serial(number)
     assert caught.value.error_code == "other_authority"
 

@@ -84,6 +84,7 @@ from chainnode.storage.append_file import MemoryFile
 from chainnode.storage.journal import Journal
 from chainnode.storage.vote_log import VoteLog, VoteRecord
 from chainnode.tsp.reading import decode_response, decode_token
+from chainnode.tsp.recorded import decode_leaf, record_extra
 from chainnode.tsp.request import decode_request as decode_timestamp_request
 from chainnode.tsp.request import make_request as make_timestamp_request
 from chainnode.tsp.response import granted
@@ -652,7 +653,7 @@ def _timestamp_formats() -> dict[str, Decoder]:
         policy="2.999.3161.1",
     ).token(
         decode_timestamp_request(asked),
-        TokenFacts(serial_number=2**152, time_ms=NOW_MS + 120, accuracy_ms=2_500),
+        TokenFacts(serial_number=1 << 152, time_ms=NOW_MS + 120, accuracy_ms=2_500),
     )
     return {
         "timestamp request": Decoder(
@@ -667,6 +668,11 @@ def _timestamp_formats() -> dict[str, Decoder]:
             encode=lambda t: t.encoded,
             seeds=(token,),
             shape="der",
+        ),
+        "timestamp record": Decoder(
+            function="chainnode.tsp.recorded.decode_leaf",
+            decode=decode_leaf,
+            seeds=(record_extra(b"leaf", decode_token(token)),),
         ),
         "timestamp response": Decoder(
             function="chainnode.tsp.reading.decode_response",
@@ -755,6 +761,7 @@ def _rpc_formats() -> dict[str, Decoder]:
             encode=lambda s: s.as_integer().to_bytes(20, "big"),
             has_one_form=False,
             seeds=(bytes([1]) + bytes(19),),
+            errors=(ProofInvalid,),
         ),
         "request": Decoder(
             function="chainnode.rpc.json_text.parse_request",
