@@ -30,6 +30,7 @@ from chainnode.model.tlog_witness import (
 )
 from chainnode.rpc.endpoint import read_body, retry_after_header, unreadable_status
 from chainnode.rpc.limits import RETRY_AFTER_MS
+from chainnode.rpc.reading_turn import Share
 
 if TYPE_CHECKING:
     from chainnode.rpc.reading_turn import ReadingTurn
@@ -54,11 +55,12 @@ class SubmissionEndpoint:
     def __init__(self, witness: WitnessService) -> None:
         self._witness = witness
 
-    async def answer(self, request: web.BaseRequest, _turn: ReadingTurn) -> web.StreamResponse:
+    async def answer(self, request: web.BaseRequest, turn: ReadingTurn) -> web.StreamResponse:
         """Return the cosignature, or why there is none. Raises NodeFault, and DecodeError as `read_body`."""
         if request.method != "POST":
             return _text(405, "POST only", {"Allow": "POST"})
         body = await read_body(request, most_bytes=MAX_SUBMISSION_BYTES)
+        await turn.next(Share())
         try:
             signature = self._witness.add_checkpoint(parse_submission(body))
         except SizeConflict as error:
@@ -71,6 +73,9 @@ class SubmissionEndpoint:
             return _refusal(error)
         return _text(200, signature_lines((signature,)).removesuffix("\n"))
 
+    def tick(self) -> None:
+        """Nothing waits here."""
+
     def refuse(self, error: DecodeError | Unavailable) -> web.StreamResponse:
         """Return the response to what cannot be read, or has no room."""
         return _refusal(error)
@@ -82,8 +87,8 @@ class WitnessedEndpoint:
     def __init__(self, witness: WitnessService) -> None:
         self._witness = witness
 
-    async def answer(self, request: web.BaseRequest, _turn: ReadingTurn) -> web.StreamResponse:
-        """Return the page at the request's path."""
+    async def answer(self, request: web.BaseRequest, turn: ReadingTurn) -> web.StreamResponse:
+        """Return the page at the request's path; `turn` is not needed for what is at hand."""
         if request.method not in {"GET", "HEAD"}:
             return _text(405, "GET only", {"Allow": "GET, HEAD"})
         path = request.rel_url.raw_path
@@ -97,6 +102,9 @@ class WitnessedEndpoint:
         except NotFound as error:
             return _refusal(error)
         return _text(200, note.encode().decode().removesuffix("\n"))
+
+    def tick(self) -> None:
+        """Nothing waits here."""
 
     def refuse(self, error: DecodeError | Unavailable) -> web.StreamResponse:
         """Return the response to what has no room."""

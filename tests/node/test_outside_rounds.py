@@ -76,12 +76,15 @@ class Door:
 
         self.bodies = []
 
-    async def answer(self, request):
+    async def answer(self, request, turn):
         if self.instead is None:
-            return await self.endpoint.answer(request)
+            return await self.endpoint.answer(request, turn)
         self.bodies.append(await request.read())
         status, body = self.instead
         return web.Response(status=status, body=body)
+
+    def tick(self):
+        pass
 
     def refuse(self, error):
         return self.endpoint.refuse(error)
