@@ -224,8 +224,9 @@ class Watch:
         largest = self._largest(sightings)
         self._check_one_origin(sightings, largest)
         source = self._sources[largest.url]
-        known = [*(s.seen for s in sightings), *self._memory.seen]
-        for other in known:
+        # What a server showed before is part of what it shows now, as its growth was checked.
+        known = {seen.url: seen for seen in (*self._memory.seen, *(s.seen for s in sightings))}
+        for other in known.values():
             if other.url == largest.url or other.checkpoint.size > largest.checkpoint.size:
                 continue
             if not await self._extends(other.checkpoint, largest.checkpoint, source):
