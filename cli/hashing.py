@@ -49,6 +49,7 @@ class _Sm3:
 
 _STATES: Final[dict[str, Callable[[], _State]]] = {
     "sha256": hashlib.sha256,
+    "sha384": hashlib.sha384,
     "sha512": hashlib.sha512,
     "sm3": _Sm3,
 }

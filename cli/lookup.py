@@ -42,6 +42,10 @@ MAX_RECORDS: Final = 10_000
 """Registrations of one digest that are fetched; who has more asks over RPC."""
 
 
+_BY_LENGTH: Final = {DIGEST_BYTES[name]: name for name in ("sha256", "sha384", "sha512")}
+"""What a digest is of that comes without the name of its algorithm."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Found:
     """What the node knows of some digests."""
@@ -76,7 +80,7 @@ def lookup(
     as_account: str | None,
     passphrase_file: Path | None,
 ) -> None:
-    """List every record of FILE, or of DIGEST in hex (sm3:HEX if it is not SHA-256 or SHA-512).
+    """List every record of FILE, or of DIGEST in hex (sm3:HEX if it is not of the SHA-2 family).
 
     Members see blinded registrations too; without an account only public ones are found.
     """
@@ -161,11 +165,11 @@ def parse_what(what: str) -> tuple[Digest, ...]:
     except ValueError:
         value = b""
     if not colon:
-        algorithm = "sha512" if len(value) == DIGEST_BYTES["sha512"] else "sha256"
+        algorithm = _BY_LENGTH.get(len(value), "sha256")
     if len(value) != DIGEST_BYTES.get(algorithm):
         raise DecodeError(
-            f"found {what[:160]!r}, which is no file and no digest; expected a file, or 64 or 128 hex "
-            "digits, with sm3: before them if they are of SM3",
+            f"found {what[:160]!r}, which is no file and no digest; expected a file, or 64, 96 or 128 "
+            "hex digits, with sm3: before them if they are of SM3",
             code="bad_digest",
             field="digest",
         )

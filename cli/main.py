@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli.algorithms import algorithms
 from cli.command import take_global_options
 from cli.devnet import devnet_group
 from cli.evidence import evidence
@@ -50,6 +51,7 @@ for _command in (
     verify,
     refresh,
     lookup,
+    algorithms,
     policy,
     account,
     org,

@@ -24,6 +24,7 @@ from chainnode.model.limits import MAX_DOCUMENTS_PER_CALL, MAX_TITLE_BYTES
 from chainnode.model.notarization import Notarization
 from chainnode.model.record import decode_record
 from chainnode.rpc.client import from_base64
+from cli.algorithms import choose_algorithms
 from cli.command import as_option, pass_session, passphrase_option
 from cli.hashing import Progress, digests_of_file
 from cli.output import note, print_fields, print_json, time_text
@@ -121,8 +122,13 @@ def notarize(
     if title is not None and not 1 <= len(title.encode("utf-8", "replace")) <= MAX_TITLE_BYTES:
         raise DecodeError(f"--title: expected 1 to {MAX_TITLE_BYTES} bytes of UTF-8", field="title")
     targets = _targets(files, out)
+    algorithms = choose_algorithms(session)
     orders = [
-        _Order(path=p, target=t, document=Document(digests=digests_of_file(p), title=title))
+        _Order(
+            path=p,
+            target=t,
+            document=Document(digests=digests_of_file(p, algorithms), title=title),
+        )
         for p, t in zip(files, targets, strict=True)
     ]
     for folder in {target.parent for target in targets}:

@@ -25,6 +25,7 @@ from chainnode.model.commitment import (
 )
 from chainnode.model.limits import MAX_DOCUMENTS_PER_CALL
 from chainnode.model.roles import Role
+from contracts.algorithms import check_open, closed_algorithms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,15 +48,18 @@ def register(context: Context, args: tuple[Value, ...]) -> None:
     """Enter one to 1,000 documents into the log.
 
     Raises:
-        ContractError: `missing_role` unless the sender is a notary.
+        ContractError: `missing_role` unless the sender is a notary, `algorithm_closed`.
         DecodeError: an argument has another shape, `unknown_algorithm`, `bad_digest`, `bad_digest_order`.
     """
     context.require_role(Role.NOTARY)
     seed, documents = parse_arguments(args)
     suite = context.block.domain.suite
+    closed = closed_algorithms(context)
     salt_of = None if seed is None else salts_under(suite, seed)
     for item, value in enumerate(documents):
         digests = checked_document(value)
+        if closed:
+            check_open(closed, digests)
         salt = PUBLIC_SALT if salt_of is None else salt_of(item)
         # The digests were just found to be in their one form, so their bytes are the canonical ones.
         commitment = commitment_to(suite, salt, digests)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from chainnode.model.algorithms import STATE_KEY as ALGORITHMS_KEY
 from chainnode.model.calls import Document, parse_document
 from chainnode.model.commitment import PUBLIC_SALT, Opening, derive_salt
 from chainnode.model.errors import DecodeError, NotFound
 from chainnode.model.ids import organisation_of
 from contracts import notary
+from contracts.algorithms import registry_in
 from contracts.evidence import LOOKUP_ALL as EVIDENCE_KEY
 from contracts.evidence import Finding, parse_finding, report_key
 from contracts.evidence import lookup_key as evidence_key
@@ -26,6 +28,7 @@ from contracts.identity.records import (
 )
 
 if TYPE_CHECKING:
+    from chainnode.model.algorithms import AlgorithmRegistry
     from chainnode.model.domain import Domain
     from chainnode.model.transaction import Transaction
     from contracts.overlay import StateReader
@@ -41,6 +44,7 @@ __all__ = [
     "Registration",
     "account_state_key",
     "account_view",
+    "algorithm_registry",
     "evidence_key",
     "key_state_key",
     "key_view",
@@ -122,6 +126,11 @@ def account_view(state: StateReader, name: str) -> AccountView | None:
         suspended=account.suspended,
         keys=tuple((public_key, key) for public_key, key in keys if key is not None),
     )
+
+
+def algorithm_registry(state: StateReader) -> AlgorithmRegistry:
+    """Return what the alliance thinks of digest algorithms."""
+    return registry_in(state.get(ALGORITHMS_KEY))
 
 
 def key_view(state: StateReader, public_key: bytes) -> KeyRecord | None:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from chainnode.model.errors import Refused
-from contracts import evidence, notary
+from contracts import algorithms, evidence, notary
 from contracts.identity import contract as identity
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _IMPLEMENTATIONS: Final[Mapping[tuple[str, int], Mapping[str, Method]]] = MappingProxyType(
     {
+        ("algorithms", 1): algorithms.METHODS,
         ("evidence", 1): evidence.METHODS,
         ("identity", 1): identity.METHODS,
         ("notary", 1): notary.METHODS,

@@ -172,6 +172,21 @@ def register_documents(documents: Sequence[Document], *, seed: bytes | None) -> 
     return _call("notary", "register", seed, tuple(d.as_value() for d in documents))
 
 
+def deprecate_algorithm(algorithm: str) -> Call:
+    """Have people leave a digest algorithm behind."""
+    return _call("algorithms", "deprecate", algorithm)
+
+
+def close_algorithm(algorithm: str, *, from_height: int) -> Call:
+    """Close a digest algorithm to new records from a height on."""
+    return _call("algorithms", "close", algorithm, from_height)
+
+
+def accept_algorithm(algorithm: str) -> Call:
+    """Take back the deprecation of a digest algorithm, and a closure that is not in force yet."""
+    return _call("algorithms", "accept", algorithm)
+
+
 def register_organisation(name: str, title: str) -> Call:
     """Admit a member."""
     return _call("identity", "register_organisation", name, title)

@@ -30,7 +30,7 @@ SEED_BYTES: Final = 32
 PUBLIC_SALT: Final = bytes(SALT_BYTES)
 """The salt of a registration that anybody may search for."""
 
-DIGEST_BYTES: Final = MappingProxyType({"sha256": 32, "sha512": 64, "sm3": 32})
+DIGEST_BYTES: Final = MappingProxyType({"sha256": 32, "sha384": 48, "sha512": 64, "sm3": 32})
 """Digest algorithms that a registration may name, and the length of their digests."""
 
 _MAX_OPENING_BYTES: Final = 512
@@ -41,10 +41,10 @@ class Digest:
     """A document's digest by one algorithm."""
 
     algorithm: str
-    """`sha256`, `sha512` or `sm3`."""
+    """`sha256`, `sha384`, `sha512` or `sm3`."""
 
     value: bytes
-    """32 or 64 bytes."""
+    """32, 48 or 64 bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

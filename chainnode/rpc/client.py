@@ -229,6 +229,12 @@ class RpcClient:
         params: dict[str, Param] = {"old": old, "new": new}
         return await self._ask("log_consistency", params, results.ConsistencyResult)
 
+    # -- digest algorithms ---------------------------------------------------------------------------------
+
+    async def algorithm_list(self) -> results.AlgorithmListResult:
+        """Every digest algorithm, and whether records of the next block may name it."""
+        return await self._ask("algorithm_list", {}, results.AlgorithmListResult)
+
     # -- evidence ------------------------------------------------------------------------------------------
 
     async def evidence_list(

@@ -300,6 +300,26 @@ class QueryResult(TypedDict):
     result: Json
 
 
+class AlgorithmResult(TypedDict):
+    """A digest algorithm, and whether records of the next block may name it."""
+
+    name: str
+    digest_bytes: int
+    status: Literal["accepted", "deprecated", "closed"]
+    closed_from: int | None
+    """First height that takes no new record of it; null if no closure is announced."""
+
+
+class AlgorithmListResult(TypedDict):
+    """`algorithm_list`: every digest algorithm that the node knows."""
+
+    height: int
+    """The next block's, of which the statuses speak."""
+    state_key: str
+    """State key of the registry, base64, for `state_get`; absent while all are accepted."""
+    algorithms: list[AlgorithmResult]
+
+
 class EvidenceResult(TypedDict):
     """`evidence_get`: proof that a validator broke the protocol, as the chain recorded it."""
 

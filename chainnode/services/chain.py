@@ -7,10 +7,18 @@ from typing import TYPE_CHECKING
 
 from chainnode.model.errors import NotFound
 from chainnode.model.header import Header, block_hash_of, decode_header
-from contracts.query import AccountView, KeyRecord, account_view, key_view, organisation_view
+from contracts.query import (
+    AccountView,
+    KeyRecord,
+    account_view,
+    algorithm_registry,
+    key_view,
+    organisation_view,
+)
 
 if TYPE_CHECKING:
     from chainnode.ledger.ledger import Ledger
+    from chainnode.model.algorithms import AlgorithmRegistry
     from chainnode.model.certificate import Certificate
     from chainnode.model.receipt import Receipt
     from chainnode.model.state_tree import StateProof
@@ -123,6 +131,10 @@ class ChainService:
                 "the public key was never registered", code="unknown_key", field="public_key"
             )
         return key
+
+    def algorithms(self) -> AlgorithmRegistry:
+        """Return what the alliance thinks of digest algorithms, as of the tip."""
+        return algorithm_registry(self._ledger.state)
 
     def state(self, key: bytes, *, prove: bool, height: int | None) -> StateValue:
         """Return the value of a state key, after a height or at the tip.

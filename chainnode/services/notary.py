@@ -62,7 +62,7 @@ class NotaryService:
         """Return registrations of a digest in log order.
 
         Args:
-            algorithm: `sha256`, `sha512` or `sm3`.
+            algorithm: A key of `DIGEST_BYTES`.
             digest: of that algorithm's length.
             as_member: whether blinded registrations may be shown; otherwise only public ones are.
             limit: 1 to `MAX_LOOKUP`.

@@ -11,12 +11,21 @@ from chainnode.model.errors import DecodeError
 from chainnode.model.limits import MAX_RECEIPT_MESSAGE_BYTES
 from chainnode.model.receipt import decode_receipt
 from chainnode.model.transaction import Call, decode_transaction
+from contracts.algorithms import METHODS as ALGORITHMS
 from contracts.identity.contract import METHODS as IDENTITY
 from contracts.notary import METHODS as NOTARY
 from tests.support.contracts import Chain
 
 CHAIN = Chain()
-METHODS = [("identity", name) for name in IDENTITY] + [("notary", name) for name in NOTARY]
+METHODS = [
+    (contract, name)
+    for contract, methods in {
+        "algorithms": ALGORITHMS,
+        "identity": IDENTITY,
+        "notary": NOTARY,
+    }.items()
+    for name in methods
+]
 KEY = CHAIN.offer("archive/new", "any").as_value()
 
 # Besides noise: values that get far into a method before something about them is wrong.

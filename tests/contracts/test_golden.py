@@ -73,6 +73,16 @@ def blocks(chain: Chain):
         chain.transaction(admin, calls.revoke_key(chain.key("health ts").public, reason="lost")),
         chain.transaction(admin, calls.revoke_role(admin, Role.ADMIN)),
     ]
+    new_key = chain.key("health key 2")
+    yield [
+        chain.transaction(admin, calls.deprecate_algorithm("sha512")),
+        chain.transaction(admin, calls.close_algorithm("sha256", from_height=5)),
+        chain.transaction(new, calls.register_documents([document("a")], seed=None), key=new_key),
+    ]
+    yield [
+        chain.transaction(new, calls.register_documents([document("a")], seed=None), key=new_key),
+        chain.transaction(admin, calls.accept_algorithm("sha512")),
+    ]
 
 
 def vectors():
@@ -111,6 +121,8 @@ def test_the_golden_blocks_visit_successes_and_refusals():
         "", "", "missing_role",
         "", "", "unknown_algorithm", "unknown_contract",
         "", "", "", "", "", "", "last_admin",
+        "", "", "",
+        "algorithm_closed", "",
     ]  # fmt: skip
 
 

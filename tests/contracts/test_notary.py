@@ -147,6 +147,7 @@ SHA256 = ("sha256", bytes(32))
         ((SEED, (((SHA256,) * 4, None, None),)), "malformed"),
         ((SEED, (((("sha256", bytes(31)),), None, None),)), "bad_digest"),
         ((SEED, (((("sha256", bytes(64)),), None, None),)), "bad_digest"),
+        ((SEED, (((("sha384", bytes(32)),), None, None),)), "bad_digest"),
         ((SEED, (((("sha512", bytes(32)),), None, None),)), "bad_digest"),
         ((SEED, (((("sm3", "text"),), None, None),)), "bad_digest"),
         ((SEED, (((("md5", bytes(16)),), None, None),)), "unknown_algorithm"),

@@ -75,7 +75,11 @@ def tls_certificate(label: str) -> bytes:
 def example_genesis(
     suite_name: str = ED25519,
     *,
-    contracts: tuple[tuple[str, int, int], ...] = (("identity", 1, 1), ("notary", 1, 1)),
+    contracts: tuple[tuple[str, int, int], ...] = (
+        ("algorithms", 1, 1),
+        ("identity", 1, 1),
+        ("notary", 1, 1),
+    ),
     accounts: tuple[tuple[str, tuple[str, ...]], ...] = (
         ("archive/boss", ("org-admin",)),
         ("archive/reader", ()),

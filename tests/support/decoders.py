@@ -30,6 +30,7 @@ from chainnode.keystore.tls import public_key_of_certificate
 from chainnode.ledger.leader_history import decode_failed_turns
 from chainnode.ledger.tip import decode_tip_record
 from chainnode.model import codec
+from chainnode.model.algorithms import decode_registry
 from chainnode.model.calls import Document, parse_document, parse_key_offer
 from chainnode.model.checkpoint import parse_checkpoint
 from chainnode.model.commitment import digests_value, parse_digests
@@ -476,6 +477,12 @@ def _state_formats() -> dict[str, Decoder]:
     ours = (InvariantViolation,)
     key = codec.encode((1, "archive/new", "account", 0, 2**63 - 1, 0))
     return {
+        "algorithm registry": Decoder(
+            function="chainnode.model.algorithms.decode_registry",
+            decode=decode_registry,
+            encode=lambda r: r.encode(),
+            seeds=(codec.encode((1, (("sha256", True, 0), ("sm3", True, 2**40)))),),
+        ),
         "organisation": Decoder(
             function="contracts.identity.records.decode_organisation",
             decode=decode_organisation,
