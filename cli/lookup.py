@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from chainnode.keystore.files import PUBLIC, write_new_file
-from chainnode.model import codec
-from chainnode.model.commitment import DIGEST_BYTES, Digest, parse_opening
+from chainnode.model.commitment import DIGEST_BYTES, Digest
 from chainnode.model.errors import DecodeError, NotFound
-from chainnode.model.notarization import Notarization, verify_commitment
-from chainnode.model.record import decode_record
-from chainnode.rpc.client import from_base64
 from cli.command import as_option, pass_session, passphrase_option
 from cli.hashing import digests_of_file
 from cli.output import note, print_fields, print_json, time_text
@@ -26,35 +21,23 @@ from cli.proofs import (
     fetch_policy,
     policy_at_hand,
 )
+from cli.registrations import check_is_about, checked_registration, find_by_digest
 from cli.senders import WAIT_MS, chain_domain, find_sender
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from chainnode.model.notarization import Notarization
     from chainnode.model.suites import Suite
     from chainnode.model.tlog_policy import Policy
     from chainnode.rpc.client import RpcClient
     from chainnode.rpc.results import NotaryRecordResult, ProofResult, StatusResult
     from cli.output import Json
+    from cli.registrations import Registrations
     from cli.session import Session
-
-MAX_RECORDS: Final = 10_000
-"""Registrations of one digest that are fetched; who has more asks over RPC."""
-
 
 _BY_LENGTH: Final = {DIGEST_BYTES[name]: name for name in ("sha256", "sha384", "sha512")}
 """What a digest is of that comes without the name of its algorithm."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Found:
-    """What the node knows of some digests."""
-
-    status: StatusResult
-    records: dict[int, NotaryRecordResult]
-    """By log index."""
-
-    as_member: bool
 
 
 @click.command()
@@ -89,26 +72,15 @@ def lookup(
     if not anonymous and (as_account is not None or session.config().account is not None):
         member = find_sender(session, as_account, passphrase_file).member()
 
-    async def ask(node: RpcClient) -> _Found:
-        status = await node.chain_status()
-        records: dict[int, NotaryRecordResult] = {}
-        as_member = True
-        for digest in digests:
-            after: int | None = None
-            while len(records) < MAX_RECORDS:
-                answer = await node.notary_lookup(digest.algorithm, digest.value.hex(), after=after)
-                records |= {record["index"]: record for record in answer["records"]}
-                as_member = as_member and answer["as_member"]
-                # A node that does not advance would keep us here.
-                if answer["next_after"] is None or answer["next_after"] == after:
-                    break
-                after = answer["next_after"]
-        return _Found(status=status, records=records, as_member=as_member)
+    async def ask(node: RpcClient) -> tuple[StatusResult, Registrations]:
+        return await node.chain_status(), await find_by_digest(node, digests)
 
-    found = session.ask(ask, member=member)
-    suite = chain_domain(found.status, session.genesis_if_any()).suite
+    status, found = session.ask(ask, member=member)
+    suite = chain_domain(status, session.genesis_if_any()).suite
     records = [found.records[index] for index in sorted(found.records)]
-    checked = [_check_record(record, digests, suite) for record in records]
+    checked = [checked_registration(record, suite) for record in records]
+    for record, notarization in zip(records, checked, strict=True):
+        check_is_about(record, notarization, digests)
     if not records:
         seen = "" if found.as_member else "public "
         raise NotFound(
@@ -176,22 +148,6 @@ def parse_what(what: str) -> tuple[Digest, ...]:
     return (Digest(algorithm=algorithm, value=value),)
 
 
-def _check_record(
-    result: NotaryRecordResult, digests: Sequence[Digest], suite: Suite
-) -> Notarization:
-    """Return the record if it commits to one of the digests; whether it is in the log only a proof shows."""
-    leaf = from_base64(result["leaf"])
-    opening = parse_opening(codec.decode(from_base64(result["opening"]), max_bytes=512))
-    notarization = Notarization(leaf=leaf, record=decode_record(leaf), opening=opening)
-    verify_commitment(suite, notarization)
-    if not set(opening.digests) & set(digests):
-        raise DecodeError(
-            f"record {result['index']} of the node's answer is about another document",
-            code="bad_answer",
-        )
-    return notarization
-
-
 def _report(session: Session, records: Sequence[NotaryRecordResult], *, as_member: bool) -> None:
     if session.json:
         documents: list[Json] = [_as_json(record) for record in records]
@@ -208,6 +164,10 @@ def _report(session: Session, records: Sequence[NotaryRecordResult], *, as_membe
             ("public", "yes" if record["is_public"] else "no"),
             ("transaction", f"{record['tx_id']} call {record['call']} item {record['item']}"),
         ]
+        if record["withdrawn"] is not None:
+            rows.append(("withdrawn", record["withdrawn"]))
+        if record["is_superseded"]:
+            rows.append(("superseded", "yes; `chainnode history` shows the newer version"))
         if record["title"] is not None:
             rows.append(("title", record["title"]))
         print_fields(rows)
@@ -229,6 +189,8 @@ def _as_json(record: NotaryRecordResult) -> Json:
         "title": record["title"],
         "metadata_hash": record["metadata_hash"],
         "is_public": record["is_public"],
+        "withdrawn": record["withdrawn"],
+        "is_superseded": record["is_superseded"],
         "leaf": record["leaf"],
         "opening": record["opening"],
     }

@@ -18,6 +18,7 @@ from cli.devnet import devnet_group
 from cli.evidence import evidence
 from cli.exit_status import ExitStatus, exit_status_of
 from cli.genesis import genesis
+from cli.history import history
 from cli.identity import account, org
 from cli.init import init
 from cli.keys import keys
@@ -26,6 +27,7 @@ from cli.node import check_config, rebuild, reinstate, start
 from cli.notarize import notarize
 from cli.output import print_error
 from cli.policy import policy
+from cli.record import record
 from cli.refresh import refresh
 from cli.show import block, tx, validators
 from cli.status import status
@@ -51,6 +53,8 @@ for _command in (
     verify,
     refresh,
     lookup,
+    history,
+    record,
     algorithms,
     policy,
     account,

@@ -21,6 +21,7 @@ from chainnode.model.calls import Document, register_documents
 from chainnode.model.commitment import PUBLIC_SALT, Opening, derive_salt
 from chainnode.model.errors import ChainError, DecodeError, Refused, Unavailable
 from chainnode.model.limits import MAX_DOCUMENTS_PER_CALL, MAX_TITLE_BYTES
+from chainnode.model.mark_calls import supersede_by_first
 from chainnode.model.notarization import Notarization
 from chainnode.model.record import decode_record
 from chainnode.rpc.client import from_base64
@@ -36,6 +37,7 @@ from cli.proofs import (
     fetch_policy,
     policy_at_hand,
 )
+from cli.record import named_record
 from cli.senders import WAIT_MS, Sender, find_sender, submit
 
 if TYPE_CHECKING:
@@ -102,6 +104,12 @@ class _Done:
     metavar="DIR",
     help="Folder for the proofs.  [default: beside each file]",
 )
+@click.option(
+    "--previous",
+    type=click.Path(path_type=Path),
+    metavar="PROOF",
+    help="The version before: FILE supersedes its record, in the same transaction.",
+)
 @as_option
 @passphrase_option
 @pass_session
@@ -112,6 +120,7 @@ def notarize(
     public: bool,
     title: str | None,
     out: Path | None,
+    previous: Path | None,
     as_account: str | None,
     passphrase_file: Path | None,
 ) -> None:
@@ -121,6 +130,8 @@ def notarize(
     """
     if title is not None and not 1 <= len(title.encode("utf-8", "replace")) <= MAX_TITLE_BYTES:
         raise DecodeError(f"--title: expected 1 to {MAX_TITLE_BYTES} bytes of UTF-8", field="title")
+    if previous is not None and len(files) != 1:
+        raise click.UsageError("--previous: expected one FILE, which is the version after")
     targets = _targets(files, out)
     algorithms = choose_algorithms(session)
     orders = [
@@ -135,7 +146,7 @@ def notarize(
         _check_writable(folder)
     sender = find_sender(session, as_account, passphrase_file)
     batches = [
-        _sign(sender, part, is_public=public)
+        _sign(sender, part, is_public=public, previous=previous)
         for part in _parts(orders, len((title or "").encode()))
     ]
     genesis, kept = session.genesis_if_any(), policy_at_hand(session)
@@ -189,10 +200,17 @@ def _parts(orders: Sequence[_Order], title_bytes: int) -> list[Sequence[_Order]]
     return [orders[i : i + most] for i in range(0, len(orders), most)]
 
 
-def _sign(sender: Sender, orders: Sequence[_Order], *, is_public: bool) -> _Batch:
+def _sign(
+    sender: Sender, orders: Sequence[_Order], *, is_public: bool, previous: Path | None
+) -> _Batch:
     seed = None if is_public else fresh_seed()
-    call = register_documents([order.document for order in orders], seed=seed)
-    return _Batch(orders=tuple(orders), seed=seed, transaction=sender.sign([call]))
+    calls = [register_documents([order.document for order in orders], seed=seed)]
+    if previous is not None:
+        salt = PUBLIC_SALT if seed is None else derive_salt(sender.domain.suite, seed, 0)
+        calls.append(
+            supersede_by_first(named_record(previous, sender), account=sender.account, salt=salt)
+        )
+    return _Batch(orders=tuple(orders), seed=seed, transaction=sender.sign(calls))
 
 
 class _Work:
@@ -214,7 +232,9 @@ class _Work:
         begun_ms = clock.monotonic_ms()
         result = await submit(node, self._batch.transaction)
         receipt = result["receipt"]
-        if receipt is None or receipt["record_count"] != len(orders):
+        # The first call leaves a record for each document, each other one a single record.
+        expected = len(orders) + len(self._batch.transaction.body.calls) - 1
+        if receipt is None or receipt["record_count"] != expected:
             raise DecodeError(
                 f"the node's receipt is not about {len(orders)} documents", code="bad_answer"
             )

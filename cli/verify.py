@@ -1,4 +1,4 @@
-"""`chainnode verify`: FILE + PROOF + POLICY, and nothing else: no node, no network, no home."""
+"""`chainnode verify`: FILE + PROOF + POLICY, and nothing else: no node, no network, no home, unless told to ask."""
 
 from __future__ import annotations
 
@@ -13,13 +13,19 @@ from chainnode.model.notarization import (
     parse_notarization,
     verify_notarization,
 )
+from chainnode.model.proven_state import parse_proven_state, verify_proven_state
 from cli.command import pass_session
 from cli.hashing import digests_of_file
+from cli.marks import check_not_withdrawn, marks_json, marks_rows
 from cli.output import print_fields, print_json, time_text
 from cli.proofs import read_policy, read_proof
+from cli.proven_state import fetch_proven_state, keys_of, marks_in
 
 if TYPE_CHECKING:
-    from chainnode.model.tlog_proof import Verdict
+    from chainnode.model.tlog_policy import Policy
+    from chainnode.model.tlog_proof import Proof, Verdict
+    from chainnode.rpc.client import RpcClient
+    from cli.proven_state import RecordMarks
     from cli.session import Session
 
 
@@ -33,20 +39,59 @@ if TYPE_CHECKING:
     metavar="POLICY",
     help="Whose signatures count: the chain's tlog-policy, from a source that you trust.",
 )
+@click.option(
+    "--marks",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="What became of the record as of a block: a file that `record marks` wrote.",
+)
+@click.option(
+    "--ask", is_flag=True, help="Ask a node what became of the record, and check its answer."
+)
 @pass_session
-def verify(session: Session, file: Path, proof: Path, policy: Path) -> None:
-    """Check offline that FILE was notarized as PROOF says, by the validators of POLICY."""
+def verify(
+    session: Session, *, file: Path, proof: Path, policy: Path, marks: Path | None, ask: bool
+) -> None:
+    """Check offline that FILE was notarized as PROOF says, by the validators of POLICY.
+
+    Whether the record was withdrawn or superseded since then no proof of the past can know: --marks or --ask tells,
+    and a withdrawn record ends with status 1.
+    """
+    if marks is not None and ask:
+        raise click.UsageError("--marks and --ask: found both; expected one")
     trusted, parsed = read_policy(policy), read_proof(proof)
     notarization = parse_notarization(parsed.extra)
     digests = digests_of_file(file, [d.algorithm for d in notarization.opening.digests])
     verdict = verify_notarization(parsed, trusted, notarization, digest_map(digests))
+    known = _known_marks(session, trusted, notarization, marks, ask=ask)
+    if known is not None:
+        check_not_withdrawn(known)
     if session.json:
-        _print_json(notarization, verdict)
+        _print_json(notarization, verdict, known)
     else:
-        _print_text(notarization, verdict)
+        _print_text(notarization, verdict, known)
 
 
-def _print_text(notarization: Notarization, verdict: Verdict) -> None:
+def _known_marks(
+    session: Session, policy: Policy, notarization: Notarization, marks: Path | None, *, ask: bool
+) -> RecordMarks | None:
+    """Return what became of the record, checked against the policy; None if nobody is asked."""
+    suite = policy.logs[0].key.type.suite
+    if ask:
+
+        async def fetch(node: RpcClient) -> Proof:
+            return await fetch_proven_state(node, keys_of(notarization, suite))
+
+        state = session.ask(fetch)
+    elif marks is not None:
+        state = read_proof(marks)
+    else:
+        return None
+    verify_proven_state(state, policy, parse_proven_state(state.extra))
+    return marks_in(state, notarization, suite)
+
+
+def _print_text(notarization: Notarization, verdict: Verdict, known: RecordMarks | None) -> None:
     record, checkpoint = notarization.record, verdict.checkpoint
     print_fields(
         [
@@ -65,11 +110,12 @@ def _print_text(notarization: Notarization, verdict: Verdict) -> None:
                 "cosigned by",
                 "\n".join(f"{c.name} at {time_text(_ms(c.time_s))}" for c in verdict.cosigners),
             ),
+            *(_UNASKED if known is None else marks_rows(known)),
         ]
     )
 
 
-def _print_json(notarization: Notarization, verdict: Verdict) -> None:
+def _print_json(notarization: Notarization, verdict: Verdict, known: RecordMarks | None) -> None:
     record, checkpoint = notarization.record, verdict.checkpoint
     print_json(
         {
@@ -95,9 +141,12 @@ def _print_json(notarization: Notarization, verdict: Verdict) -> None:
                 "root": checkpoint.root.hex(),
             },
             "cosigners": [{"name": c.name, "time_s": c.time_s} for c in verdict.cosigners],
+            "marks": None if known is None else marks_json(known),
         }
     )
 
+
+_UNASKED = [("marks", "not looked at: --marks FILE or --ask tells of a withdrawal since")]
 
 _LAST_SECOND = 253_402_300_799
 """Of the year 9999, where calendars end; a cosigner may name any time."""

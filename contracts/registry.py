@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from chainnode.model.errors import Refused
-from contracts import algorithms, evidence, notary
+from contracts import algorithms, evidence, history, notary
 from contracts.identity import contract as identity
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ _IMPLEMENTATIONS: Final[Mapping[tuple[str, int], Mapping[str, Method]]] = Mappin
     {
         ("algorithms", 1): algorithms.METHODS,
         ("evidence", 1): evidence.METHODS,
+        ("history", 1): history.METHODS,
         ("identity", 1): identity.METHODS,
         ("notary", 1): notary.METHODS,
     }

@@ -200,6 +200,13 @@ class RpcClient:
         params = _given(algorithm=algorithm, digest=digest, limit=limit, after=after)
         return await self._ask("notary_lookup", params, results.LookupResult, as_member=True)
 
+    async def notary_history(
+        self, index: int, *, limit: int | None = None, after: int | None = None
+    ) -> results.HistoryResult:
+        """What became of the registration at a log index; of a blinded one for members only."""
+        params = _given(index=index, limit=limit, after=after)
+        return await self._ask("notary_history", params, results.HistoryResult, as_member=True)
+
     # -- the log -------------------------------------------------------------------------------------------
 
     async def log_proof(self, index: int, *, wait_ms: int = 0) -> results.ProofResult:

@@ -10,6 +10,7 @@ from chainnode.rpc import render, results
 from chainnode.rpc.base64_text import to_base64
 from chainnode.rpc.shapes import Auth, Choice, Flag, Hex, Integer, Parameter
 from chainnode.rpc.table import Method, at_once
+from chainnode.services.history import MAX_MARKS
 from chainnode.services.notary import MAX_LOOKUP
 
 if TYPE_CHECKING:
@@ -76,6 +77,16 @@ def member_methods(services: NodeServices) -> tuple[Method, ...]:
             ),
         }
 
+    def history(request: Request) -> results.HistoryResult:
+        values = request.values
+        found = services.history.history(
+            values["index"],
+            as_member=is_member(services, request),
+            limit=values["limit"],
+            after=values["after"],
+        )
+        return render.history(found, services.ledger.tip.height)
+
     return (
         Method(
             name="chain_block",
@@ -111,6 +122,30 @@ def member_methods(services: NodeServices) -> tuple[Method, ...]:
                     services, request.values, as_member=is_member(services, request)
                 )
             ),
+        ),
+        Method(
+            name="notary_history",
+            summary="What became of a registration: its marks, owners and versions; of a blinded one for members",
+            parameters=(
+                Parameter(name="index", shape=Integer(), about="log index of the registration"),
+                Parameter(
+                    name="limit",
+                    shape=Integer(least=1, most=MAX_MARKS),
+                    about="marks in one answer",
+                    required=False,
+                    default=MAX_MARKS,
+                ),
+                Parameter(
+                    name="after",
+                    shape=Integer(),
+                    about="log index after which to begin with marks: `next_after` of the answer before",
+                    required=False,
+                ),
+                AUTH,
+            ),
+            result=results.HistoryResult,
+            errors=("unknown_record", "not_a_registration", "auth_required", *AUTH_ERRORS),
+            handler=at_once(history),
         ),
     )
 

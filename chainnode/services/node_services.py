@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from chainnode.services.chain import ChainService
 from chainnode.services.evidence import EvidenceService
+from chainnode.services.history import HistoryService
 from chainnode.services.log import LogService
 from chainnode.services.membership import Membership
 from chainnode.services.metrics import Metrics
@@ -37,6 +38,7 @@ class NodeServices:
     chain: ChainService
     log: LogService
     notary: NotaryService
+    history: HistoryService
     evidence: EvidenceService
     membership: Membership
     metrics: Metrics
@@ -63,6 +65,7 @@ def make_services(
         clock: The node's.
         software_version: For status and metrics.
     """
+    log = LogService(ledger=ledger, engine=engine, log_signer=log_signer)
     return NodeServices(
         software_version=software_version,
         started_ms=clock.monotonic_ms(),
@@ -72,8 +75,9 @@ def make_services(
         commits=commits,
         submission=Submission(engine=engine, ledger=ledger, commits=commits),
         chain=ChainService(ledger),
-        log=LogService(ledger=ledger, engine=engine, log_signer=log_signer),
+        log=log,
         notary=NotaryService(ledger),
+        history=HistoryService(ledger, log),
         evidence=EvidenceService(ledger),
         membership=Membership(ledger=ledger, clock=clock),
         metrics=Metrics(

@@ -12,6 +12,7 @@ from chainnode.model.limits import MAX_RECEIPT_MESSAGE_BYTES
 from chainnode.model.receipt import decode_receipt
 from chainnode.model.transaction import Call, decode_transaction
 from contracts.algorithms import METHODS as ALGORITHMS
+from contracts.history import METHODS as HISTORY
 from contracts.identity.contract import METHODS as IDENTITY
 from contracts.notary import METHODS as NOTARY
 from tests.support.contracts import Chain
@@ -21,6 +22,7 @@ METHODS = [
     (contract, name)
     for contract, methods in {
         "algorithms": ALGORITHMS,
+        "history": HISTORY,
         "identity": IDENTITY,
         "notary": NOTARY,
     }.items()
@@ -48,6 +50,9 @@ plausible = st.sampled_from(
         (),
         None,
         ((("sha256", bytes(32)),), None, None),
+        (bytes(32), "justice/clerk", None, 0, 0),
+        (bytes(32), "justice/clerk", bytes(32), 0, 1),
+        "erroneous",
         (((("sha256", bytes(32)),), "t", bytes(32)),),
         0,
         1,

@@ -77,6 +77,7 @@ def example_genesis(
     *,
     contracts: tuple[tuple[str, int, int], ...] = (
         ("algorithms", 1, 1),
+        ("history", 1, 1),
         ("identity", 1, 1),
         ("notary", 1, 1),
     ),

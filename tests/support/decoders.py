@@ -43,6 +43,9 @@ from chainnode.model.errors import (
 )
 from chainnode.model.evidence import decode_evidence
 from chainnode.model.forensics import decode_testimony, encode_testimony
+from chainnode.model.ids import TransactionId
+from chainnode.model.mark_calls import parse_mark_call
+from chainnode.model.marks import decode_summary, parse_mark
 from chainnode.model.member import decode_member, verify_member
 from chainnode.model.notarization import parse_notarization
 from chainnode.model.note import (
@@ -52,6 +55,7 @@ from chainnode.model.note import (
     parse_note,
     parse_verifier_key,
 )
+from chainnode.model.proven_state import parse_proven_state
 from chainnode.model.rpc_auth import canonical_json
 from chainnode.model.state_tree import decode_state_proof
 from chainnode.model.tlog_policy import parse_policy
@@ -126,7 +130,7 @@ def decoders() -> dict[str, Decoder]:
     """Return every decoder by a short name."""
     return (
         _chain_formats() | _peer_formats() | _log_formats() | _file_formats() | _state_formats()
-        | _rpc_formats() | _words()
+        | _mark_formats() | _rpc_formats() | _words()
     )  # fmt: skip
 
 
@@ -243,6 +247,23 @@ def _chain_formats() -> dict[str, Decoder]:
             decode=_of_value(parse_key_offer),
             encode=lambda o: codec.encode(o.as_value()),
             seeds=(codec.encode(offer),),
+        ),
+        "proven state": Decoder(
+            function="chainnode.model.proven_state.parse_proven_state",
+            decode=parse_proven_state,
+            encode=lambda s: s.extra(),
+            seeds=(
+                codec.encode(
+                    (
+                        found["parent_record"].seeds[0],
+                        (
+                            bytes(32),
+                            found["header"].seeds[0],
+                            ((b"history/x", None, longest[0]), (b"y", b"z", longest[-1])),
+                        ),
+                    )
+                ),
+            ),
         ),
         "state proof": Decoder(
             function="chainnode.model.state_tree.decode_state_proof",
@@ -510,6 +531,53 @@ def _state_formats() -> dict[str, Decoder]:
             encode=encode_admins,
             seeds=(codec.encode(("archive/admin", "justice/admin")),),
             errors=ours,
+        ),
+    }
+
+
+def _mark_formats() -> dict[str, Decoder]:
+    tx_id, salt = TransactionId(bytes(range(32))), bytes(range(32, 64))
+    reference = ("justice/clerk", tx_id, 0, 3)
+    facts = (reference, "archive/reader", bytes(32), "书", "No. 1")
+    leaf = (1, "mark", 9, 2**40, 2**40 - 9, 2**40, tx_id, 0, 0, "history", "justice/clerk")
+    mark = codec.encode((*leaf, (bytes(32), "annotated", "typo")))
+    record = (salt, "justice/clerk", None, 0, 0)
+    calls = {
+        "supersede": (record, (salt, *reference)),
+        "withdraw": (record, "erroneous"),
+        "annotate": (record, "typo", bytes(32), "书"),
+        "annotate_by_order": (record, "No. 1", None, None, None),
+        "offer": (record, "archive/reader"),
+        "accept": (record,),
+    }
+    by_method = {
+        f"arguments of {method}": Decoder(
+            function="chainnode.model.mark_calls.parse_mark_call",
+            decode=_of_value(
+                lambda args, m=method: parse_mark_call(m, codec.array(args, "args"), tx_id)
+            ),
+            seeds=(codec.encode(args),),
+        )
+        for method, args in calls.items()
+    }
+    return by_method | {
+        "mark": Decoder(
+            function="chainnode.model.marks.parse_mark",
+            decode=parse_mark,
+            encode=lambda m: m.extra(),
+            seeds=(
+                codec.encode((mark, (salt, reference, facts))),
+                codec.encode((mark, (salt, reference, (None,) * 5))),
+            ),
+        ),
+        "summary of marks": Decoder(
+            function="chainnode.model.marks.decode_summary",
+            decode=decode_summary,
+            encode=lambda s: s.encode(),
+            seeds=(
+                codec.encode((1, ("a/b", "c/d"), (), None, reference, None, 0, 0)),
+                codec.encode((1, ("a/b",), ("c/d",), reference, None, ("other", 3, "a/b"), 2, 1)),
+            ),
         ),
     }
 

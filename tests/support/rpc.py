@@ -197,7 +197,7 @@ class Node:
 
 def make_node(*, suite: str = ED25519_SHA256) -> Node:
     """A node at height 0, without a server."""
-    chain = make_chain(suite=suite, contracts=("algorithms",))
+    chain = make_chain(suite=suite, contracts=("algorithms", "history"))
     clock = ManualClock()
     ledger = Ledger.open(MemoryStore(), chain.genesis)
     commits = Commits(clock=clock, log_size=ledger.tip.log_size)

@@ -1,0 +1,75 @@
+"""Registrations as commands get them from a node: found by digest, and checked for what can be checked without a proof."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from chainnode.model import codec
+from chainnode.model.commitment import parse_opening
+from chainnode.model.errors import DecodeError
+from chainnode.model.notarization import Notarization, verify_commitment
+from chainnode.model.record import decode_record
+from chainnode.rpc.client import from_base64
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from chainnode.model.commitment import Digest
+    from chainnode.model.suites import Suite
+    from chainnode.rpc.client import RpcClient
+    from chainnode.rpc.results import NotaryRecordResult
+
+MAX_RECORDS: Final = 10_000
+"""Registrations that one command fetches; who has more asks over RPC."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registrations:
+    """What a node knows."""
+
+    records: dict[int, NotaryRecordResult]
+    """By log index."""
+
+    as_member: bool
+
+
+async def find_by_digest(node: RpcClient, digests: Sequence[Digest]) -> Registrations:
+    """Return the registrations of any of these digests that the node shows us."""
+    records: dict[int, NotaryRecordResult] = {}
+    as_member = True
+    for digest in digests:
+        after: int | None = None
+        while len(records) < MAX_RECORDS:
+            answer = await node.notary_lookup(digest.algorithm, digest.value.hex(), after=after)
+            records |= {record["index"]: record for record in answer["records"]}
+            as_member = as_member and answer["as_member"]
+            # A node that does not advance would keep us here.
+            if answer["next_after"] is None or answer["next_after"] == after:
+                break
+            after = answer["next_after"]
+    return Registrations(records=records, as_member=as_member)
+
+
+def checked_registration(result: NotaryRecordResult, suite: Suite) -> Notarization:
+    """Return a registration whose leaf commits to its opening; whether it is in the log only a proof shows.
+
+    Raises:
+        DecodeError, ProofInvalid: it does not, or is none.
+    """
+    leaf = from_base64(result["leaf"])
+    opening = parse_opening(codec.decode(from_base64(result["opening"]), max_bytes=512))
+    notarization = Notarization(leaf=leaf, record=decode_record(leaf), opening=opening)
+    verify_commitment(suite, notarization)
+    return notarization
+
+
+def check_is_about(
+    result: NotaryRecordResult, notarization: Notarization, digests: Sequence[Digest]
+) -> None:
+    """Raise DecodeError unless a registration is about a document with one of these digests."""
+    if not set(notarization.opening.digests) & set(digests):
+        raise DecodeError(
+            f"record {result['index']} of the node's answer is about another document",
+            code="bad_answer",
+        )
