@@ -1,4 +1,4 @@
-"""`chainnode lookup`: every record of a document or digest that the caller may see."""
+"""`chainnode lookup`: every record of a document, a digest, an owner or a time that the caller may see."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 from chainnode.keystore.files import PUBLIC, write_new_file
 from chainnode.model.commitment import DIGEST_BYTES, Digest
 from chainnode.model.errors import DecodeError, NotFound
+from chainnode.model.ids import check_account_name, check_name
 from cli.command import as_option, pass_session, passphrase_option
 from cli.hashing import digests_of_file
 from cli.output import note, print_fields, print_json, time_text
@@ -21,8 +22,14 @@ from cli.proofs import (
     fetch_policy,
     policy_at_hand,
 )
-from cli.registrations import check_is_about, checked_registration, find_by_digest
+from cli.registrations import (
+    check_is_about,
+    checked_registration,
+    find_by_digest,
+    find_by_owner,
+)
 from cli.senders import WAIT_MS, chain_domain, find_sender
+from cli.times import parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +48,30 @@ _BY_LENGTH: Final = {DIGEST_BYTES[name]: name for name in ("sha256", "sha384", "
 
 
 @click.command()
-@click.argument("what", metavar="FILE|DIGEST")
+@click.argument("what", metavar="[FILE|DIGEST]", required=False)
+@click.option(
+    "--owner",
+    metavar="NAME",
+    help="Instead: what organisation/account owns, or all accounts of an organisation.",
+)
+@click.option(
+    "--since",
+    type=parse_time,
+    metavar="TIME",
+    help="Instead, or of an owner: from that block time on.",
+)
+@click.option(
+    "--until",
+    type=parse_time,
+    metavar="TIME",
+    help="Instead, or of an owner: before that block time.",
+)
+@click.option(
+    "--after",
+    type=click.IntRange(min=0),
+    metavar="INDEX",
+    help="Go on after that log index, as the answer before says.",
+)
 @click.option(
     "--anonymous", is_flag=True, help="Ask without an account: public registrations only."
 )
@@ -57,40 +87,65 @@ _BY_LENGTH: Final = {DIGEST_BYTES[name]: name for name in ("sha256", "sha384", "
 def lookup(
     session: Session,
     *,
-    what: str,
+    what: str | None,
+    owner: str | None,
+    since: int | None,
+    until: int | None,
+    after: int | None,
     anonymous: bool,
     out: Path | None,
     as_account: str | None,
     passphrase_file: Path | None,
 ) -> None:
-    """List every record of FILE, or of DIGEST in hex (sm3:HEX if it is not of the SHA-2 family).
+    """List every record of FILE, or of DIGEST in hex (sm3:HEX if it is not of the SHA-2 family), or by owner and time.
 
     Members see blinded registrations too; without an account only public ones are found.
     """
-    digests = parse_what(what)
+    selects = (owner, since, until) != (None, None, None)
+    if (what is not None) == selects or (after is not None and not selects):
+        raise click.UsageError(
+            "expected either FILE or DIGEST, or --owner, --since, --until with --after"
+        )
+    digests = () if what is None else parse_what(what)
+    if owner is not None:
+        check_owner(owner)
     member = None
     if not anonymous and (as_account is not None or session.config().account is not None):
         member = find_sender(session, as_account, passphrase_file).member()
 
     async def ask(node: RpcClient) -> tuple[StatusResult, Registrations]:
-        return await node.chain_status(), await find_by_digest(node, digests)
+        status = await node.chain_status()
+        if what is not None:
+            return status, await find_by_digest(node, digests)
+        return status, await find_by_owner(
+            node, owner=owner, from_ms=since, until_ms=until, after=after
+        )
 
     status, found = session.ask(ask, member=member)
     suite = chain_domain(status, session.genesis_if_any()).suite
-    records = [found.records[index] for index in sorted(found.records)]
+    records = list(found.records.values())
     checked = [checked_registration(record, suite) for record in records]
-    for record, notarization in zip(records, checked, strict=True):
-        check_is_about(record, notarization, digests)
+    if digests:
+        for record, notarization in zip(records, checked, strict=True):
+            check_is_about(record, notarization, digests)
     if not records:
         seen = "" if found.as_member else "public "
         raise NotFound(
-            f"no {seen}registration of {what} is known to this node"
+            f"no {seen}registration of {what or 'that owner and time'} is known to this node"
             + ("" if found.as_member else "; a member's account (--as) would see blinded ones too"),
             code="not_found",
         )
     if out is not None:
         _write_proofs(session, records, checked, suite, out)
-    _report(session, records, as_member=found.as_member)
+    _report(session, records, found)
+
+
+def check_owner(name: str) -> None:
+    """Raise DecodeError unless `name` can be that of an account or an organisation."""
+    if "/" in name:
+        check_account_name(name, "--owner")
+    else:
+        check_name(name, "--owner")
 
 
 def _write_proofs(
@@ -148,10 +203,16 @@ def parse_what(what: str) -> tuple[Digest, ...]:
     return (Digest(algorithm=algorithm, value=value),)
 
 
-def _report(session: Session, records: Sequence[NotaryRecordResult], *, as_member: bool) -> None:
+def _report(session: Session, records: Sequence[NotaryRecordResult], found: Registrations) -> None:
     if session.json:
         documents: list[Json] = [_as_json(record) for record in records]
-        print_json({"records": documents, "as_member": as_member})
+        print_json(
+            {
+                "records": documents,
+                "next_after": found.next_after,
+                "as_member": found.as_member,
+            }
+        )
         return
     for number, record in enumerate(records):
         if number:
@@ -171,7 +232,9 @@ def _report(session: Session, records: Sequence[NotaryRecordResult], *, as_membe
         if record["title"] is not None:
             rows.append(("title", record["title"]))
         print_fields(rows)
-    if not as_member:
+    if found.next_after is not None:
+        note(f"note: there may be more; go on with --after {found.next_after}")
+    if not found.as_member:
         note(
             "note: public registrations only; a member's account (--as) would see blinded ones too"
         )

@@ -29,9 +29,11 @@ class Registrations:
     """What a node knows."""
 
     records: dict[int, NotaryRecordResult]
-    """By log index."""
+    """By log index, in the order of the answer."""
 
     as_member: bool
+    next_after: int | None = None
+    """Log index after which there may be more, if not all were fetched."""
 
 
 async def find_by_digest(node: RpcClient, digests: Sequence[Digest]) -> Registrations:
@@ -48,7 +50,31 @@ async def find_by_digest(node: RpcClient, digests: Sequence[Digest]) -> Registra
             if answer["next_after"] is None or answer["next_after"] == after:
                 break
             after = answer["next_after"]
-    return Registrations(records=records, as_member=as_member)
+    return Registrations(records=dict(sorted(records.items())), as_member=as_member)
+
+
+async def find_by_owner(
+    node: RpcClient,
+    *,
+    owner: str | None,
+    from_ms: int | None,
+    until_ms: int | None,
+    after: int | None,
+) -> Registrations:
+    """Return the registrations of an owner or time that the node shows us, in the order in which they came to be so."""
+    records: dict[int, NotaryRecordResult] = {}
+    while True:
+        answer = await node.notary_list(
+            owner=owner, from_ms=from_ms, until_ms=until_ms, after=after
+        )
+        records |= {record["index"]: record for record in answer["records"]}
+        following = answer["next_after"]
+        is_stuck = following is not None and after is not None and following <= after
+        if following is None or is_stuck or len(records) >= MAX_RECORDS:
+            return Registrations(
+                records=records, as_member=answer["as_member"], next_after=following
+            )
+        after = following
 
 
 def checked_registration(result: NotaryRecordResult, suite: Suite) -> Notarization:

@@ -42,6 +42,7 @@ from chainnode.model.marks import (
 from chainnode.model.roles import Role
 from contracts.api import IDENTITY, ContractError
 from contracts.identity.records import account_key
+from contracts.owners import acquired_keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -145,7 +146,8 @@ def supersede(context: Context, args: tuple[Value, ...]) -> None:
     _check_number_of_owners(context, owners, offered)
     old.put(replace(old.summary, successor=new.reference))
     new.put(replace(new.summary, owners=owners, offered=offered, predecessor=old.reference))
-    _record(context, asked, old, also=new)
+    added = tuple(name for name in owners if name not in new.summary.owners)
+    _record(context, asked, old, also=new, new_owners=added)
 
 
 def withdraw(context: Context, args: tuple[Value, ...]) -> None:
@@ -251,7 +253,7 @@ def accept(context: Context, args: tuple[Value, ...]) -> None:
     target.check_not_withdrawn()
     owners = tuple(sorted((*summary.owners, context.sender)))
     target.put(replace(summary, owners=owners))
-    _record(context, asked, target)
+    _record(context, asked, target, new_owners=(context.sender,))
 
 
 def decline(context: Context, args: tuple[Value, ...]) -> None:
@@ -320,7 +322,12 @@ def _check_annotations(context: Context, count: int) -> None:
 
 
 def _record(
-    context: Context, asked: MarkCall, target: _Target, also: _Target | None = None
+    context: Context,
+    asked: MarkCall,
+    target: _Target,
+    *,
+    also: _Target | None = None,
+    new_owners: tuple[str, ...] = (),
 ) -> None:
     """Emit the mark: one for each call, so its item is 0."""
     opening = MarkOpening(
@@ -331,7 +338,7 @@ def _record(
     context.emit(
         KIND,
         (commitment, asked.event.value, asked.code),
-        tuple(lookup_key(subject) for subject in subjects),
+        (*(lookup_key(subject) for subject in subjects), *acquired_keys(new_owners)),
     )
 
 

@@ -26,6 +26,7 @@ from chainnode.model.commitment import (
 from chainnode.model.limits import MAX_DOCUMENTS_PER_CALL
 from chainnode.model.roles import Role
 from contracts.algorithms import check_open, closed_algorithms
+from contracts.owners import registered_keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,6 +56,8 @@ def register(context: Context, args: tuple[Value, ...]) -> None:
     seed, documents = parse_arguments(args)
     suite = context.block.domain.suite
     closed = closed_algorithms(context)
+    # Of a call's leaves, which lie together, the first is enough to find them by their owner.
+    block_keys = registered_keys(context.sender)
     salt_of = None if seed is None else salts_under(suite, seed)
     for item, value in enumerate(documents):
         digests = checked_document(value)
@@ -64,7 +67,8 @@ def register(context: Context, args: tuple[Value, ...]) -> None:
         # The digests were just found to be in their one form, so their bytes are the canonical ones.
         commitment = commitment_to(suite, salt, digests)
         lookup_keys = tuple([_LOOKUP[algorithm] + digest for algorithm, digest in digests])
-        context.emit(KIND, (commitment,), lookup_keys)
+        context.emit(KIND, (commitment,), lookup_keys, block_keys)
+        block_keys = ()
 
 
 def parse_arguments(args: tuple[Value, ...]) -> tuple[bytes | None, tuple[Value, ...]]:

@@ -28,6 +28,7 @@ from contracts.identity.records import (
     key_key,
     organisation_key,
 )
+from contracts.owners import acquired_key, registered_key
 
 if TYPE_CHECKING:
     from chainnode.model.algorithms import AlgorithmRegistry
@@ -46,6 +47,7 @@ __all__ = [
     "Registration",
     "account_state_key",
     "account_view",
+    "acquired_key",
     "algorithm_registry",
     "evidence_key",
     "history_key",
@@ -56,6 +58,7 @@ __all__ = [
     "opening_of",
     "organisation_view",
     "parse_finding",
+    "registered_key",
     "report_key",
 ]
 

@@ -200,6 +200,19 @@ class RpcClient:
         params = _given(algorithm=algorithm, digest=digest, limit=limit, after=after)
         return await self._ask("notary_lookup", params, results.LookupResult, as_member=True)
 
+    async def notary_list(
+        self,
+        *,
+        owner: str | None = None,
+        from_ms: int | None = None,
+        until_ms: int | None = None,
+        limit: int | None = None,
+        after: int | None = None,
+    ) -> results.LookupResult:
+        """Registrations by owner (an account or an organisation) and block time, in log order."""
+        params = _given(owner=owner, from_ms=from_ms, until_ms=until_ms, limit=limit, after=after)
+        return await self._ask("notary_list", params, results.LookupResult, as_member=True)
+
     async def notary_history(
         self, index: int, *, limit: int | None = None, after: int | None = None
     ) -> results.HistoryResult:

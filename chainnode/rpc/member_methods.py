@@ -8,9 +8,10 @@ from chainnode.model.commitment import DIGEST_BYTES
 from chainnode.model.errors import DecodeError, Refused
 from chainnode.rpc import render, results
 from chainnode.rpc.base64_text import to_base64
-from chainnode.rpc.shapes import Auth, Choice, Flag, Hex, Integer, Parameter
+from chainnode.rpc.shapes import Auth, Choice, Flag, Hex, Integer, Owner, Parameter
 from chainnode.rpc.table import Method, at_once
 from chainnode.services.history import MAX_MARKS
+from chainnode.services.listing import MAX_LISTED, Selection
 from chainnode.services.notary import MAX_LOOKUP
 
 if TYPE_CHECKING:
@@ -87,6 +88,18 @@ def member_methods(services: NodeServices) -> tuple[Method, ...]:
         )
         return render.history(found, services.ledger.tip.height)
 
+    def listed(request: Request) -> results.LookupResult:
+        values, as_member = request.values, is_member(services, request)
+        page = services.listing.page(
+            Selection(
+                owner=values["owner"], from_ms=values["from_ms"], until_ms=values["until_ms"]
+            ),
+            as_member=as_member,
+            limit=values["limit"],
+            after=values["after"],
+        )
+        return render.lookup(page, as_member=as_member)
+
     return (
         Method(
             name="chain_block",
@@ -122,6 +135,47 @@ def member_methods(services: NodeServices) -> tuple[Method, ...]:
                     services, request.values, as_member=is_member(services, request)
                 )
             ),
+        ),
+        Method(
+            name="notary_list",
+            summary="Registrations by owner and time, in log order: all of them for members, else the public ones",
+            parameters=(
+                Parameter(
+                    name="owner",
+                    shape=Owner(),
+                    about="an account, or an organisation for all of its accounts; everybody's if absent",
+                    required=False,
+                ),
+                Parameter(
+                    name="from_ms",
+                    shape=Integer(),
+                    about="block time from which on; from the first if absent",
+                    required=False,
+                ),
+                Parameter(
+                    name="until_ms",
+                    shape=Integer(),
+                    about="block time before which; to the newest if absent",
+                    required=False,
+                ),
+                Parameter(
+                    name="limit",
+                    shape=Integer(least=1, most=MAX_LISTED),
+                    about="registrations in one answer",
+                    required=False,
+                    default=MAX_LISTED,
+                ),
+                Parameter(
+                    name="after",
+                    shape=Integer(),
+                    about="log index after which to begin: `next_after` of the answer before",
+                    required=False,
+                ),
+                AUTH,
+            ),
+            result=results.LookupResult,
+            errors=AUTH_ERRORS,
+            handler=at_once(listed),
         ),
         Method(
             name="notary_history",

@@ -17,10 +17,9 @@ if TYPE_CHECKING:
     from chainnode.services.evidence import Recorded
     from chainnode.services.history import FoundMark, History
     from chainnode.services.log import RecordProof, SignedCheckpoint
-    from chainnode.services.notary import FoundPage
     from chainnode.services.outcome import Outcome
     from chainnode.services.ports import PeerStatus, Standing
-    from chainnode.services.registrations import Found
+    from chainnode.services.registrations import Found, FoundPage
     from contracts.query import AccountView, KeyRecord
 
 

@@ -173,6 +173,20 @@ class AccountName:
 
 
 @dataclass(frozen=True, slots=True)
+class Owner:
+    """`organisation/account`, or an organisation."""
+
+    def schema(self) -> dict[str, Json]:
+        """Return its JSON Schema."""
+        return {"type": "string", "maxLength": MAX_ACCOUNT_NAME_BYTES}
+
+    def parse(self, value: Json, name: str) -> str:
+        """Return it."""
+        shape = AccountName() if isinstance(value, str) and "/" in value else Name()
+        return shape.parse(value, name)
+
+
+@dataclass(frozen=True, slots=True)
 class Anything:
     """An object that is read further by whoever it is for."""
 

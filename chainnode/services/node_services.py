@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from chainnode.services.chain import ChainService
 from chainnode.services.evidence import EvidenceService
 from chainnode.services.history import HistoryService
+from chainnode.services.listing import Listing
 from chainnode.services.log import LogService
 from chainnode.services.membership import Membership
 from chainnode.services.metrics import Metrics
@@ -39,6 +40,7 @@ class NodeServices:
     log: LogService
     notary: NotaryService
     history: HistoryService
+    listing: Listing
     evidence: EvidenceService
     membership: Membership
     metrics: Metrics
@@ -78,6 +80,7 @@ def make_services(
         log=log,
         notary=NotaryService(ledger),
         history=HistoryService(ledger, log),
+        listing=Listing(ledger, log),
         evidence=EvidenceService(ledger),
         membership=Membership(ledger=ledger, clock=clock),
         metrics=Metrics(

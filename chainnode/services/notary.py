@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from chainnode.services.registrations import RegistrationReader
+from chainnode.services.registrations import FoundPage, RegistrationReader
 
 if TYPE_CHECKING:
     from chainnode.ledger.ledger import Ledger
@@ -21,15 +20,6 @@ a digest a million times cannot keep the node busy with one question."""
 MAX_READ_BYTES: Final = 1024 * 1024
 """Transactions read for one answer. Decoding them holds up the event loop, some 10 ms at this size; the page ends
 early instead."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FoundPage:
-    """Some registrations, and where to go on."""
-
-    found: tuple[Found, ...]
-    next_after: int | None
-    """Log index after which to look next, or None at the end."""
 
 
 class NotaryService:

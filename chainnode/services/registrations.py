@@ -34,6 +34,15 @@ class Found:
         return self.registration.opening.salt == PUBLIC_SALT
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundPage:
+    """Some registrations, and where to go on."""
+
+    found: tuple[Found, ...]
+    next_after: int | None
+    """Log index after which to look next, or None at the end."""
+
+
 class RegistrationReader:
     """Reads registrations for one answer; those of one transaction, which lie together, at the price of one."""
 

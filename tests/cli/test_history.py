@@ -236,3 +236,27 @@ def test_a_public_version_follows_public_ones_only(home, tmp_path):
     assert not path.with_name("next.tlog-proof").exists()
     ran = chainnode("--home", home, "notarize", path, tmp_path / "0", "--previous", blinded)
     assert ran.status == 2
+
+
+def test_records_are_listed_by_owner_and_time(home, tmp_path):
+    files = [notarized(home, tmp_path)[0] for _ in range(3)]
+    shown = [
+        chainnode("--home", home, "--json", "lookup", file).document["records"][0] for file in files
+    ]
+
+    def listed(*options):
+        ran = chainnode("--home", home, "--json", "lookup", *options)
+        assert ran.status == 0, ran.out
+        assert ran.document["next_after"] is None
+        return [entry["index"] for entry in ran.document["records"]]
+
+    indices = [entry["index"] for entry in shown]
+    for owner in (CLERK, "court"):
+        assert listed("--owner", owner)[-3:] == indices
+        assert listed("--owner", owner, "--after", indices[0]) == indices[1:]
+        assert listed("--owner", owner, "--since", shown[1]["time_ms"]) == indices[1:]
+    assert listed("--since", shown[0]["time_ms"], "--until", shown[2]["time_ms"]) == indices[:2]
+    for options in (("--owner", "nobody"), ("--since", "2999-01-01")):
+        assert chainnode("--home", home, "lookup", *options).status == 6
+    for options in ((), (files[0], "--owner", CLERK), ("--owner", "A B"), ("--since", "soon")):
+        assert chainnode("--home", home, "lookup", *options).status == 2

@@ -76,6 +76,7 @@ from cli.init import parse_account_roles
 from cli.lookup import parse_what
 from cli.offers import read_offer
 from cli.show import parse_tx_id
+from cli.times import parse_time
 from consensus.effects import Locked, Proposed, ViewEntered, Voted
 from consensus.messages import Justification, Prepare, Proposal, Propose, ValidatorIndex, View
 from contracts.identity.records import (
@@ -652,6 +653,7 @@ def _words() -> dict[str, Decoder]:
             (parse_account_roles, (b"archive/new:admin,notary", b"archive/new")),
             (parse_what, (b"ab" * 32, b"sm3:" + b"ab" * 32, b"sha512:" + b"ab" * 64)),
             (parse_tx_id, (b"ab" * 32,)),
+            (parse_time, (b"2026-11-22", b"2026-11-22T16:00:00.123+08:00", b"1795363200000")),
         )
     }
 

@@ -93,6 +93,7 @@ class Requests:
             "digest": ["00" * 32, "ab" * 64],
             "contract": ["identity", "notary", "none"],
             "query": ["account", "organisation", "key", "lookup", "none"],
+            "owner": [CLERK, "court", "nobody/none", "A"],
             "kind": ["notary", "parent", "none"],
             "height": [0, 1, ledger.tip.height, ledger.tip.height + 1, 2**53 - 1],
             "index": [0, 1, ledger.tip.log_size - 1, ledger.tip.log_size, 2**53 - 1],
