@@ -8,7 +8,7 @@ a policy, that checkpoint must bear the signatures of a quorum.
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -24,8 +24,10 @@ from chainnode.model.limits import MAX_DOCUMENTS_PER_CALL, MAX_TITLE_BYTES
 from chainnode.model.mark_calls import supersede_by_first
 from chainnode.model.notarization import Notarization
 from chainnode.model.record import decode_record
+from chainnode.model.suites import HASH_BYTES
 from chainnode.rpc.client import from_base64
 from cli.algorithms import choose_algorithms
+from cli.capture import CAPTURE_SUFFIX, gather, read_capture
 from cli.command import as_option, pass_session, passphrase_option
 from cli.hashing import Progress, digests_of_file
 from cli.output import note, print_fields, print_json, time_text
@@ -43,6 +45,7 @@ from cli.senders import WAIT_MS, Sender, find_sender, submit
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from chainnode.model.capture import Capture
     from chainnode.model.genesis import Genesis
     from chainnode.model.tlog_policy import Policy
     from chainnode.model.tlog_proof import Proof
@@ -56,7 +59,7 @@ _LIST_BYTES: Final = 200 * 1024
 """Bytes of one transaction's documents; with the rest it stays under 256 KiB."""
 
 _DOCUMENT_BYTES: Final = 96
-"""One document with two digests of 32 bytes in a transaction, without its title; 83 exactly."""
+"""One document with two digests of 32 bytes in a transaction, without title and metadata hash; 83 exactly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +71,11 @@ class _Order:
     """Where its proof goes."""
 
     document: Document
+    """Without the hash of the capture record, which is by the chain's own hash."""
+
+    capture: Capture | None
+    capture_file: Path | None
+    """Where the capture record is written to, if it was gathered here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +118,17 @@ class _Done:
     metavar="PROOF",
     help="The version before: FILE supersedes its record, in the same transaction.",
 )
+@click.option(
+    "--context",
+    type=click.Path(path_type=Path),
+    metavar="CAPTURE",
+    help="A capture record (JSON) of the circumstances in which FILE was taken; its hash is registered too.",
+)
+@click.option(
+    "--capture",
+    is_flag=True,
+    help="Gather into FILE.capture.json what this machine knows of the circumstances; its hash is registered too.",
+)
 @as_option
 @passphrase_option
 @pass_session
@@ -121,6 +140,8 @@ def notarize(
     title: str | None,
     out: Path | None,
     previous: Path | None,
+    context: Path | None,
+    capture: bool,
     as_account: str | None,
     passphrase_file: Path | None,
 ) -> None:
@@ -133,27 +154,37 @@ def notarize(
     if previous is not None and len(files) != 1:
         raise click.UsageError("--previous: expected one FILE, which is the version after")
     targets = _targets(files, out)
-    algorithms = choose_algorithms(session)
+    if context is not None and capture:
+        raise click.UsageError("--context and --capture: found both; expected one")
+    given = None if context is None else read_capture(context)
+    captures = [_capture_file(target) if capture else None for target in targets]
+    algorithms, account = choose_algorithms(session), as_account or session.config().account
     orders = [
         _Order(
-            path=p,
-            target=t,
-            document=Document(digests=digests_of_file(p, algorithms), title=title),
+            path=path,
+            target=target,
+            document=Document(digests=digests_of_file(path, algorithms), title=title),
+            capture=given if capture_file is None else gather(path, account),
+            capture_file=capture_file,
         )
-        for p, t in zip(files, targets, strict=True)
+        for path, target, capture_file in zip(files, targets, captures, strict=True)
     ]
     for folder in {target.parent for target in targets}:
         _check_writable(folder)
     sender = find_sender(session, as_account, passphrase_file)
     batches = [
         _sign(sender, part, is_public=public, previous=previous)
-        for part in _parts(orders, len((title or "").encode()))
+        for part in _parts(orders, _bytes_beside_digests(title, orders[0].capture))
     ]
     genesis, kept = session.genesis_if_any(), policy_at_hand(session)
     if genesis is None and kept is None:
         note(NOT_CHECKED)
     done: list[_Done] = []
     for batch in batches:
+        # Before anything is sent: a record that commits to a capture record which is lost proves nothing of it.
+        for order in batch.orders:
+            if order.capture is not None and order.capture_file is not None:
+                write_new_file(order.capture_file, order.capture.canonical, mode=PUBLIC)
         done += session.ask(_Work(sender, batch, genesis, kept).run)
     _report(session, done)
 
@@ -179,6 +210,22 @@ def _targets(files: Sequence[Path], out: Path | None) -> list[Path]:
     return targets
 
 
+def _capture_file(target: Path) -> Path:
+    """Return where the capture record of the document of a proof goes. Raises Refused if something is there."""
+    path = target.with_name(target.name.removesuffix(SUFFIX) + CAPTURE_SUFFIX)
+    if path.exists():
+        raise Refused(
+            f"{path} exists and is not overwritten; nothing was sent; register it with --context {path}, or "
+            "move it away",
+            code="exists",
+        )
+    return path
+
+
+def _bytes_beside_digests(title: str | None, capture: Capture | None) -> int:
+    return len((title or "").encode()) + (0 if capture is None else HASH_BYTES + 1)
+
+
 def _check_writable(folder: Path) -> None:
     """Make the folder if need be, and a file in it that is gone at once: permission bits do not tell the whole truth.
 
@@ -195,8 +242,8 @@ def _check_writable(folder: Path) -> None:
         ) from error
 
 
-def _parts(orders: Sequence[_Order], title_bytes: int) -> list[Sequence[_Order]]:
-    most = min(MAX_DOCUMENTS_PER_CALL, _LIST_BYTES // (_DOCUMENT_BYTES + title_bytes))
+def _parts(orders: Sequence[_Order], more_bytes: int) -> list[Sequence[_Order]]:
+    most = min(MAX_DOCUMENTS_PER_CALL, _LIST_BYTES // (_DOCUMENT_BYTES + more_bytes))
     return [orders[i : i + most] for i in range(0, len(orders), most)]
 
 
@@ -204,9 +251,16 @@ def _sign(
     sender: Sender, orders: Sequence[_Order], *, is_public: bool, previous: Path | None
 ) -> _Batch:
     seed = None if is_public else fresh_seed()
-    calls = [register_documents([order.document for order in orders], seed=seed)]
+    suite = sender.domain.suite
+    documents = [
+        order.document
+        if order.capture is None
+        else replace(order.document, metadata_hash=order.capture.hash(suite))
+        for order in orders
+    ]
+    calls = [register_documents(documents, seed=seed)]
     if previous is not None:
-        salt = PUBLIC_SALT if seed is None else derive_salt(sender.domain.suite, seed, 0)
+        salt = PUBLIC_SALT if seed is None else derive_salt(suite, seed, 0)
         calls.append(
             supersede_by_first(named_record(previous, sender), account=sender.account, salt=salt)
         )
@@ -332,6 +386,7 @@ def _report(session: Session, done: Sequence[_Done]) -> None:
                 ("transaction", record.tx_id.hex()),
                 ("latency", f"{d.latency_ms} ms"),
                 ("proof", d.order.target),
+                *([] if d.order.capture_file is None else [("capture", d.order.capture_file)]),
             ]
         )
 
@@ -341,6 +396,7 @@ def _as_json(d: _Done) -> Json:
     return {
         "file": str(d.order.path),
         "proof": str(d.order.target),
+        "capture": None if d.order.capture_file is None else str(d.order.capture_file),
         "digests": {x.algorithm: x.value.hex() for x in d.order.document.digests},
         "height": record.height,
         "index": d.proof.index,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from chainnode.model import codec
 from chainnode.model.commitment import parse_opening
 from chainnode.model.errors import DecodeError
-from chainnode.model.notarization import Notarization, verify_commitment
+from chainnode.model.notarization import Notarization, verify_commitment, verify_metadata
 from chainnode.model.record import decode_record
 from chainnode.rpc.client import from_base64
 
@@ -87,7 +87,18 @@ def checked_registration(result: NotaryRecordResult, suite: Suite) -> Notarizati
     opening = parse_opening(codec.decode(from_base64(result["opening"]), max_bytes=512))
     notarization = Notarization(leaf=leaf, record=decode_record(leaf), opening=opening)
     verify_commitment(suite, notarization)
+    if result["metadata_hash"] is not None:
+        verify_metadata(suite, notarization, _from_hex(result["metadata_hash"]))
     return notarization
+
+
+def _from_hex(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError as error:
+        raise DecodeError(
+            f"the node's answer: {text[:80]!r} is no hex", code="bad_answer"
+        ) from error
 
 
 def check_is_about(

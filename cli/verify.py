@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -11,9 +11,11 @@ from chainnode.model.notarization import (
     Notarization,
     digest_map,
     parse_notarization,
+    verify_metadata,
     verify_notarization,
 )
 from chainnode.model.proven_state import parse_proven_state, verify_proven_state
+from cli.capture import read_capture
 from cli.command import pass_session
 from cli.hashing import digests_of_file
 from cli.marks import check_not_withdrawn, marks_json, marks_rows
@@ -22,9 +24,11 @@ from cli.proofs import read_policy, read_proof
 from cli.proven_state import fetch_proven_state, keys_of, marks_in
 
 if TYPE_CHECKING:
+    from chainnode.model.capture import Capture
     from chainnode.model.tlog_policy import Policy
     from chainnode.model.tlog_proof import Proof, Verdict
     from chainnode.rpc.client import RpcClient
+    from cli.output import Json
     from cli.proven_state import RecordMarks
     from cli.session import Session
 
@@ -46,11 +50,24 @@ if TYPE_CHECKING:
     help="What became of the record as of a block: a file that `record marks` wrote.",
 )
 @click.option(
+    "--context",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The capture record that was registered with the document: checks that it is this one.",
+)
+@click.option(
     "--ask", is_flag=True, help="Ask a node what became of the record, and check its answer."
 )
 @pass_session
 def verify(
-    session: Session, *, file: Path, proof: Path, policy: Path, marks: Path | None, ask: bool
+    session: Session,
+    *,
+    file: Path,
+    proof: Path,
+    policy: Path,
+    marks: Path | None,
+    context: Path | None,
+    ask: bool,
 ) -> None:
     """Check offline that FILE was notarized as PROOF says, by the validators of POLICY.
 
@@ -63,13 +80,17 @@ def verify(
     notarization = parse_notarization(parsed.extra)
     digests = digests_of_file(file, [d.algorithm for d in notarization.opening.digests])
     verdict = verify_notarization(parsed, trusted, notarization, digest_map(digests))
+    capture = None if context is None else read_capture(context)
+    if capture is not None:
+        suite = trusted.logs[0].key.type.suite
+        verify_metadata(suite, notarization, capture.hash(suite))
     known = _known_marks(session, trusted, notarization, marks, ask=ask)
     if known is not None:
         check_not_withdrawn(known)
     if session.json:
-        _print_json(notarization, verdict, known)
+        _print_json(notarization, verdict, known, capture)
     else:
-        _print_text(notarization, verdict, known)
+        _print_text(notarization, verdict, known, capture)
 
 
 def _known_marks(
@@ -91,7 +112,12 @@ def _known_marks(
     return marks_in(state, notarization, suite)
 
 
-def _print_text(notarization: Notarization, verdict: Verdict, known: RecordMarks | None) -> None:
+def _print_text(
+    notarization: Notarization,
+    verdict: Verdict,
+    known: RecordMarks | None,
+    capture: Capture | None,
+) -> None:
     record, checkpoint = notarization.record, verdict.checkpoint
     print_fields(
         [
@@ -110,12 +136,18 @@ def _print_text(notarization: Notarization, verdict: Verdict, known: RecordMarks
                 "cosigned by",
                 "\n".join(f"{c.name} at {time_text(_ms(c.time_s))}" for c in verdict.cosigners),
             ),
+            *_context_rows(notarization, capture),
             *(_UNASKED if known is None else marks_rows(known)),
         ]
     )
 
 
-def _print_json(notarization: Notarization, verdict: Verdict, known: RecordMarks | None) -> None:
+def _print_json(
+    notarization: Notarization,
+    verdict: Verdict,
+    known: RecordMarks | None,
+    capture: Capture | None,
+) -> None:
     record, checkpoint = notarization.record, verdict.checkpoint
     print_json(
         {
@@ -141,9 +173,19 @@ def _print_json(notarization: Notarization, verdict: Verdict, known: RecordMarks
                 "root": checkpoint.root.hex(),
             },
             "cosigners": [{"name": c.name, "time_s": c.time_s} for c in verdict.cosigners],
+            "has_context": notarization.has_metadata,
+            "context": None if capture is None else cast("Json", capture.value),
             "marks": None if known is None else marks_json(known),
         }
     )
+
+
+def _context_rows(notarization: Notarization, capture: Capture | None) -> list[tuple[str, object]]:
+    if capture is None:
+        unseen = "registered with the document, and not looked at: --context FILE checks it"
+        return [("context", unseen)] if notarization.has_metadata else []
+    stated_ms = cast("int", capture.value["captured_ms"])
+    return [("context", f"the one registered with the document; it says {time_text(stated_ms)}")]
 
 
 _UNASKED = [("marks", "not looked at: --marks FILE or --ask tells of a withdrawal since")]

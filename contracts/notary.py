@@ -3,9 +3,9 @@
     register(seed, [[digests, title, metadata_hash], ...])
 
 `seed` is 32 random bytes, from which each document's salt is derived; nil makes the registration public: the salt is
-32 zero bytes. `digests` is the list of `chainnode.model.commitment`; `title` (text) and `metadata_hash` (32 bytes)
-are nil or stay in the transaction, which members can read. Each document leaves one record of kind `notary` with
-body = [commitment]. Nothing is written to the state; anybody may register the same digest again, and every
+32 zero bytes. `digests` is the list of `chainnode.model.commitment`; `title` (text) is nil or stays in the transaction,
+which members can read. Each document leaves one record of kind `notary` with body = [commitment], or with a
+`metadata_hash` (32 bytes) body = [commitment, metadata commitment]. Nothing is written to the state; anybody may register the same digest again, and every
 registration keeps its own time and owner.
 """
 
@@ -21,6 +21,7 @@ from chainnode.model.commitment import (
     PUBLIC_SALT,
     SEED_BYTES,
     commitment_to,
+    metadata_commitment_to,
     salts_under,
 )
 from chainnode.model.limits import MAX_DOCUMENTS_PER_CALL
@@ -60,14 +61,17 @@ def register(context: Context, args: tuple[Value, ...]) -> None:
     block_keys = registered_keys(context.sender)
     salt_of = None if seed is None else salts_under(suite, seed)
     for item, value in enumerate(documents):
-        digests = checked_document(value)
+        digests, metadata_hash = checked_document(value)
         if closed:
             check_open(closed, digests)
         salt = PUBLIC_SALT if salt_of is None else salt_of(item)
         # The digests were just found to be in their one form, so their bytes are the canonical ones.
         commitment = commitment_to(suite, salt, digests)
         lookup_keys = tuple([_LOOKUP[algorithm] + digest for algorithm, digest in digests])
-        context.emit(KIND, (commitment,), lookup_keys, block_keys)
+        body: tuple[Value, ...] = (commitment,)
+        if metadata_hash is not None:
+            body = (commitment, metadata_commitment_to(suite, salt, metadata_hash))
+        context.emit(KIND, body, lookup_keys, block_keys)
         block_keys = ()
 
 

@@ -42,7 +42,7 @@ class Document:
     """For people, at most 256 bytes of UTF-8; stays in the transaction."""
 
     metadata_hash: bytes | None = None
-    """32 bytes over whatever the owner keeps about the document; stays in the transaction."""
+    """32 bytes over what the owner keeps about the document, a capture record for example; the leaf commits to it."""
 
     def as_value(self) -> Value:
         """Return the array form."""
@@ -91,13 +91,15 @@ def parse_document(value: Value) -> Document:
     )
 
 
-def checked_document(value: Value) -> tuple[tuple[str, bytes], ...]:
-    """Return the digests, (algorithm, digest) for each, of what `parse_document` would read. Raises as it does."""
+def checked_document(value: Value) -> tuple[tuple[tuple[str, bytes], ...], bytes | None]:
+    """Return the digests, (algorithm, digest) for each, and the metadata hash of what `parse_document` would read.
+
+    Raises as it does.
+    """
     digests, title, metadata_hash = codec.array(value, "document", arity=3)
     found = checked_digests(digests)
     _checked_title(title)
-    _checked_metadata_hash(metadata_hash)
-    return found
+    return found, _checked_metadata_hash(metadata_hash)
 
 
 def _checked_title(value: Value) -> str | None:

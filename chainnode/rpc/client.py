@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from chainnode.keystore.signer import Signer
+    from chainnode.model.canonical_json import Param
     from chainnode.model.domain import Domain
-    from chainnode.model.rpc_auth import Param
     from chainnode.rpc.results import Json
 
 __all__ = ["Member", "RpcClient", "from_base64", "parse_json", "to_base64", "unreachable"]

@@ -17,7 +17,7 @@ from chainnode.services.notary import MAX_LOOKUP
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from chainnode.model.rpc_auth import Param
+    from chainnode.model.canonical_json import Param
     from chainnode.rpc.results import Json
     from chainnode.rpc.table import Request
     from chainnode.services.node_services import NodeServices

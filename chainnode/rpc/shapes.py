@@ -7,10 +7,11 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from chainnode.model.canonical_json import MAX_JSON_INTEGER
 from chainnode.model.errors import DecodeError
 from chainnode.model.ids import check_account_name, check_name
 from chainnode.model.limits import MAX_ACCOUNT_NAME_BYTES, MAX_NAME_BYTES
-from chainnode.model.rpc_auth import MAX_JSON_INTEGER, Authorization
+from chainnode.model.rpc_auth import Authorization
 
 if TYPE_CHECKING:
     from chainnode.rpc.results import Json

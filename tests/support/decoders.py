@@ -32,6 +32,8 @@ from chainnode.ledger.tip import decode_tip_record
 from chainnode.model import codec
 from chainnode.model.algorithms import decode_registry
 from chainnode.model.calls import Document, parse_document, parse_key_offer
+from chainnode.model.canonical_json import canonical_json
+from chainnode.model.capture import parse_capture
 from chainnode.model.checkpoint import parse_checkpoint
 from chainnode.model.commitment import digests_value, parse_digests
 from chainnode.model.errors import (
@@ -56,7 +58,6 @@ from chainnode.model.note import (
     parse_verifier_key,
 )
 from chainnode.model.proven_state import parse_proven_state
-from chainnode.model.rpc_auth import canonical_json
 from chainnode.model.state_tree import decode_state_proof
 from chainnode.model.tlog_policy import parse_policy
 from chainnode.model.tlog_proof import parse_proof
@@ -98,6 +99,20 @@ if TYPE_CHECKING:
 
 _TESTS = Path(__file__).parents[1]
 _MAX_BYTES = 64 * 1024
+_CAPTURE = json.dumps(
+    {
+        "format": "chainnode-capture/1",
+        "nonce": "ab" * 32,
+        "captured_ms": 1_795_363_200_000,
+        "operator": {"account": "court/clerk", "name": "张三"},
+        "device": {"name": "desk-7", "system": "Linux"},
+        "source": {"url": "https://gov.example/notice", "size_bytes": 7},
+        "time": {"source": "ntp", "is_synchronised": True, "max_error_ms": 12},
+        "network": {"addresses": ["192.0.2.7"]},
+        "cleanliness": {"result": "clean", "method": "scan", "log_hash": "cd" * 32},
+        "extra": {"case": "(2026) 1"},
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -607,8 +622,16 @@ def _rpc_formats() -> dict[str, Decoder]:
             seeds=(request,),
             shape="json",
         ),
+        "capture record": Decoder(
+            function="chainnode.model.capture.parse_capture",
+            decode=parse_capture,
+            encode=lambda c: c.canonical,
+            has_one_form=False,
+            seeds=(_CAPTURE.encode(),),
+            shape="json",
+        ),
         "signed parameters": Decoder(
-            function="chainnode.model.rpc_auth.canonical_json",
+            function="chainnode.model.canonical_json.canonical_json",
             decode=_of_utf8(lambda text: canonical_json(parse_request(text))),  # type: ignore[arg-type]
             seeds=(request,),
             shape="json",
