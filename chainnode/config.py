@@ -3,7 +3,8 @@
 What all nodes must agree on is in genesis; what may differ from node to node is here. A file that names a setting
 which does not exist is refused, since a mistyped limit would otherwise be the default without anybody knowing.
 
-    home = a node's    [node] [p2p] [p2p.peers] [rpc] [verify] [pool] [log] and, for its operator, [client]
+    home = a node's    [node] [p2p] [p2p.peers] [rpc] [verify] [pool] [log] [witness] [outside] and, for its operator,
+                       [client]
     home = a client's  [client] only
 
 `SETTINGS` is the only list of them: reading, `chainnode check-config` and the file that `chainnode init` writes all
@@ -14,12 +15,14 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import re
 import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import urlsplit
 
 from chainnode.logs import FORMATS, Level
+from chainnode.model import note
 from chainnode.model.errors import ChainError, DecodeError, NotFound, Refused
 from chainnode.model.genesis import check_address
 from chainnode.model.ids import check_account_name, check_name
@@ -40,8 +43,45 @@ number of thousands of digits, which Python refuses in another way than bad TOML
 DEFAULT_RPC_PORT: Final = 8545
 DEFAULT_RPC_URL: Final = f"http://127.0.0.1:{DEFAULT_RPC_PORT}"
 
+EXAMPLE_POLICY: Final = "2.999.3161.1"
+"""Timestamp policy of the arc that X.660 sets aside for examples."""
+
+MAX_OID_CHARACTERS: Final = 64
+_OID: Final = re.compile(
+    r"([01]\.([0-9]|[1-3][0-9])|2\.(0|[1-9][0-9]{0,8}))(\.(0|[1-9][0-9]{0,8}))*"
+)
+"""Arcs of at most nine digits: software that keeps them in 31 bits reads no others."""
+
 _MIB: Final = 1024 * 1024
 Value: TypeAlias = str | int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WitnessConfig:
+    """How this node witnesses other logs."""
+
+    key: str
+    """Name of a key of the home."""
+
+    name: str
+    """Key name of the cosignatures."""
+
+    logs: Path
+    """Folder with a policy for each log or group of logs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutsideConfig:
+    """How outside witnesses are asked to cosign this chain's log."""
+
+    policy: Path
+    """Policy with their keys and URLs, and how many of them must have cosigned."""
+
+    interval_ms: int
+    """Between two rounds of asking."""
+
+    certificate: Path | None
+    """PEM; what to trust for https URLs. None for the system's roots."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +91,9 @@ class NodeConfig:
     home: Path
     validator: str
     """This node's name in genesis."""
+
+    account: str | None
+    """Account that the node itself signs for, or None."""
 
     listen: str
     """`host:port` where peers are accepted."""
@@ -66,6 +109,9 @@ class NodeConfig:
     """PEM; both or neither of these two."""
 
     rpc_tls_key: Path | None
+    timestamp_policy: str
+    """Object identifier, dotted."""
+
     verify_workers: int
     """Processes that verify transactions' signatures; 0 verifies in the node's own."""
 
@@ -79,6 +125,12 @@ class NodeConfig:
 
     log_file: Path | None
     """None for standard error."""
+
+    witness: WitnessConfig | None
+    """None if no other logs are witnessed."""
+
+    outside: OutsideConfig | None
+    """None if nobody outside is asked to witness this node's log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +190,13 @@ def _check_host(value: str, what: str) -> None:
     check_address(f"[{value}]:1" if ":" in value else f"{value}:1", what)
 
 
+def _check_key_name(value: str, what: str) -> None:
+    try:
+        note.check_key_name(value)
+    except DecodeError as error:
+        raise DecodeError(f"{what}: {error.message}", field=what) from error
+
+
 def _check_url(value: str, what: str) -> None:
     try:
         parts = urlsplit(value)
@@ -150,6 +209,14 @@ def _check_url(value: str, what: str) -> None:
         )
 
 
+def _check_oid(value: str, what: str) -> None:
+    if len(value) > MAX_OID_CHARACTERS or _OID.fullmatch(value) is None:
+        raise DecodeError(
+            f"{what}: found {value[:80]!r}; expected an object identifier like {EXAMPLE_POLICY}",
+            field=what,
+        )
+
+
 SETTINGS: Final = (
     Setting(
         section="node",
@@ -158,6 +225,16 @@ SETTINGS: Final = (
         is_required=True,
         check=check_name,
         comment="This node's name in genesis.",
+    ),
+    Setting(
+        section="node",
+        key="account",
+        default="",
+        check=check_account_name,
+        comment=(
+            "organisation/account that the node itself signs for, with a key of this home: for timestamps it takes\n"
+            "the role timestamper, for the gateway notary. Empty: the node offers neither."
+        ),
     ),
     Setting(
         section="p2p",
@@ -192,6 +269,16 @@ SETTINGS: Final = (
         key="tls_key",
         default="",
         comment="PEM file with its private key, not encrypted, mode 0600.",
+    ),
+    Setting(
+        section="timestamp",
+        key="policy",
+        default=EXAMPLE_POLICY,
+        check=_check_oid,
+        comment=(
+            "Object identifier of the policy under which this node's timestamp tokens are issued. The default is of\n"
+            "the arc for examples: an alliance whose tokens leave it names its own, under which it publishes the policy."
+        ),
     ),
     Setting(
         section="verify",
@@ -240,6 +327,54 @@ SETTINGS: Final = (
         comment="File to append to; empty for standard error. Rotate it with copytruncate.",
     ),
     Setting(
+        section="witness",
+        key="key",
+        default="",
+        comment=(
+            "Key of this home (`chainnode keys new NAME --purpose witness`) with which other logs are witnessed;\n"
+            "empty: none are."
+        ),
+    ),
+    Setting(
+        section="witness",
+        key="name",
+        default="",
+        check=_check_key_name,
+        comment="Name of the cosignatures: a URL without scheme, as in witness.justice.example/w1.",
+    ),
+    Setting(
+        section="witness",
+        key="logs",
+        default="witnessed",
+        comment=(
+            "Folder with a tlog-policy for each log that is witnessed, NAME.policy, read at start; relative to\n"
+            "this folder. Of another chain: the policy that `chainnode policy` writes there."
+        ),
+    ),
+    Setting(
+        section="outside",
+        key="policy",
+        default="",
+        comment=(
+            "tlog-policy with the outside witnesses that are asked to cosign this chain's log, a line\n"
+            "`witness NAME VKEY URL` each, and their quorum; relative to this folder. Empty: nobody is asked."
+        ),
+    ),
+    Setting(
+        section="outside",
+        key="interval_ms",
+        default=1_000,
+        least=200,
+        most=86_400_000,
+        comment="Milliseconds between two rounds of asking them.",
+    ),
+    Setting(
+        section="outside",
+        key="certificate",
+        default="",
+        comment="PEM file to trust for their https URLs instead of the system's roots.",
+    ),
+    Setting(
         section="client",
         key="account",
         default="",
@@ -273,7 +408,9 @@ SETTINGS: Final = (
 
 PEERS_COMMENT: Final = 'Addresses that replace those in genesis, one line each: name = "host:port".'
 
-_SECTIONS: Final = ("node", "p2p", "rpc", "verify", "pool", "log", "client")
+_SECTIONS: Final = (
+    "node", "p2p", "rpc", "timestamp", "verify", "pool", "log", "witness", "outside", "client"
+)  # fmt: skip
 _PEERS: Final = "peers"
 
 
@@ -320,21 +457,31 @@ def load_config(home: Path) -> NodeConfig:
     config = NodeConfig(
         home=home,
         validator=settings.text("node.validator"),
+        account=settings.text("node.account") or None,
         listen=settings.text("p2p.listen"),
         peers=settings.peers,
         rpc_host=settings.text("rpc.host"),
         rpc_port=settings.number("rpc.port"),
         rpc_tls_certificate=settings.path(home, "rpc.tls_certificate"),
         rpc_tls_key=settings.path(home, "rpc.tls_key"),
+        timestamp_policy=settings.text("timestamp.policy"),
         verify_workers=settings.number("verify.workers"),
         pool_max_count=settings.number("pool.max_count"),
         pool_max_bytes=settings.number("pool.max_bytes"),
         log_level=settings.text("log.level"),
         log_format=settings.text("log.format"),
         log_file=settings.path(home, "log.file"),
+        witness=_witness(settings, home),
+        outside=_outside(settings, home),
     )
     _check_rpc(config)
     return config
+
+
+def load_witness_config(home: Path) -> WitnessConfig | None:
+    """Return how the node in `home` witnesses other logs, or None. Raises as `load_config`."""
+    home = home.absolute()
+    return _witness(_read(home), home)
 
 
 def load_client_config(home: Path) -> ClientConfig:
@@ -491,6 +638,29 @@ def _parse_peers(value: object) -> dict[str, str]:
         check_address(address, f"p2p.peers.{name}")
         peers[name] = address
     return peers
+
+
+def _witness(settings: Settings, home: Path) -> WitnessConfig | None:
+    key, name = settings.text("witness.key"), settings.text("witness.name")
+    if not key:
+        return None
+    if not name:
+        raise DecodeError(
+            "witness.name is missing: a node that witnesses needs a name for its cosignatures",
+            field="witness.name",
+        )
+    return WitnessConfig(key=key, name=name, logs=home / settings.text("witness.logs"))
+
+
+def _outside(settings: Settings, home: Path) -> OutsideConfig | None:
+    policy = settings.path(home, "outside.policy")
+    if policy is None:
+        return None
+    return OutsideConfig(
+        policy=policy,
+        interval_ms=settings.number("outside.interval_ms"),
+        certificate=settings.path(home, "outside.certificate"),
+    )
 
 
 def _check_rpc(config: NodeConfig) -> None:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from chainnode.client.digesting import DEFAULT_ALGORITHMS
 from chainnode.model import calls
 from chainnode.model.algorithms import AlgorithmStatus
 from chainnode.model.commitment import DIGEST_BYTES
 from chainnode.model.errors import Refused
 from cli.acting import Acting, act, acting
 from cli.command import pass_session
-from cli.hashing import DEFAULT_ALGORITHMS
 from cli.output import note, print_json, print_table
 
 if TYPE_CHECKING:

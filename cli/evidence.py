@@ -21,7 +21,7 @@ from chainnode.model.votes import COMMIT, PREPARE, PROPOSE, VIEW_CHANGE
 from chainnode.rpc.client import from_base64, to_base64
 from cli.command import pass_session
 from cli.output import print_fields, print_json, print_table, time_text
-from cli.proofs import replace_file
+from cli.proofs import write_result
 from cli.session import UNREADABLE, read_input
 from cli.show import parse_tx_id
 
@@ -98,7 +98,7 @@ def evidence_show(session: Session, tx_id: str, out: Path | None) -> None:
     data = from_base64(found["evidence"])
     decoded = decode_evidence(data)
     if out is not None:
-        replace_file(out, data)
+        write_result(out, data)
     if session.json:
         print_json(cast("Json", found))
         return

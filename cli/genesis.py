@@ -32,7 +32,15 @@ if TYPE_CHECKING:
 
     from cli.output import Json
 
-CONTRACTS = (("algorithms", 1), ("evidence", 1), ("history", 1), ("identity", 1), ("notary", 1))
+CONTRACTS = (
+    ("algorithms", 1),
+    ("authorities", 1),
+    ("evidence", 1),
+    ("history", 1),
+    ("identity", 1),
+    ("notary", 1),
+    ("timestamps", 1),
+)
 """Built-in contracts that a new chain begins with, and their versions."""
 
 _PARAMETERS = tuple(Parameters.__dataclass_fields__)

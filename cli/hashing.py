@@ -1,58 +1,27 @@
-"""Hashing of documents, here and in pieces: a file of any size takes a megabyte of memory and never leaves."""
+"""Hashing of files that a person waits for."""
 
 from __future__ import annotations
 
-import hashlib
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import click
-from cryptography.hazmat.primitives import hashes
 
+from chainnode.client.digesting import DEFAULT_ALGORITHMS, digests_of_stream
 from chainnode.clock import SystemClock
-from chainnode.model.commitment import Digest
 from chainnode.model.errors import DecodeError
 from cli.output import stderr_is_terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from pathlib import Path
 
-DEFAULT_ALGORITHMS: Final = ("sha256", "sm3")
-"""What `notarize` registers, so that a verifier may trust either."""
+    from chainnode.model.commitment import Digest
 
-_CHUNK_BYTES: Final = 1024 * 1024
 _PATIENCE_MS: Final = 1_000
 """Progress is drawn only for what takes longer."""
 
 _REDRAW_MS: Final = 200
 """Between two drawings."""
-
-
-class _State(Protocol):
-    def update(self, data: bytes, /) -> object: ...
-
-    def digest(self) -> bytes: ...
-
-
-class _Sm3:
-    """SM3 in pieces, from `cryptography`, which always has it; Python's own OpenSSL may not."""
-
-    def __init__(self) -> None:
-        self._state = hashes.Hash(hashes.SM3())
-
-    def update(self, data: bytes, /) -> None:
-        self._state.update(data)
-
-    def digest(self) -> bytes:
-        return self._state.finalize()
-
-
-_STATES: Final[dict[str, Callable[[], _State]]] = {
-    "sha256": hashlib.sha256,
-    "sha384": hashlib.sha384,
-    "sha512": hashlib.sha512,
-    "sm3": _Sm3,
-}
 
 
 def digests_of_file(
@@ -65,19 +34,14 @@ def digests_of_file(
     Raises:
         DecodeError: the file cannot be read to its end, or is a folder.
     """
-    states = {algorithm: _STATES[algorithm]() for algorithm in sorted(algorithms)}
     try:
         with path.open("rb") as file:
-            size = path.stat().st_size
-            progress = Progress(f"hashing {path.name}", size)
-            while chunk := file.read(_CHUNK_BYTES):
-                for state in states.values():
-                    state.update(chunk)
-                progress.advance(len(chunk))
+            progress = Progress(f"hashing {path.name}", path.stat().st_size)
+            digests = digests_of_stream(file, algorithms, progress.advance)
             progress.finish()
     except OSError as error:
         raise DecodeError(f"cannot read {path}: {error.strerror}", code="unreadable") from error
-    return tuple(Digest(algorithm=a, value=state.digest()) for a, state in states.items())
+    return digests
 
 
 class Progress:

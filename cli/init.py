@@ -25,7 +25,13 @@ from chainnode.model.member import Member, decode_member, verify_member
 from chainnode.model.roles import Role
 from chainnode.model.suites import ED25519_SHA256, SUITE_NAMES, suite_named
 from cli.command import parse_account, pass_session, passphrase_option
-from cli.keynames import CONSENSUS_KEY, COSIGNER_KEY, LOG_KEY, account_key_name
+from cli.keynames import (
+    CONSENSUS_KEY,
+    COSIGNER_KEY,
+    LOG_KEY,
+    account_key_name,
+    timestamp_units,
+)
 from cli.output import print_fields, print_json
 
 if TYPE_CHECKING:
@@ -37,6 +43,9 @@ if TYPE_CHECKING:
 
 TLS_CERTIFICATE = "tls.pem"
 TLS_KEY = "tls.key"
+
+NODE_ROLES = (Role.NOTARY.value, Role.TIMESTAMPER.value)
+"""What the node's own account may do, unless --account says otherwise."""
 
 
 def parse_account_roles(text: str) -> tuple[str, tuple[str, ...]]:
@@ -105,6 +114,7 @@ def init(
     """Make a validator's home: keys, TLS identity, configuration, and the member's public file.
 
     The public file, HOME/ORGANISATION.member.json, goes to the other members. Everything else stays here.
+    The node itself signs for an account of its own, ORGANISATION/VALIDATOR, with the roles notary and timestamper.
     """
     check_name(organisation, "organisation")
     check_name(validator, "validator")
@@ -122,6 +132,8 @@ def init(
         raise click.UsageError(f"--title: expected 1 to {MAX_TITLE_BYTES} bytes of UTF-8")
     if len({account for account, _ in accounts}) != len(accounts):
         raise click.UsageError("--account: one account is named twice; name it once with all roles")
+    node_account = f"{organisation}/{validator}"
+    account_key_name(node_account)
     home = session.home.absolute()
     if (home / FILE_NAME).exists():
         raise Refused(
@@ -140,11 +152,12 @@ def init(
         organisation=Organisation(name=organisation, title=title),
         validator=validator,
         address=address,
-        accounts=accounts,
+        accounts=_with_node_account(accounts, node_account),
         passphrase=passphrase,
     )
     settings: dict[str, str | int] = {
         "node.validator": validator,
+        "node.account": node_account,
         "p2p.listen": listen,
         "rpc.port": rpc_port,
         "client.rpc": f"http://127.0.0.1:{rpc_port}",
@@ -186,6 +199,8 @@ def _make_member(
     consensus = make(CONSENSUS_KEY, KeyPurpose.CONSENSUS)
     cosigner = make(COSIGNER_KEY, KeyPurpose.COSIGNER)
     log = make(LOG_KEY, KeyPurpose.LOG)
+    for unit, unit_suite in timestamp_units(suite):
+        keystore.new(unit, unit_suite, KeyPurpose.TIMESTAMP, passphrase)
     signers = {a: make(account_key_name(a), KeyPurpose.ACCOUNT) for a, _ in accounts}
     files = TlsFiles(certificate=session.home / TLS_CERTIFICATE, key=session.home / TLS_KEY)
     unsigned = Member(
@@ -222,3 +237,12 @@ def _make_member(
 def _speaker(accounts: tuple[tuple[str, tuple[str, ...]], ...]) -> str:
     """The account that commands act for by default: the first notary, else the first one named."""
     return next((name for name, roles in accounts if Role.NOTARY in roles), accounts[0][0])
+
+
+def _with_node_account(
+    accounts: tuple[tuple[str, tuple[str, ...]], ...], name: str
+) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Add the account that the node itself signs for, unless it is named among them, with roles that it shall have."""
+    if any(account == name for account, _ in accounts):
+        return accounts
+    return (*accounts, (name, NODE_ROLES))

@@ -5,10 +5,22 @@ from __future__ import annotations
 from typing import Final
 
 from chainnode.keystore.key_file import check_key_name
+from chainnode.model.suites import P256_SHA256, SM2_SM3, Suite, key_suite_named
 
 CONSENSUS_KEY: Final = "consensus"
 COSIGNER_KEY: Final = "cosigner"
 LOG_KEY: Final = "log"
+
+TIMESTAMP_KEY: Final = "timestamp"
+"""Of the P-256 unit; the SM2 unit's ends in `-sm2`."""
+
+
+def timestamp_units(suite: Suite) -> tuple[tuple[str, Suite], ...]:
+    """Return the keys of a node's timestamp units on a chain of that suite, each with its own suite."""
+    p256 = (TIMESTAMP_KEY, key_suite_named(P256_SHA256))
+    if suite.name != SM2_SM3:
+        return (p256,)
+    return (p256, (f"{TIMESTAMP_KEY}-sm2", suite))
 
 
 def account_key_name(account: str) -> str:

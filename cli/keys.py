@@ -9,9 +9,9 @@ import click
 
 from chainnode.keystore.files import OWNER_ONLY, write_new_file
 from chainnode.keystore.key_file import MAX_KEY_FILE_BYTES
-from chainnode.model.keys import KeyPurpose
+from chainnode.model.keys import KeyPurpose, check_suite_of_purpose, suites_for
 from chainnode.model.note import encode_base64
-from chainnode.model.suites import ED25519_SHA256, SUITE_NAMES, suite_named
+from chainnode.model.suites import KEY_SUITE_NAMES, key_suite_named
 from cli.command import pass_session, passphrase_option
 from cli.output import print_fields, print_json, print_table
 from cli.session import Session, read_input
@@ -32,8 +32,9 @@ def keys() -> None:
 @click.argument("name")
 @click.option(
     "--suite",
-    type=click.Choice(SUITE_NAMES),
-    help=f"Crypto suite.  [default: that of the home's genesis, else {ED25519_SHA256}]",
+    type=click.Choice(KEY_SUITE_NAMES),
+    help="Crypto suite.  [default: that of the home's genesis if the purpose allows it, else "
+    "ed25519-sha256, or p256-sha256 for timestamp, authority, seal-maker and seal-user]",
 )
 @click.option(
     "--purpose",
@@ -49,10 +50,10 @@ def new(
 ) -> None:
     """Make a key called NAME."""
     if suite is None:
-        genesis = session.genesis_if_any()
-        suite = ED25519_SHA256 if genesis is None else genesis.suite.name
+        suite = _default_suite(session, KeyPurpose(purpose))
+    check_suite_of_purpose(suite, KeyPurpose(purpose))
     passphrase = session.passphrase(passphrase_file, confirm=True)
-    info = session.keystore().new(name, suite_named(suite), KeyPurpose(purpose), passphrase)
+    info = session.keystore().new(name, key_suite_named(suite), KeyPurpose(purpose), passphrase)
     _print_key(session, info)
 
 
@@ -101,6 +102,11 @@ def import_(session: Session, file: Path) -> None:
     """Keep the key in FILE, which was exported elsewhere, under its own name."""
     data = read_input(file, max_bytes=MAX_KEY_FILE_BYTES)
     _print_key(session, session.keystore().import_(data))
+
+
+def _default_suite(session: Session, purpose: KeyPurpose) -> str:
+    genesis, allowed = session.genesis_if_any(), suites_for(purpose)
+    return genesis.suite.name if genesis and genesis.suite.name in allowed else allowed[0]
 
 
 def _as_json(info: KeyInfo) -> dict[str, Json]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.algorithms import algorithms
+from cli.authority.group import ca
 from cli.command import take_global_options
 from cli.devnet import devnet_group
 from cli.evidence import evidence
@@ -23,6 +24,7 @@ from cli.identity import account, org
 from cli.init import init
 from cli.keys import keys
 from cli.lookup import lookup
+from cli.monitor import monitor
 from cli.node import check_config, rebuild, reinstate, start
 from cli.notarize import notarize
 from cli.output import print_error
@@ -32,6 +34,7 @@ from cli.refresh import refresh
 from cli.show import block, tx, validators
 from cli.status import status
 from cli.verify import verify
+from cli.witness import witness
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,6 +51,8 @@ for _command in (
     rebuild,
     reinstate,
     status,
+    monitor,
+    witness,
     keys,
     notarize,
     verify,
@@ -59,6 +64,7 @@ for _command in (
     policy,
     account,
     org,
+    ca,
     tx,
     block,
     validators,

@@ -29,6 +29,9 @@ from chainnode.rpc.client import from_base64
 from cli.algorithms import choose_algorithms
 from cli.capture import CAPTURE_SUFFIX, gather, read_capture
 from cli.command import as_option, pass_session, passphrase_option
+from cli.exit_status import ExitStatus
+from cli.folder.command import check_folder_arguments, notarize_folder
+from cli.folder.run import FolderOrder
 from cli.hashing import Progress, digests_of_file
 from cli.output import note, print_fields, print_json, time_text
 from cli.proofs import (
@@ -129,6 +132,13 @@ class _Done:
     is_flag=True,
     help="Gather into FILE.capture.json what this machine knows of the circumstances; its hash is registered too.",
 )
+@click.option(
+    "-r",
+    "--recursive",
+    is_flag=True,
+    help="FILE is a folder: notarize all files in it and below, and go on where an earlier run stopped.",
+)
+@click.option("--skip-hidden", is_flag=True, help="With -r: pass over what begins with a dot.")
 @as_option
 @passphrase_option
 @pass_session
@@ -142,15 +152,37 @@ def notarize(
     previous: Path | None,
     context: Path | None,
     capture: bool,
+    recursive: bool,
+    skip_hidden: bool,
     as_account: str | None,
     passphrase_file: Path | None,
-) -> None:
+) -> int:
     """Notarize each FILE and write its proof to FILE.tlog-proof.
 
     An existing proof is never overwritten: then nothing is sent. `chainnode refresh` renews a proof.
+
+    With -r FILE is a folder. Proofs go beside the files, or with --out into a folder that mirrors it, together with
+    a manifest that `chainnode verify FOLDER --manifest` and `sha256sum -c` check. Run again after whatever stopped
+    it; nothing is registered twice.
     """
     if title is not None and not 1 <= len(title.encode("utf-8", "replace")) <= MAX_TITLE_BYTES:
         raise DecodeError(f"--title: expected 1 to {MAX_TITLE_BYTES} bytes of UTF-8", field="title")
+    if recursive:
+        if previous is not None or context is not None or capture:
+            raise click.UsageError(
+                "--previous, --context and --capture are about single files, not folders"
+            )
+        root = check_folder_arguments(files)
+        order = FolderOrder(
+            root=root,
+            out=root if out is None else out,
+            skip_hidden=skip_hidden,
+            is_public=public,
+            title=title,
+        )
+        return notarize_folder(
+            session, order, as_account=as_account, passphrase_file=passphrase_file
+        )
     if previous is not None and len(files) != 1:
         raise click.UsageError("--previous: expected one FILE, which is the version after")
     targets = _targets(files, out)
@@ -182,11 +214,12 @@ def notarize(
     done: list[_Done] = []
     for batch in batches:
         # Before anything is sent: a record that commits to a capture record which is lost proves nothing of it.
-        for order in batch.orders:
-            if order.capture is not None and order.capture_file is not None:
-                write_new_file(order.capture_file, order.capture.canonical, mode=PUBLIC)
+        for one in batch.orders:
+            if one.capture is not None and one.capture_file is not None:
+                write_new_file(one.capture_file, one.capture.canonical, mode=PUBLIC)
         done += session.ask(_Work(sender, batch, genesis, kept).run)
     _report(session, done)
+    return ExitStatus.DONE
 
 
 def _targets(files: Sequence[Path], out: Path | None) -> list[Path]:

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from chainnode.client.trusted_chain import follow
+from chainnode.model.tlog_policy import with_outside
 from cli.command import pass_session
 from cli.output import note, print_json, time_text
-from cli.proofs import replace_file
-from cli.trusted_chain import follow
+from cli.proofs import read_policy, write_result
 
 if TYPE_CHECKING:
+    from chainnode.client.trusted_chain import TrustedHeight
     from chainnode.rpc.client import RpcClient
     from cli.session import Session
-    from cli.trusted_chain import TrustedHeight
 
 
 @click.command()
@@ -33,22 +34,35 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="The trust anchor.  [default: HOME/genesis]",
 )
+@click.option(
+    "--witness",
+    "witness_file",
+    type=click.Path(path_type=Path),
+    metavar="POLICY",
+    help="Outside witnesses and their quorum, to be asked for as well.",
+)
 @pass_session
 def policy(
-    session: Session, height: int | None, out: Path | None, genesis_file: Path | None
+    session: Session,
+    height: int | None,
+    out: Path | None,
+    genesis_file: Path | None,
+    witness_file: Path | None,
 ) -> None:
     """Print whose signatures make a checkpoint trustworthy, now or at a height."""
     genesis = session.genesis(genesis_file)
+    outside = None if witness_file is None else read_policy(witness_file)
 
     async def ask(node: RpcClient) -> TrustedHeight:
         return await follow(node, genesis, height)
 
     found = session.ask(ask)
-    text = found.policy(genesis).encode()
+    asked = found.policy(genesis)
+    text = (asked if outside is None else with_outside(asked, outside)).encode()
     number = 0 if found.header is None else found.header.height
     time_ms = genesis.time_ms if found.header is None else found.header.time_ms
     if out is not None:
-        replace_file(out, text)
+        write_result(out, text)
     if session.json:
         print_json(
             {

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
-from chainnode.keystore.files import PUBLIC, write_new_file
-from chainnode.model.errors import DecodeError
+from chainnode.client.trusted_chain import follow
+from chainnode.keystore.files import PUBLIC, replace_file
+from chainnode.model.errors import ChainError, DecodeError
 from chainnode.model.merkle import leaf_hash, verify_inclusion
 from chainnode.model.notarization import (
     Notarization,
@@ -18,7 +18,6 @@ from chainnode.model.tlog_policy import MAX_POLICY_BYTES, Policy, parse_policy
 from chainnode.model.tlog_proof import MAX_PROOF_BYTES, Proof, parse_proof
 from chainnode.rpc.client import from_base64
 from cli.session import Session, read_input
-from cli.trusted_chain import follow
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,17 +98,13 @@ def check_proof(
     verify_inclusion(suite, leaf, proof.index, checkpoint.size, proof.hashes, checkpoint.root)
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Replace a file whole; a crash leaves the old one or the new one.
+def write_result(path: Path, content: bytes) -> None:
+    """Write what a command made, in place of an older file if there is one; a crash leaves the old one or the new one.
 
     Raises:
-        ChainError: with code `file_error`.
-        DecodeError: the old one cannot be replaced.
+        DecodeError: it cannot be written.
     """
-    fresh = path.with_name(f".{path.name}.new")
     try:
-        fresh.unlink(missing_ok=True)
-        write_new_file(fresh, content, mode=PUBLIC)
-        os.replace(fresh, path)  # noqa: PTH105  Path.replace says the same and reads like str.replace
-    except OSError as error:
-        raise DecodeError(f"cannot write {path}: {error.strerror}", code="unwritable") from error
+        replace_file(path, content, mode=PUBLIC)
+    except ChainError as error:
+        raise DecodeError(error.message, code="unwritable") from error

@@ -29,7 +29,7 @@ from cli.proofs import (
     fetch_policy,
     policy_at_hand,
     read_proof,
-    replace_file,
+    write_result,
 )
 from cli.proven_state import MARKS_SUFFIX, fetch_proven_state, keys_of, marks_in
 from cli.senders import chain_domain
@@ -217,7 +217,7 @@ def marks(session: Session, proof: Path, out: Path | None) -> None:
         verify_proven_state(state, policy, parse_proven_state(state.extra))
     known = marks_in(state, notarization, suite)
     target = _marks_file(proof) if out is None else out
-    replace_file(target, state.encode())
+    write_result(target, state.encode())
     if session.json:
         print_json({"marks": marks_json(known), "file": str(target)})
     else:

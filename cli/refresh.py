@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
+from chainnode.model.errors import Unavailable
 from chainnode.model.notarization import parse_notarization
 from cli.command import pass_session
 from cli.output import note, print_fields, print_json
@@ -17,7 +19,7 @@ from cli.proofs import (
     fetch_policy,
     policy_at_hand,
     read_proof,
-    replace_file,
+    write_result,
 )
 from cli.senders import WAIT_MS, chain_domain
 
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
     from cli.session import Session
 
 
+POLL_MS: Final = 500
+"""Between two questions whether outside witnesses have cosigned; they are asked about once a second."""
+
+
 @click.command()
 @click.argument("proof", type=click.Path(path_type=Path))
 @click.option(
@@ -36,8 +42,13 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Where to; an existing file is replaced.  [default: PROOF itself]",
 )
+@click.option(
+    "--witnessed",
+    is_flag=True,
+    help="Wait until outside witnesses have cosigned too, as far as the node has any.",
+)
 @pass_session
-def refresh(session: Session, proof: Path, out: Path | None) -> None:
+def refresh(session: Session, proof: Path, out: Path | None, *, witnessed: bool) -> None:
     """Replace PROOF by a new one of the same record, once the new one is found to hold."""
     old = read_proof(proof)
     notarization = parse_notarization(old.extra)
@@ -45,7 +56,7 @@ def refresh(session: Session, proof: Path, out: Path | None) -> None:
 
     async def ask(node: RpcClient) -> tuple[StatusResult, ProofResult, Policy | None]:
         status = await node.chain_status()
-        answer = await node.log_proof(old.index, wait_ms=WAIT_MS)
+        answer = await _proof(node, old.index, witnessed=witnessed)
         return status, answer, await fetch_policy(node, genesis, kept)
 
     status, answer, policy = session.ask(ask)
@@ -55,7 +66,7 @@ def refresh(session: Session, proof: Path, out: Path | None) -> None:
         note(NOT_CHECKED)
     check_proof(new, notarization, policy, domain.suite)
     target = proof if out is None else out
-    replace_file(target, new.encode())
+    write_result(target, new.encode())
     if session.json:
         print_json(
             {
@@ -73,3 +84,15 @@ def refresh(session: Session, proof: Path, out: Path | None) -> None:
                 ("checkpoint", f"size {new.checkpoint.size}, before {old.checkpoint.size}"),
             ]
         )
+
+
+async def _proof(node: RpcClient, index: int, *, witnessed: bool) -> ProofResult:
+    """Return the proof of a record; with outside cosignatures only after their next round. Raises Unavailable."""
+    for _ in range(WAIT_MS // POLL_MS if witnessed else 0):
+        try:
+            return await node.log_proof(index, witnessed=True)
+        except Unavailable as error:
+            if error.error_code != "not_yet_witnessed":
+                raise
+        await asyncio.sleep(POLL_MS / 1_000)
+    return await node.log_proof(index, wait_ms=WAIT_MS, witnessed=witnessed)

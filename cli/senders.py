@@ -2,86 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from chainnode.keystore.randomness import fresh_nonce
-from chainnode.model.domain import Domain
-from chainnode.model.errors import DecodeError, NotFound, Refused, Unavailable
-from chainnode.model.ids import Height
-from chainnode.model.keys import KeyPurpose
-from chainnode.model.suites import suite_named
-from chainnode.model.transaction import Body, sign_transaction
-from chainnode.rpc.client import Member, from_base64
+from chainnode.client.sender import Sender, chain_domain, own_key
+from chainnode.model.errors import DecodeError, NotFound, Unavailable
 from cli.exit_status import ChainRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
-    from chainnode.keystore.signer import Signer
-    from chainnode.model.genesis import Genesis
-    from chainnode.model.transaction import Call, Transaction
+    from chainnode.model.transaction import Transaction
     from chainnode.rpc.client import RpcClient
     from chainnode.rpc.results import AccountResult, ReceiptResult, StatusResult, TransactionResult
     from cli.session import Session
 
-VALID_HEIGHTS: Final = 500
-"""How many blocks a transaction stays valid: some 20 s at full speed, hours on an idle chain. Then it is either in
-a block or never will be."""
+__all__ = [
+    "WAIT_MS",
+    "Sender",
+    "account_name",
+    "chain_domain",
+    "check_committed",
+    "find_sender",
+    "submit",
+]
 
 WAIT_MS: Final = 60_000
 """How long a command waits for the decision."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sender:
-    """An account with one of its keys, ready to sign for one chain."""
-
-    account: str
-    signer: Signer
-    chain_id: str
-    domain: Domain
-    tip_height: int
-    """When the node was asked."""
-
-    def sign(self, calls: Sequence[Call]) -> Transaction:
-        """Return a new transaction of these calls."""
-        body = Body(
-            chain_id=self.chain_id,
-            sender=self.account,
-            nonce=fresh_nonce(),
-            last_valid_height=Height(self.tip_height + VALID_HEIGHTS),
-            calls=tuple(calls),
-        )
-        return sign_transaction(
-            self.domain, body, public_key=self.signer.public_key, sign=self.signer.sign
-        )
-
-    def member(self) -> Member:
-        """Return what signs this account's requests for what only members may see."""
-        return Member(account=self.account, signer=self.signer, domain=self.domain)
-
-
-def chain_domain(status: StatusResult, genesis: Genesis | None) -> Domain:
-    """Return the domain of the node's chain, which must be that of the home's genesis if there is one.
-
-    Raises:
-        Refused: with code `other_chain`.
-        DecodeError: the node names no hash.
-    """
-    if genesis is not None:
-        if status["genesis_hash"] != genesis.domain.genesis_hash.hex():
-            raise Refused(
-                f"the node is of chain {status['chain_id']} with genesis {status['genesis_hash']}; this "
-                f"home's genesis is {genesis.domain.genesis_hash.hex()}; use --rpc or --home of one chain",
-                code="other_chain",
-            )
-        return genesis.domain
-    try:
-        return Domain(suite_named(status["suite"]), bytes.fromhex(status["genesis_hash"]))
-    except (ValueError, Refused) as error:
-        raise DecodeError(f"the node's answer: {error}", code="bad_answer") from error
 
 
 def account_name(session: Session, as_account: str | None) -> str:
@@ -120,24 +66,8 @@ def find_sender(session: Session, as_account: str | None, passphrase_file: Path 
     except NotFound as error:
         raise ChainRefused(error.message, code=error.error_code, field="account") from error
     domain = chain_domain(status, session.genesis_if_any())
-    now_ms = status["tip_time_ms"]
-    valid = {
-        from_base64(key["public_key"])
-        for key in known["keys"]
-        if key["purpose"] == KeyPurpose.ACCOUNT
-        and key["not_before_ms"] <= now_ms
-        and not key["revoked_ms"]
-        and (not key["not_after_ms"] or now_ms < key["not_after_ms"])
-    }
     keystore = session.keystore()
-    mine = next((info for info in keystore.list() if info.public_key in valid), None)
-    if mine is None:
-        raise DecodeError(
-            f"{session.home / 'keys'} holds none of the {len(valid)} keys that are valid for {account}; "
-            "import one with `chainnode keys import`, or name another account with --as",
-            code="no_key",
-            field="account",
-        )
+    mine = own_key(keystore, account, known, status["tip_time_ms"])
     signer = keystore.open(mine.name, session.passphrase(passphrase_file))
     return Sender(
         account=account,

@@ -101,15 +101,20 @@ class Session:
         """Return the home's genesis, or None if there is no such file."""
         return self.genesis() if (self.home / GENESIS_FILE).exists() else None
 
-    def ask(
-        self, work: Callable[[RpcClient], Awaitable[Result]], *, member: Member | None = None
-    ) -> Result:
-        """Run `work` with a client of the node; what the node refuses is raised as ChainRefused.
+    def client(self, url: str | None = None, *, member: Member | None = None) -> RpcClient:
+        """Return a client of a node, by default of the one that the user or the home names.
 
-        `work` does nothing that this machine itself could refuse: then 4 would be the wrong exit status.
+        Args:
+            url: of another node or log; the command's own option that names it is `--also`.
+            member: signs what members ask.
+
+        Raises:
+            DecodeError: the URL is none, or the certificate to trust cannot be read.
         """
         config = self.config()
-        named, url = ("client.rpc", config.rpc) if self.rpc is None else ("--rpc", self.rpc)
+        named = "--also"
+        if url is None:
+            named, url = ("client.rpc", config.rpc) if self.rpc is None else ("--rpc", self.rpc)
         if not url.startswith(("http://", "https://")):
             raise DecodeError(
                 f"{named}: found {url!r}; expected a URL, as in http://127.0.0.1:8545", field="rpc"
@@ -123,9 +128,19 @@ class Session:
                     f"client.rpc_certificate: cannot read {config.rpc_certificate} as PEM ({error})",
                     field="client.rpc_certificate",
                 ) from error
+        return RpcClient(url, ssl=context, member=member)
+
+    def ask(
+        self, work: Callable[[RpcClient], Awaitable[Result]], *, member: Member | None = None
+    ) -> Result:
+        """Run `work` with a client of the node; what the node refuses is raised as ChainRefused.
+
+        `work` does nothing that this machine itself could refuse: then 4 would be the wrong exit status.
+        """
+        client = self.client(member=member)
 
         async def run() -> Result:
-            async with RpcClient(url, ssl=context, member=member) as node:
+            async with client as node:
                 return await work(node)
 
         try:

@@ -17,6 +17,8 @@ from chainnode.model.notarization import (
 from chainnode.model.proven_state import parse_proven_state, verify_proven_state
 from cli.capture import read_capture
 from cli.command import pass_session
+from cli.exit_status import ExitStatus
+from cli.folder.check import verify_folder
 from cli.hashing import digests_of_file
 from cli.marks import check_not_withdrawn, marks_json, marks_rows
 from cli.output import print_fields, print_json, time_text
@@ -35,7 +37,13 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.argument("proof", type=click.Path(path_type=Path))
+@click.argument("proof", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--manifest",
+    type=click.Path(path_type=Path),
+    metavar="MANIFEST",
+    help="FILE is a folder: check all files that this manifest of `notarize -r` names; instead of PROOF.",
+)
 @click.option(
     "--policy",
     required=True,
@@ -63,20 +71,32 @@ def verify(
     session: Session,
     *,
     file: Path,
-    proof: Path,
+    proof: Path | None,
+    manifest: Path | None,
     policy: Path,
     marks: Path | None,
     context: Path | None,
     ask: bool,
-) -> None:
+) -> int:
     """Check offline that FILE was notarized as PROOF says, by the validators of POLICY.
+
+    With --manifest FILE is a folder, and every file of the manifest is checked by the proof that it names.
 
     Whether the record was withdrawn or superseded since then no proof of the past can know: --marks or --ask tells,
     and a withdrawn record ends with status 1.
     """
     if marks is not None and ask:
         raise click.UsageError("--marks and --ask: found both; expected one")
-    trusted, parsed = read_policy(policy), read_proof(proof)
+    trusted = read_policy(policy)
+    if manifest is not None and proof is None:
+        if marks is not None or context is not None or ask:
+            raise click.UsageError(
+                "--marks, --context and --ask are about one PROOF, not a manifest"
+            )
+        return verify_folder(session, file, manifest, trusted)
+    if proof is None or manifest is not None:
+        raise click.UsageError("name either PROOF, or with --manifest a manifest")
+    parsed = read_proof(proof)
     notarization = parse_notarization(parsed.extra)
     digests = digests_of_file(file, [d.algorithm for d in notarization.opening.digests])
     verdict = verify_notarization(parsed, trusted, notarization, digest_map(digests))
@@ -91,6 +111,7 @@ def verify(
         _print_json(notarization, verdict, known, capture)
     else:
         _print_text(notarization, verdict, known, capture)
+    return ExitStatus.DONE
 
 
 def _known_marks(

@@ -20,8 +20,7 @@ from chainnode.model.commitment import (
     DIGEST_BYTES,
     PUBLIC_SALT,
     SEED_BYTES,
-    commitment_to,
-    metadata_commitment_to,
+    registration_body,
     salts_under,
 )
 from chainnode.model.limits import MAX_DOCUMENTS_PER_CALL
@@ -66,11 +65,8 @@ def register(context: Context, args: tuple[Value, ...]) -> None:
             check_open(closed, digests)
         salt = PUBLIC_SALT if salt_of is None else salt_of(item)
         # The digests were just found to be in their one form, so their bytes are the canonical ones.
-        commitment = commitment_to(suite, salt, digests)
+        body = registration_body(suite, salt, digests, metadata_hash)
         lookup_keys = tuple([_LOOKUP[algorithm] + digest for algorithm, digest in digests])
-        body: tuple[Value, ...] = (commitment,)
-        if metadata_hash is not None:
-            body = (commitment, metadata_commitment_to(suite, salt, metadata_hash))
         context.emit(KIND, body, lookup_keys, block_keys)
         block_keys = ()
 

@@ -14,6 +14,16 @@ from chainnode.model.mark_calls import EVENTS, parse_mark_call
 from chainnode.model.marks import MarkOpening, MarkSummary, RecordReference, state_key
 from contracts import history, notary
 from contracts.algorithms import registry_in
+from contracts.authorities.records import PREFIX as AUTHORITIES
+from contracts.authorities.records import (
+    AuthorityRecord,
+    CertificateRecord,
+    authority_in,
+    certificate_in,
+    certificate_key,
+    chain_in,
+    crl_key,
+)
 from contracts.evidence import LOOKUP_ALL as EVIDENCE_KEY
 from contracts.evidence import Finding, parse_finding, report_key
 from contracts.evidence import lookup_key as evidence_key
@@ -40,6 +50,9 @@ __all__ = [
     "EVIDENCE_KEY",
     "AccountRecord",
     "AccountView",
+    "AuthorityRecord",
+    "AuthorityView",
+    "CertificateRecord",
     "Document",
     "Finding",
     "KeyRecord",
@@ -49,6 +62,10 @@ __all__ = [
     "account_view",
     "acquired_key",
     "algorithm_registry",
+    "authority_view",
+    "certificate_state_key",
+    "certificate_view",
+    "crl_of",
     "evidence_key",
     "history_key",
     "key_state_key",
@@ -102,6 +119,15 @@ class Registration:
     metadata_hash: bytes | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorityView:
+    """A certificate authority with its own certificates."""
+
+    record: AuthorityRecord
+    chain: tuple[bytes, ...]
+    """DER; the one that issues first, the root last."""
+
+
 def account_state_key(name: str) -> bytes:
     """Return the full state key of an account, for proofs of its presence or absence."""
     return PREFIX + account_key(name)
@@ -145,6 +171,40 @@ def key_view(state: StateReader, public_key: bytes) -> KeyRecord | None:
     """Return what is known of a public key, or None if it was never registered."""
     data = state.get(key_state_key(public_key))
     return None if data is None else decode_key(data)
+
+
+def certificate_state_key(fingerprint: bytes) -> bytes:
+    """Return the full state key of an X.509 certificate, for proofs that it was entered, or not revoked."""
+    return AUTHORITIES + certificate_key(fingerprint)
+
+
+def authority_view(state: StateReader, name: str) -> AuthorityView | None:
+    """Return a certificate authority, or None. `name` is a checked name."""
+    authorities = _Within(state, AUTHORITIES)
+    record = authority_in(authorities, name)
+    if record is None:
+        return None
+    return AuthorityView(record=record, chain=chain_in(authorities, name))
+
+
+def certificate_view(state: StateReader, fingerprint: bytes) -> CertificateRecord | None:
+    """Return what is known of an X.509 certificate, or None if it was never entered."""
+    return certificate_in(_Within(state, AUTHORITIES), fingerprint)
+
+
+def crl_of(state: StateReader, name: str) -> bytes | None:
+    """Return the newest revocation list (DER) of an authority, or None."""
+    return state.get(AUTHORITIES + crl_key(name))
+
+
+class _Within:
+    """One contract's part of the state, as that contract sees it."""
+
+    def __init__(self, state: StateReader, prefix: bytes) -> None:
+        self._state, self._prefix = state, prefix
+
+    def get(self, key: bytes) -> bytes | None:
+        return self._state.get(self._prefix + key)
 
 
 def opening_of(transaction: Transaction, call: int, item: int, domain: Domain) -> Registration:

@@ -66,6 +66,7 @@ class Devnet:
         suite: str = "ed25519-sha256",
         can_cut: bool = True,
         parameters: Mapping[str, int] | None = None,
+        chain_id: str = homes.CHAIN_ID,
     ) -> Self:
         """Make the homes and genesis of a new network in `directory`; nothing is started.
 
@@ -75,6 +76,7 @@ class Devnet:
             suite: of the chain.
             can_cut: whether validators reach each other through wires that can be cut. They cost CPU time.
             parameters: chain parameters, by name, that are to be other than their defaults.
+            chain_id: of the chain; another one for a network that shall know of this one.
 
         Raises:
             Refused: the folder is not empty, or the number is out of range.
@@ -97,6 +99,7 @@ class Devnet:
                     suite=suite,
                     can_cut=can_cut,
                     parameters=parameters or {},
+                    chain_id=chain_id,
                 )
             )
         except BaseException:
@@ -445,6 +448,7 @@ def _make(
     suite: str,
     can_cut: bool,
     parameters: Mapping[str, int],
+    chain_id: str,
 ) -> Record:
     names = [f"v{number}" for number in range(1, validators + 1)]
     pairs = [(low, high) for low in sorted(names) for high in sorted(names) if low < high]
@@ -463,7 +467,7 @@ def _make(
     proxy = Proxy(control_port=next(ports), process=None) if can_cut else None
     record = Record(
         directory=directory,
-        chain_id=homes.CHAIN_ID,
+        chain_id=chain_id,
         suite=suite,
         nodes=nodes,
         proxy=proxy,

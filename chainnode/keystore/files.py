@@ -1,4 +1,4 @@
-"""Files that hold secrets: private to their owner, whole or absent, never overwritten."""
+"""Files that hold secrets, or must survive a crash: private to their owner unless said otherwise, whole or absent."""
 
 from __future__ import annotations
 
@@ -46,6 +46,35 @@ def write_new_file(path: Path, content: bytes, *, mode: int = OWNER_ONLY) -> Non
         _sync_directory(path.parent)
     except FileExistsError as error:
         raise Refused(f"{path} exists and is not overwritten", code="exists") from error
+    except OSError as error:
+        raise _file_error("write", path, error) from error
+
+
+def replace_file(path: Path, content: bytes, *, mode: int = OWNER_ONLY) -> None:
+    """Write a file in place of an older one, if there is one; durable on return. One process at a time may.
+
+    A crash at any instant leaves the old content or the new one.
+
+    Args:
+        path: where; missing directories are made, open to the owner only.
+        content: what.
+        mode: permission bits, set before the first byte is written.
+
+    Raises:
+        ChainError: with code `file_error` if the file system refuses; the old content is still there.
+    """
+    fresh = path.with_name(f".{path.name}.new")
+    try:
+        path.parent.mkdir(mode=_OWNER_ONLY_DIRECTORY, parents=True, exist_ok=True)
+        # What a crash left of an earlier attempt; nothing reads it.
+        fresh.unlink(missing_ok=True)
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(fresh, path)  # noqa: PTH105  Path.replace says the same and reads like str.replace
+        _sync_directory(path.parent)
     except OSError as error:
         raise _file_error("write", path, error) from error
 

@@ -4,8 +4,8 @@ A JSON object (UTF-8, at most 4 KiB) with exactly these fields:
 
     version     1
     name        the key's name: a lower-case letter or digit, then up to 63 of a-z 0-9 . _ -
-    suite       ed25519-sha256 or sm2-sm3
-    purpose     one of the key purposes
+    suite       ed25519-sha256, sm2-sm3 or p256-sha256
+    purpose     one of the key purposes; which suites it allows: chainnode.model.keys.suites_for
     public_key  hex
     kdf         {"name": "scrypt", "n", "r": 8, "p": 1, "salt": 16 bytes in hex}     RFC 7914
     cipher      {"name": "aes-256-gcm", "nonce": 12 bytes in hex}                    NIST SP 800-38D
@@ -31,8 +31,8 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from chainnode.keystore.passphrase import check_passphrase
 from chainnode.model.errors import DecodeError, Refused
-from chainnode.model.keys import KeyPurpose
-from chainnode.model.suites import suite_named
+from chainnode.model.keys import KeyPurpose, check_suite_of_purpose
+from chainnode.model.suites import key_suite_named
 
 VERSION: Final = 1
 
@@ -154,7 +154,7 @@ def unseal(key_file: KeyFile, passphrase: bytes) -> bytes:
             code="wrong_passphrase",
             field="passphrase",
         ) from error
-    suite = suite_named(key_file.info.suite)
+    suite = key_suite_named(key_file.info.suite)
     if (
         not suite.is_private_key(private_key)
         or suite.public_key_of(private_key) != key_file.info.public_key
@@ -204,7 +204,7 @@ def decode_key_file(data: bytes) -> KeyFile:
     expected["ciphertext"] = key_file.ciphertext.hex()
     if _compact(fields) != _compact(expected):
         raise DecodeError("the key file has fields or values that version 1 does not know")
-    private_key_bytes = suite_named(key_file.info.suite).private_key_bytes
+    private_key_bytes = key_suite_named(key_file.info.suite).private_key_bytes
     if len(key_file.ciphertext) != private_key_bytes + _TAG_BYTES:
         raise DecodeError("the ciphertext is not that of a private key", field="ciphertext")
     return key_file
@@ -255,7 +255,8 @@ def _info(fields: _Json) -> KeyInfo:
     if not isinstance(purpose, str) or purpose not in set(KeyPurpose):
         raise DecodeError(f"unknown key purpose {purpose!r}", field="purpose")
     try:
-        suite = suite_named(str(suite_name))
+        suite = key_suite_named(str(suite_name))
+        check_suite_of_purpose(suite.name, KeyPurpose(purpose))
     except Refused as error:
         raise DecodeError(error.message, field="suite") from error
     public_key = _hex(fields, "public_key", suite.public_key_bytes)

@@ -21,8 +21,8 @@ from chainnode.keystore.key_file import (
 from chainnode.keystore.randomness import fresh_bytes, fresh_private_key
 from chainnode.keystore.signer import local_signer
 from chainnode.model.errors import DecodeError, NotFound, Refused
-from chainnode.model.keys import KeyPurpose
-from chainnode.model.suites import suite_named
+from chainnode.model.keys import KeyPurpose, check_suite_of_purpose
+from chainnode.model.suites import key_suite_named
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,11 +48,17 @@ class KeyStore:
         self._directory = directory
         self._scrypt_n = scrypt_n
 
+    @property
+    def directory(self) -> Path:
+        """Where the key files are."""
+        return self._directory
+
     def new(self, name: str, suite: Suite, purpose: KeyPurpose, passphrase: bytes) -> KeyInfo:
         """Make a key; its file is durable on return.
 
         Raises:
-            Refused: `bad_name`, `no_passphrase`, `exists` (a key is never overwritten), or `not_here` for a TLS key.
+            Refused: `bad_name`, `no_passphrase`, `exists` (a key is never overwritten), `not_here` for a TLS key,
+                or `wrong_suite` if a key of that purpose cannot have that suite.
         """
         check_key_name(name)
         if purpose is KeyPurpose.TLS:
@@ -61,6 +67,7 @@ class KeyStore:
                 code="not_here",
                 field="purpose",
             )
+        check_suite_of_purpose(suite.name, purpose)
         private_key = fresh_private_key(suite)
         info = KeyInfo(
             name=name,
@@ -122,7 +129,7 @@ class KeyStore:
         key_file = self._load(name)
         return local_signer(
             name=name,
-            suite=suite_named(key_file.info.suite),
+            suite=key_suite_named(key_file.info.suite),
             purpose=key_file.info.purpose,
             private_key=unseal(key_file, passphrase),
         )

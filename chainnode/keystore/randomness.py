@@ -16,6 +16,9 @@ NONCE_BYTES: Final = 16
 SEED_BYTES: Final = 32
 """Length of a seed, from which blinding values are derived."""
 
+SERIAL_NUMBER_BITS: Final = 159
+"""Length of a certificate's serial number: 20 octets, the first bit of which is a sign."""
+
 
 def fresh_nonce() -> bytes:
     """Return 16 random bytes for a transaction."""
@@ -30,6 +33,11 @@ def fresh_seed() -> bytes:
 def fresh_challenge() -> bytes:
     """Return 32 random bytes by which a process of a validator is known from any other."""
     return secrets.token_bytes(CHALLENGE_BYTES)
+
+
+def fresh_serial_number() -> int:
+    """Return a serial number for an X.509 certificate: 159 random bits, positive (RFC 5280 section 4.1.2.2)."""
+    return secrets.randbits(SERIAL_NUMBER_BITS) or 1
 
 
 def fresh_bytes(size_bytes: int) -> bytes:

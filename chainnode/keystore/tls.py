@@ -126,6 +126,20 @@ def listener_context(certificate: Path, key: Path) -> ssl.SSLContext:
     return context
 
 
+def trusting_context(certificate: Path) -> ssl.SSLContext:
+    """Return the context of a client that trusts what is in a PEM file, and nothing else.
+
+    Raises:
+        Refused: the file cannot be read, or holds no certificate.
+    """
+    try:
+        return ssl.create_default_context(cafile=certificate)
+    except (OSError, ssl.SSLError) as error:
+        raise Refused(
+            f"{certificate}: {error}; expected certificates in PEM", code="bad_tls_files"
+        ) from error
+
+
 def certificate_of_peer(connection: ssl.SSLObject | ssl.SSLSocket) -> bytes:
     """Return the certificate (DER) that the other end proved to hold.
 

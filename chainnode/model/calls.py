@@ -240,5 +240,54 @@ def resume_account(account: str) -> Call:
     return _call("identity", "resume_account", account)
 
 
+def admit_authority(
+    name: str, *, title: str, standing: str, operator: str, chain: Sequence[bytes]
+) -> Call:
+    """Admit a certificate authority; its certificates (DER) from the one that issues to its root."""
+    return _call("authorities", "admit", name, title, standing, operator, tuple(chain))
+
+
+def dismiss_authority(name: str) -> Call:
+    """Let nothing of a certificate authority count any more."""
+    return _call("authorities", "dismiss", name)
+
+
+def enter_certificate(
+    authority: str,
+    *,
+    purpose: KeyPurpose,
+    owner: str,
+    not_before_ms: int,
+    not_after_ms: int,
+    certificate: bytes,
+) -> Call:
+    """Enter an X.509 certificate (DER) that `authority` has issued for the account `owner`."""
+    return _call(
+        "authorities",
+        "enter",
+        authority,
+        purpose.value,
+        owner,
+        not_before_ms,
+        not_after_ms,
+        certificate,
+    )
+
+
+def revoke_certificate(fingerprint: bytes, reason: str) -> Call:
+    """End an X.509 certificate at once and for ever."""
+    return _call("authorities", "revoke", fingerprint, reason)
+
+
+def publish_crl(authority: str, crl: bytes) -> Call:
+    """Publish a revocation list (DER), which every node then serves."""
+    return _call("authorities", "publish_crl", authority, crl)
+
+
+def register_imprints(fingerprint: bytes, imprints: Sequence[Digest], *, seed: bytes) -> Call:
+    """Enter 1 to 1,000 imprints whose tokens the certificate of that fingerprint will be named in."""
+    return _call("timestamps", "register", fingerprint, seed, digests_value(tuple(imprints)))
+
+
 def _call(contract: str, method: str, *args: Value) -> Call:
     return Call(contract=contract, method=method, args=args)

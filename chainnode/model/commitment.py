@@ -140,6 +140,16 @@ def metadata_commitment_to(suite: Suite, salt: bytes, metadata_hash: bytes) -> b
     return suite.hmac(salt, codec.encode(metadata_hash))
 
 
+def registration_body(
+    suite: Suite, salt: bytes, digests: Value, metadata_hash: bytes | None
+) -> tuple[Value, ...]:
+    """Return the body of the record of a document, whose digest list is given in its array form."""
+    commitment = commitment_to(suite, salt, digests)
+    if metadata_hash is None:
+        return (commitment,)
+    return (commitment, metadata_commitment_to(suite, salt, metadata_hash))
+
+
 def verify_opening(suite: Suite, commitment: bytes, opening: Opening) -> None:
     """Raise ProofInvalid unless `opening` is what `commitment` commits to."""
     if commitment_to(suite, opening.salt, digests_value(opening.digests)) != commitment:

@@ -7,6 +7,10 @@ data, so that a consensus key cannot be passed off as an account's.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
+
+from chainnode.model.errors import Refused
+from chainnode.model.suites import P256_SHA256, SM2_SM3, SUITE_NAMES
 
 
 class KeyPurpose(StrEnum):
@@ -20,6 +24,9 @@ class KeyPurpose(StrEnum):
 
     LOG = "log"
     """A validator's signature as the log itself under a checkpoint."""
+
+    WITNESS = "witness"
+    """Cosignatures of other logs' checkpoints, by a node that witnesses them."""
 
     TLS = "tls"
     """A validator's transport certificate."""
@@ -41,3 +48,30 @@ class KeyPurpose(StrEnum):
 
     ENCRYPTION = "encryption"
     """Decryption of what is addressed to the owner; signs nothing."""
+
+
+_UNDERSTOOD_OUTSIDE: Final = frozenset(
+    {KeyPurpose.TIMESTAMP, KeyPurpose.AUTHORITY, KeyPurpose.SEAL_MAKER, KeyPurpose.SEAL_USER}
+)
+"""Purposes whose signatures are checked by software outside of the chain, which knows X.509 and no Ed25519."""
+
+
+def suites_for(purpose: KeyPurpose) -> tuple[str, ...]:
+    """Return the names of the suites that a key of this purpose can have."""
+    return (P256_SHA256, SM2_SM3) if purpose in _UNDERSTOOD_OUTSIDE else SUITE_NAMES
+
+
+def check_suite_of_purpose(suite_name: str, purpose: KeyPurpose) -> None:
+    """Check that a key of this purpose can have this suite.
+
+    Raises:
+        Refused: with code `wrong_suite`.
+    """
+    allowed = suites_for(purpose)
+    if suite_name not in allowed:
+        raise Refused(
+            f"found suite {suite_name} for a key of purpose {purpose.value}; "
+            f"expected {' or '.join(allowed)}",
+            code="wrong_suite",
+            field="suite",
+        )

@@ -24,7 +24,7 @@ from chainnode.model.errors import DecodeError, ProofInvalid
 from chainnode.model.limits import MAX_RECORD_BYTES
 from chainnode.model.record import Record, decode_record
 from chainnode.model.suites import HASH_BYTES
-from chainnode.model.tlog_proof import MAX_EXTRA_BYTES, Verdict, verify
+from chainnode.model.tlog_proof import MAX_EXTRA_BYTES, Verdict, Verifier
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -142,9 +142,14 @@ def verify_metadata(suite: Suite, notarization: Notarization, metadata_hash: byt
 
 
 def verify_notarization(
-    proof: Proof, policy: Policy, notarization: Notarization, found: Mapping[str, bytes]
+    proof: Proof,
+    policy: Policy | Verifier,
+    notarization: Notarization,
+    found: Mapping[str, bytes],
 ) -> Verdict:
     """Check that a chain's validators vouch for a record about the document with the digests `found`.
+
+    Whoever checks many proofs gives the `Verifier` of the policy instead of the policy.
 
     Raises:
         DecodeError: the policy names no log, or the leaf no commitment.
@@ -152,11 +157,13 @@ def verify_notarization(
             `chainnode.model.tlog_proof`.
         CannotTell: with code `policy_retired`.
     """
-    if not policy.logs:
+    verifier = policy if isinstance(policy, Verifier) else Verifier(policy)
+    logs = verifier.policy.logs
+    if not logs:
         raise DecodeError("policy: it names no log, so it can vouch for nothing", field="policy")
     verify_digests(notarization, found)
-    verify_commitment(policy.logs[0].key.type.suite, notarization)
-    return verify(proof, notarization.leaf, policy)
+    verify_commitment(logs[0].key.type.suite, notarization)
+    return verifier.verify(proof, notarization.leaf)
 
 
 def digest_map(digests: tuple[Digest, ...]) -> dict[str, bytes]:

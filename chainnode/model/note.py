@@ -31,7 +31,7 @@ from chainnode.model.errors import DecodeError, ProofInvalid
 from chainnode.model.suites import suite_named
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from chainnode.model.suites import Suite
 
@@ -139,11 +139,7 @@ class Note:
 
     def encode(self) -> bytes:
         """Return the note's bytes."""
-        lines = "".join(
-            f"{_SIGNATURE_START}{s.name} {encode_base64(s.key_id + s.value)}\n"
-            for s in self.signatures
-        )
-        return f"{self.text}\n{lines}".encode()
+        return f"{self.text}\n{signature_lines(self.signatures)}".encode()
 
 
 def log_key(suite: Suite, origin: str, public_key: bytes) -> VerifierKey:
@@ -206,17 +202,35 @@ def parse_note(data: bytes) -> Note:
     if _FORBIDDEN.search(whole) is not None:
         raise _bad_note("it holds a control character other than newline")
     text, separator, block = whole.rpartition("\n\n")
-    if not separator or not block.endswith("\n"):
-        raise _bad_note("no empty line followed by complete signature lines")
+    if not separator:
+        raise _bad_note("no empty line between text and signature lines")
     if len(text) >= MAX_NOTE_TEXT_BYTES:
         raise _bad_note(f"its text is longer than {MAX_NOTE_TEXT_BYTES} bytes")
-    lines = block[:-1].split("\n")
+    return Note(text=text + "\n", signatures=parse_signature_lines(block))
+
+
+def signature_lines(signatures: Iterable[Signature]) -> str:
+    """Return signatures as the lines of a note."""
+    return "".join(
+        f"{_SIGNATURE_START}{s.name} {encode_base64(s.key_id + s.value)}\n" for s in signatures
+    )
+
+
+def parse_signature_lines(block: str) -> tuple[Signature, ...]:
+    """Read 1 to 100 signature lines, no two by one key; verifies nothing.
+
+    Raises:
+        DecodeError: anything else.
+    """
+    if not block.endswith("\n"):
+        raise _bad_note("no complete signature lines")
+    lines = block[:-1].split("\n", MAX_NOTE_SIGNATURES)
     if len(lines) > MAX_NOTE_SIGNATURES:
-        raise _bad_note(f"{len(lines)} signatures; at most {MAX_NOTE_SIGNATURES} are read")
+        raise _bad_note(f"more than {MAX_NOTE_SIGNATURES} signatures")
     signatures = tuple(_parse_signature(line) for line in lines)
     if len({(s.name, s.key_id) for s in signatures}) != len(signatures):
         raise _bad_note("two signatures by one key")
-    return Note(text=text + "\n", signatures=signatures)
+    return signatures
 
 
 def sign_note(text: str, key: VerifierKey, sign: Sign) -> Signature:

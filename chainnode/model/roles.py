@@ -17,6 +17,9 @@ class Role(StrEnum):
     ORG_ADMIN = "org-admin"
     """Administers the ordinary accounts of its own organisation."""
 
+    TIMESTAMPER = "timestamper"
+    """Enters imprints into the log before their timestamp tokens are issued."""
+
 
 ADMINISTRATIVE = (Role.ADMIN, Role.ORG_ADMIN)
 """Roles that only an `admin` grants, and whose holders only an `admin` manages."""

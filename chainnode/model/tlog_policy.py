@@ -12,7 +12,7 @@ suites in one policy are refused, since a chain has one. What a chain itself pub
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from chainnode.model.errors import DecodeError
@@ -37,6 +37,9 @@ NONE: Final = "none"
 
 VALIDATORS_GROUP: Final = "validators"
 """The group of a chain's own policy. Its members' names hold a slash, so none of them can be this."""
+
+BOTH_GROUP: Final = "both"
+"""The group that asks for the validators and for the outside witnesses."""
 
 _FORBIDDEN: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
@@ -132,6 +135,35 @@ def validators_policy(
         groups=(Group(name=VALIDATORS_GROUP, threshold=quorum_of(len(validators)), members=names),),
         quorum=VALIDATORS_GROUP,
     )
+
+
+def with_outside(policy: Policy, outside: Policy) -> Policy:
+    """Return the policy that asks for what both ask for: a chain's own quorum, and that of its outside witnesses.
+
+    Args:
+        policy: the chain's, of `validators_policy`.
+        outside: witnesses and the quorum of them; its logs are left out.
+
+    Raises:
+        DecodeError: a name or key is in both, the suites differ, or `outside` asks for nobody.
+    """
+    if outside.quorum == NONE:
+        raise _bad_policy("the outside witnesses' quorum is none; name who must have cosigned")
+    both = Policy(
+        logs=policy.logs,
+        witnesses=(
+            *policy.witnesses,
+            # As in `validators_policy`: readers outside want a URL on each line.
+            *(replace(w, url=w.url or f"https://{w.key.name}") for w in outside.witnesses),
+        ),
+        groups=(
+            *policy.groups,
+            *outside.groups,
+            Group(name=BOTH_GROUP, threshold=2, members=(policy.quorum, outside.quorum)),
+        ),
+        quorum=BOTH_GROUP,
+    )
+    return parse_policy(both.encode())
 
 
 def parse_policy(data: bytes) -> Policy:

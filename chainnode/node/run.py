@@ -22,27 +22,44 @@ from chainnode.keystore.tls import (
     client_context,
     listener_context,
     server_context,
+    trusting_context,
 )
 from chainnode.ledger.ledger import Ledger
 from chainnode.mempool.pool import Pool, PoolLimits
 from chainnode.model.errors import ChainError, ForkProven
 from chainnode.node.driver import EngineDriver
-from chainnode.node.home import open_signers, own_validator, read_genesis
+from chainnode.node.endpoints import (
+    timestamp_endpoints,
+    timestamp_units,
+    witness_endpoints,
+)
+from chainnode.node.home import (
+    open_account_signers,
+    open_signers,
+    open_witness,
+    own_validator,
+    read_genesis,
+    read_policy_file,
+)
 from chainnode.node.library_logs import gather_library_logs
 from chainnode.node.network import PeerNetwork
 from chainnode.node.observers import Observers
+from chainnode.node.outside_rounds import OutsideRounds
 from chainnode.p2p.listener import listen_on
 from chainnode.p2p.member import PeerAddress
 from chainnode.p2p.peers import Peers
 from chainnode.rpc.server import RpcServer
 from chainnode.services.commits import Commits
-from chainnode.services.node_services import make_services
+from chainnode.services.node_services import NodeServices, make_services
+from chainnode.services.outside import OutsideCosignatures
+from chainnode.services.own_account import OwnAccount
 from chainnode.storage.append_file import DiskFile
 from chainnode.storage.home_lock import HomeLock
 from chainnode.storage.leveldb import LevelStore
 from chainnode.storage.vote_log import VoteLog
 from chainnode.verification.in_process import InProcessVerifier
 from chainnode.verification.pool import WorkerPool
+from contracts.query import account_view
 
 if TYPE_CHECKING:
     import ssl
@@ -53,6 +70,7 @@ if TYPE_CHECKING:
     from chainnode.engine.ports import TransactionVerifier
     from chainnode.logs import Log
     from chainnode.model.genesis import Genesis, GenesisValidator
+    from chainnode.services.submission import Submission
 
 GC_OBJECTS: Final = 50_000
 """New objects between two collections; what the node makes in bulk dies by reference count anyway."""
@@ -75,6 +93,11 @@ async def run_node(config: NodeConfig, passphrase: bytes, log: Log, stop: asynci
     with ExitStack() as opened:
         opened.callback(HomeLock(home).release)
         signers = open_signers(home, own, passphrase)
+        witness = open_witness(config, passphrase, clock, log)
+        outside = None
+        if config.outside is not None:
+            policy = read_policy_file(config.outside.policy)
+            outside = OutsideCosignatures(policy, genesis.suite, clock)
         tls = TlsFiles(certificate=home / "tls.pem", key=home / "tls.key")
         pinned = tuple(v.tls_certificate for v in others)
         server_tls = server_context(tls, passphrase, pinned)
@@ -105,6 +128,7 @@ async def run_node(config: NodeConfig, passphrase: bytes, log: Log, stop: asynci
             log_signer=signers.log,
             clock=clock,
             software_version=metadata.version("chainnode"),
+            outside=outside,
         )
         async with AsyncExitStack() as running:
             verifier = await _start_verifier(config, genesis, driver, fail, running)
@@ -127,12 +151,19 @@ async def run_node(config: NodeConfig, passphrase: bytes, log: Log, stop: asynci
                 witness=Observers((commits, services.metrics), log),
                 challenge=fresh_challenge(),
             )
+            own_account = _own_account(config, ledger, services.submission, passphrase, log)
+            units = timestamp_units(config, services, own_account, passphrase)
             server = RpcServer(
                 services=services,
                 host=config.rpc_host,
                 port=config.rpc_port,
                 ssl=_rpc_tls(config),
                 on_fault=fail,
+                endpoints={
+                    **witness_endpoints(witness),
+                    **timestamp_endpoints(units, genesis.suite),
+                },
+                on_tick=[unit.tick for unit in units.values()],
             )
             await server.start()
             running.push_async_callback(server.stop)
@@ -166,7 +197,8 @@ async def run_node(config: NodeConfig, passphrase: bytes, log: Log, stop: asynci
                 listen=config.listen,
                 rpc=f"{config.rpc_host}:{server.port}",
             )
-            await _until_stopped(peers, stop)
+            rounds = _outside_rounds(config, outside, services, log)
+            await _until_stopped(peers, rounds, stop)
         if faults and isinstance(faults[0], ForkProven):
             _keep_testimony(home, faults[0])
         if faults:
@@ -198,12 +230,31 @@ def _loop_handler(
     return handle
 
 
-async def _until_stopped(peers: Peers, stop: asyncio.Event) -> None:
-    """Keep the links up until asked to stop; whatever a message's handling raised comes out here."""
+async def _until_stopped(peers: Peers, rounds: OutsideRounds | None, stop: asyncio.Event) -> None:
+    """Keep the links up, and outside witnesses asked, until asked to stop; whatever was raised in that comes out here."""
     async with asyncio.TaskGroup() as tasks:
-        links = tasks.create_task(peers.run())
+        running = [tasks.create_task(peers.run())]
+        if rounds is not None:
+            running.append(tasks.create_task(rounds.run()))
         await stop.wait()
-        links.cancel()
+        for task in running:
+            task.cancel()
+
+
+def _outside_rounds(
+    config: NodeConfig, outside: OutsideCosignatures | None, services: NodeServices, log: Log
+) -> OutsideRounds | None:
+    if outside is None or config.outside is None:
+        return None
+    certificate = config.outside.certificate
+    return OutsideRounds(
+        outside=outside,
+        log=services.log,
+        clock=services.clock,
+        events=log,
+        interval_ms=config.outside.interval_ms,
+        context=None if certificate is None else trusting_context(certificate),
+    )
 
 
 async def _start_verifier(
@@ -219,6 +270,24 @@ async def _start_verifier(
     await pool.start()
     running.push_async_callback(pool.close)
     return pool
+
+
+def _own_account(
+    config: NodeConfig, ledger: Ledger, submission: Submission, passphrase: bytes, log: Log
+) -> OwnAccount | None:
+    """Return the account that this node signs for; None if it is to sign for none, or cannot."""
+    if config.account is None:
+        return None
+    found = account_view(ledger.state, config.account)
+    public_keys = () if found is None else tuple(key for key, _ in found.keys)
+    signers = open_account_signers(config.home, public_keys, passphrase)
+    if not signers:
+        log.warning(
+            "own_account_unusable",
+            account=config.account,
+            reason="the chain does not know it" if found is None else "this home has no key of it",
+        )
+    return OwnAccount(name=config.account, signers=signers, ledger=ledger, submission=submission)
 
 
 def _rpc_tls(config: NodeConfig) -> ssl.SSLContext | None:

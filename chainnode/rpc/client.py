@@ -222,17 +222,22 @@ class RpcClient:
 
     # -- the log -------------------------------------------------------------------------------------------
 
-    async def log_proof(self, index: int, *, wait_ms: int = 0) -> results.ProofResult:
+    async def log_proof(
+        self, index: int, *, wait_ms: int = 0, witnessed: bool = False
+    ) -> results.ProofResult:
         """The proof of a record, without `extra`.
 
         Args:
             index: Log index of the record.
             wait_ms: How long the node may wait for a checkpoint with a quorum of cosignatures to cover it.
+            witnessed: Whether outside witnesses must have cosigned the checkpoint too; that is not waited for.
 
         Raises:
-            Unavailable: with code `not_yet_cosigned`.
+            Unavailable: with code `not_yet_cosigned` or `not_yet_witnessed`.
+            Refused: with code `no_outside_witness`.
         """
-        return await self._proof({"index": index}, wait_ms)
+        record: dict[str, Param] = {"index": index}
+        return await self._proof(record | ({"witnessed": True} if witnessed else {}), wait_ms)
 
     async def log_proof_of(
         self, tx_id: str, *, call: int = 0, item: int = 0, wait_ms: int = 0

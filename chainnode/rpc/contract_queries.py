@@ -6,9 +6,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from chainnode.model.errors import NotFound
+from chainnode.model.suites import HASH_BYTES
 from chainnode.rpc import render, results
 from chainnode.rpc.member_methods import AUTH, AUTH_ERRORS, LOOKUP_PARAMETERS, is_member, lookup
-from chainnode.rpc.shapes import AccountName, Anything, Base64, Name, Parameter, parse_parameters
+from chainnode.rpc.shapes import (
+    AccountName,
+    Anything,
+    Base64,
+    Hex,
+    Name,
+    Parameter,
+    parse_parameters,
+)
 from chainnode.rpc.table import Method, at_once
 
 if TYPE_CHECKING:
@@ -48,8 +57,28 @@ def contract_queries(services: NodeServices) -> dict[tuple[str, str], Query]:
     def registrations(args: Mapping[str, Any], request: Request) -> results.LookupResult:
         return lookup(services, args, as_member=is_member(services, request))
 
+    def certificate(args: Mapping[str, Any], _: Request) -> dict[str, Json]:
+        return render.certificate(chain, args["fingerprint"])
+
+    def authority(args: Mapping[str, Any], _: Request) -> dict[str, Json]:
+        return render.authority(args["name"], chain.authority(args["name"]))
+
     public_key = Parameter(name="public_key", shape=Base64(most_bytes=128), about="as registered")
     return {
+        ("authorities", "authority"): Query(
+            parameters=(Parameter(name="name", shape=Name(), about="what the chain calls it"),),
+            answer=authority,
+        ),
+        ("authorities", "certificate"): Query(
+            parameters=(
+                Parameter(
+                    name="fingerprint",
+                    shape=Hex(least_bytes=HASH_BYTES, most_bytes=HASH_BYTES),
+                    about="the chain's hash of its DER",
+                ),
+            ),
+            answer=certificate,
+        ),
         ("identity", "account"): Query(
             parameters=(Parameter(name="name", shape=AccountName(), about="organisation/account"),),
             answer=account,
@@ -100,6 +129,7 @@ def contract_query_method(services: NodeServices) -> Method:
         errors=(
             "unknown_query",
             "unknown_account",
+            "unknown_authority",
             "unknown_organisation",
             "unknown_key",
             "bad_digest",

@@ -15,6 +15,7 @@ from chainnode.model.errors import DecodeError
 
 if TYPE_CHECKING:
     from chainnode.model.errors import Unavailable
+    from chainnode.rpc.reading_turn import ReadingTurn
 
 BODY_PATIENCE_S: Final = 30
 """How long a client may take to send a body."""
@@ -23,8 +24,8 @@ BODY_PATIENCE_S: Final = 30
 class Endpoint(Protocol):
     """Answers the requests of one path or folder."""
 
-    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Return the response. Raises NodeFault, and DecodeError as `read_body`."""
+    async def answer(self, request: web.BaseRequest, turn: ReadingTurn) -> web.StreamResponse:
+        """Return the response; what takes time is done in `turn`. Raises NodeFault, and DecodeError as `read_body`."""
 
     def refuse(self, error: DecodeError | Unavailable) -> web.StreamResponse:
         """Return the response to a body that cannot be read, or to a request that there is no room for."""

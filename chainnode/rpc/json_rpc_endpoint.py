@@ -22,16 +22,15 @@ if TYPE_CHECKING:
 class JsonRpcEndpoint:
     """Answers requests and batches that come one to a body."""
 
-    def __init__(self, dispatcher: Dispatcher, turn: ReadingTurn) -> None:
+    def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
-        self._turn = turn
 
-    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def answer(self, request: web.BaseRequest, turn: ReadingTurn) -> web.StreamResponse:
         """Return the response to the request or batch in the body."""
         if request.method != "POST":
             return web.Response(status=405, headers={"Allow": "POST"}, text="POST only\n")
         text = _decoded(await read_body(request, most_bytes=MAX_BODY_BYTES))
-        await self._turn.next(Share())
+        await turn.next(Share())
         decided: asyncio.Future[web.Response] = asyncio.get_running_loop().create_future()
 
         def respond(text: str | None, retry_after_ms: int | None) -> None:

@@ -321,8 +321,8 @@ def _log_methods(services: NodeServices) -> tuple[Method, ...]:
     def proof(request: Request, done: Done) -> None:
         values = request.values
         index = _record_index(services, request)
-        if values["wait_ms"] == 0 or log.is_cosigned(index):
-            done(render.proof(index, log.prove(index)))
+        if values["witnessed"] or values["wait_ms"] == 0 or log.is_cosigned(index):
+            done(render.proof(index, log.prove(index, witnessed=values["witnessed"])))
             return
 
         def cosigned(error: ChainError | None) -> None:
@@ -369,6 +369,13 @@ def _log_methods(services: NodeServices) -> tuple[Method, ...]:
                     required=False,
                     default=0,
                 ),
+                Parameter(
+                    name="witnessed",
+                    shape=Flag(),
+                    about="whether outside witnesses must have cosigned too; answers at once",
+                    required=False,
+                    default=False,
+                ),
             ),
             result=results.ProofResult,
             errors=(
@@ -376,6 +383,8 @@ def _log_methods(services: NodeServices) -> tuple[Method, ...]:
                 "unknown_transaction",
                 "ambiguous_record",
                 "not_yet_cosigned",
+                "not_yet_witnessed",
+                "no_outside_witness",
                 "overloaded",
             ),
             handler=proof,

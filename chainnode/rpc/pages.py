@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from chainnode.model.errors import DecodeError, NotFound, Unavailable
+from chainnode.model.errors import ChainError, DecodeError, NotFound, Unavailable
+from chainnode.model.ids import check_name
 from chainnode.model.tlog_tiles import parse_tile_path
+from chainnode.pki.pem import CERTIFICATE, write_pem
 from chainnode.rpc.json_text import encode_json
 from chainnode.rpc.limits import RETRY_AFTER_MS
 from chainnode.rpc.openrpc import openrpc_document
 from chainnode.services.health import reason_not_ready
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from chainnode.rpc.table import Method
     from chainnode.services.node_services import NodeServices
@@ -43,17 +45,19 @@ class Pages:
 
     def answer(self, verb: str, path: str) -> web.Response:
         """Return the page at `path`, as it came in the request line."""
-        is_tile = path.startswith("/tile/")
-        page = self._pages.get(path)
-        if page is None and not is_tile:
+        page = self._pages.get(path) or self._page_in_folder(path)
+        if page is None:
             return _page(404, b"no such page\n", _TEXT, _NO_STORE)
         if verb not in {"GET", "HEAD"}:
             response = _page(405, b"GET only\n", _TEXT, _NO_STORE)
             response.headers["Allow"] = "GET, HEAD"
             return response
-        if page is not None:
-            return page()
-        return self._tile(path.removeprefix("/"))
+        return page()
+
+    def _page_in_folder(self, path: str) -> Callable[[], web.Response] | None:
+        if path.startswith("/tile/"):
+            return lambda: self._tile(path.removeprefix("/"))
+        return (lambda: self._authority(path)) if path.startswith("/ca/") else None
 
     def _checkpoint(self) -> web.Response:
         try:
@@ -71,6 +75,28 @@ class Pages:
             # It may come into being, so nobody shall remember that it is not there.
             return _page(404, f"{error.message}\n".encode(), _TEXT, _NO_STORE)
         return _page(200, data, "application/octet-stream", _IMMUTABLE)
+
+    def _authority(self, path: str) -> web.Response:
+        """Return what an authority publishes: `/ca/NAME.pem`, its certificates; `.cer` and `.crl`, in DER (RFC 4387 names)."""
+        chain = self._services.chain
+        name, _, kind = path.removeprefix("/ca/").rpartition(".")
+        try:
+            check_name(name, "authority")
+            match kind:
+                case "pem":
+                    bundle = b"".join(
+                        write_pem(CERTIFICATE, c) for c in chain.authority(name).chain
+                    )
+                    return _page(200, bundle, "application/pem-certificate-chain", "no-cache")
+                case "cer":
+                    issuing = chain.authority(name).chain[0]
+                    return _page(200, issuing, "application/pkix-cert", "no-cache")
+                case "crl":
+                    return _page(200, chain.crl(name), "application/pkix-crl", "no-cache")
+                case _:
+                    return _page(404, b"no such page\n", _TEXT, _NO_STORE)
+        except (ChainError, IndexError) as error:
+            return _page(404, f"{error}\n".encode(), _TEXT, _NO_STORE)
 
     def _describe(self) -> web.Response:
         return _page(200, self._openrpc, "application/json", "no-cache")

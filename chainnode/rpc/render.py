@@ -13,14 +13,15 @@ if TYPE_CHECKING:
     from chainnode.model.receipt import Receipt
     from chainnode.model.transaction import Transaction
     from chainnode.rpc import results
-    from chainnode.services.chain import CertifiedHeader, Governors, StateValue
+    from chainnode.rpc.results import Json
+    from chainnode.services.chain import CertifiedHeader, ChainService, Governors, StateValue
     from chainnode.services.evidence import Recorded
     from chainnode.services.history import FoundMark, History
     from chainnode.services.log import RecordProof, SignedCheckpoint
     from chainnode.services.outcome import Outcome
     from chainnode.services.ports import PeerStatus, Standing
     from chainnode.services.registrations import Found, FoundPage
-    from contracts.query import AccountView, KeyRecord
+    from contracts.query import AccountView, AuthorityView, KeyRecord
 
 
 def peer(status: PeerStatus) -> results.PeerResult:
@@ -299,4 +300,38 @@ def state(state_key: bytes, found: StateValue) -> results.StateResult:
         "height": found.height,
         "state_root": found.state_root.hex(),
         "proof": None if found.proof is None else to_base64(found.proof.encode()),
+    }
+
+
+def authority(name: str, found: AuthorityView) -> dict[str, Json]:
+    """A certificate authority."""
+    record = found.record
+    return {
+        "name": name,
+        "title": record.title,
+        "standing": record.standing,
+        "operator": record.operator,
+        "dismissed_ms": record.dismissed_ms,
+        "chain": [to_base64(certificate) for certificate in found.chain],
+    }
+
+
+def certificate(chain: ChainService, fingerprint: bytes) -> dict[str, Json]:
+    """What the chain knows of an X.509 certificate; all null but the first if it is nothing."""
+    record = chain.certificate(fingerprint)
+    if record is None:
+        names = ("authority", "standing", "purpose", "owner", "not_before_ms", "not_after_ms")
+        unknown: dict[str, Json] = dict.fromkeys((*names, "revoked_ms", "authority_dismissed_ms"))
+        return {"is_entered": False} | unknown
+    of = chain.authority(record.authority).record
+    return {
+        "is_entered": True,
+        "authority": record.authority,
+        "standing": of.standing,
+        "purpose": record.purpose,
+        "owner": record.owner,
+        "not_before_ms": record.not_before_ms,
+        "not_after_ms": record.not_after_ms,
+        "revoked_ms": record.revoked_ms,
+        "authority_dismissed_ms": of.dismissed_ms,
     }

@@ -33,7 +33,7 @@ from chainnode.transports import hang_up
 
 if TYPE_CHECKING:
     import ssl as ssl_module
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from chainnode.rpc.endpoint import Endpoint
     from chainnode.services.node_services import NodeServices
@@ -82,6 +82,7 @@ class RpcServer:
         on_fault: Callable[[NodeFault], None],
         ssl: ssl_module.SSLContext | None = None,
         endpoints: Mapping[str, Endpoint] = MappingProxyType({}),
+        on_tick: Sequence[Callable[[], None]] = (),
     ) -> None:
         """Prepare to listen; `start` does.
 
@@ -93,6 +94,7 @@ class RpcServer:
             ssl: Server context; needed for any address but loopback.
             endpoints: What else takes bodies, by its path, for example `/tsa`, or by the folder
                 of its paths, for example `/v/`.
+            on_tick: What looks after deadlines of its own; called ten times a second, may raise NodeFault.
         """
         methods = method_table(services)
         self._services = services
@@ -100,12 +102,13 @@ class RpcServer:
         self._wanted_port = port
         self._ssl = ssl
         self._on_fault = on_fault
+        self._on_tick = tuple(on_tick)
         self._dispatcher = Dispatcher(methods, metrics=services.metrics, clock=services.clock)
         self._pages = Pages(services, methods)
         self._turn = ReadingTurn(self._dispatcher.now_ms)
         self._endpoints: Mapping[str, Endpoint] = {
             **endpoints,
-            "/rpc": JsonRpcEndpoint(self._dispatcher, self._turn),
+            "/rpc": JsonRpcEndpoint(self._dispatcher),
         }
         self._sessions: set[Session] = set()
         self._requests = 0
@@ -196,6 +199,8 @@ class RpcServer:
         self._ticker = asyncio.get_running_loop().call_later(TICK_S, self._tick)
         try:
             self._services.commits.tick()
+            for tick in self._on_tick:
+                tick()
         except NodeFault as fault:
             self._on_fault(fault)
 
@@ -225,7 +230,7 @@ class RpcServer:
             return endpoint.refuse(too_busy(f"{self._requests} requests are being answered"))
         self._requests += 1
         try:
-            return await endpoint.answer(request)
+            return await endpoint.answer(request, self._turn)
         except DecodeError as error:
             return endpoint.refuse(error)
         finally:

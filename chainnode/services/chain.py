@@ -9,9 +9,14 @@ from chainnode.model.errors import NotFound
 from chainnode.model.header import Header, block_hash_of, decode_header
 from contracts.query import (
     AccountView,
+    AuthorityView,
+    CertificateRecord,
     KeyRecord,
     account_view,
     algorithm_registry,
+    authority_view,
+    certificate_view,
+    crl_of,
     key_view,
     organisation_view,
 )
@@ -135,6 +140,26 @@ class ChainService:
     def algorithms(self) -> AlgorithmRegistry:
         """Return what the alliance thinks of digest algorithms, as of the tip."""
         return algorithm_registry(self._ledger.state)
+
+    def authority(self, name: str) -> AuthorityView:
+        """Return a certificate authority, dismissed ones too. Raises NotFound `unknown_authority`."""
+        found = authority_view(self._ledger.state, name)
+        if found is None:
+            raise NotFound(
+                f"there is no certificate authority {name}", code="unknown_authority", field="name"
+            )
+        return found
+
+    def certificate(self, fingerprint: bytes) -> CertificateRecord | None:
+        """Return what is known of an X.509 certificate, or None if no authority has entered it."""
+        return certificate_view(self._ledger.state, fingerprint)
+
+    def crl(self, name: str) -> bytes:
+        """Return an authority's newest revocation list (DER). Raises NotFound `no_crl`."""
+        found = crl_of(self._ledger.state, name)
+        if found is None:
+            raise NotFound(f"{name} has published no revocation list", code="no_crl", field="name")
+        return found
 
     def state(self, key: bytes, *, prove: bool, height: int | None) -> StateValue:
         """Return the value of a state key, after a height or at the tip.

@@ -29,3 +29,15 @@ def reason_not_ready(status: EngineStatus, now_ms: int) -> str | None:
     began_ms = status.undecided_since_ms
     waited_ms = now_ms - (status.waiting_since_ms if began_ms is None else began_ms)
     return explain(status, now_ms) if status.step != "idle" and waited_ms > STALLED_MS else None
+
+
+def reason_not_vouching(status: EngineStatus, now_ms: int) -> str | None:
+    """Return why this node can give no time that holds, as a sentence, or None if it can.
+
+    Args:
+        status: the engine's.
+        now_ms: wall clock, milliseconds UTC.
+    """
+    if status.quarantine is not None:
+        return f"this node does not vote: {status.quarantine.sentence}"
+    return reason_not_ready(status, now_ms)

@@ -13,6 +13,7 @@ from chainnode.services.log import LogService
 from chainnode.services.membership import Membership
 from chainnode.services.metrics import Metrics
 from chainnode.services.notary import NotaryService
+from chainnode.services.outside import OutsideCollector
 from chainnode.services.submission import Submission
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from chainnode.keystore.signer import Signer
     from chainnode.ledger.ledger import Ledger
     from chainnode.services.commits import Commits
+    from chainnode.services.outside import OutsideCosignatures
     from chainnode.services.ports import EnginePort, Links
 
 
@@ -55,6 +57,7 @@ def make_services(
     log_signer: Signer,
     clock: Clock,
     software_version: str,
+    outside: OutsideCosignatures | None = None,
 ) -> NodeServices:
     """Wire the services of a node.
 
@@ -66,8 +69,19 @@ def make_services(
         log_signer: This validator's log key.
         clock: The node's.
         software_version: For status and metrics.
+        outside: Gathers the cosignatures of outside witnesses, if there are any.
     """
-    log = LogService(ledger=ledger, engine=engine, log_signer=log_signer)
+    metrics = Metrics(
+        engine=engine,
+        links=links,
+        ledger=ledger,
+        commits=commits,
+        clock=clock,
+        software_version=software_version,
+    )
+    if outside is not None:
+        metrics.registry.register(OutsideCollector(outside))
+    log = LogService(ledger=ledger, engine=engine, log_signer=log_signer, outside=outside)
     return NodeServices(
         software_version=software_version,
         started_ms=clock.monotonic_ms(),
@@ -83,12 +97,5 @@ def make_services(
         listing=Listing(ledger, log),
         evidence=EvidenceService(ledger),
         membership=Membership(ledger=ledger, clock=clock),
-        metrics=Metrics(
-            engine=engine,
-            links=links,
-            ledger=ledger,
-            commits=commits,
-            clock=clock,
-            software_version=software_version,
-        ),
+        metrics=metrics,
     )

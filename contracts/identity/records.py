@@ -30,7 +30,7 @@ PREFIX: Final = b"identity/"
 
 ADMINS_KEY: Final = b"admins"
 
-KNOWN_ROLES: Final = (Role.ADMIN, Role.NOTARY, Role.ORG_ADMIN)
+KNOWN_ROLES: Final = (Role.ADMIN, Role.NOTARY, Role.ORG_ADMIN, Role.TIMESTAMPER)
 """Roles that version 1 grants. Spelled out, so that a role added for a later version changes no old block."""
 
 MAX_LIVE_KEYS: Final = 16

@@ -206,7 +206,7 @@ def test_status_says_whom_the_node_waits_for_and_since_when(changes, text):
 
 
 def test_a_file_is_hashed_in_pieces(tmp_path, monkeypatch):
-    monkeypatch.setattr(hashing, "_CHUNK_BYTES", 7)
+    monkeypatch.setattr("chainnode.client.digesting._CHUNK_BYTES", 7)
     path = tmp_path / "f"
     path.write_bytes(FILE)
     assert digests_of_file(path) == tuple(digests_of(FILE))

@@ -153,3 +153,16 @@ def test_any_text_is_read_or_refused(text):
     except DecodeError:
         return
     assert set(settings.values) == {s.name for s in SETTINGS}
+
+
+def test_a_witness_needs_a_name_and_a_node_need_not_be_one(tmp_path):
+    node = '[node]\nvalidator = "a-1"\n'
+    assert load_config(write(tmp_path, node)).witness is None
+    with pytest.raises(DecodeError, match=r"witness\.name is missing"):
+        load_config(write(tmp_path, node + '[witness]\nkey = "w"\n'))
+    with pytest.raises(DecodeError, match=r"witness\.name: key name: found"):
+        load_config(write(tmp_path, node + '[witness]\nkey = "w"\nname = "a b"\n'))
+    config = load_config(write(tmp_path, node + '[witness]\nkey = "w"\nname = "w.example/1"\n'))
+    assert config.witness is not None
+    assert (config.witness.key, config.witness.name) == ("w", "w.example/1")
+    assert config.witness.logs == tmp_path / "witnessed"

@@ -52,6 +52,8 @@ def test_a_home_holds_keys_certificate_settings_and_the_public_file(homes):
         "keys/cosigner.key",
         "keys/log.key",
         "keys/justice.desk.key",
+        "keys/justice.justice-1.key",
+        "keys/timestamp.key",
         "tls.key",
         "tls.pem",
     }
@@ -150,10 +152,12 @@ def test_every_member_assembles_the_same_genesis_whatever_the_order(homes, tmp_p
     assert genesis.time_ms == max(decode_member(f.read_bytes()).made_ms for f in files)
     assert [(c.name, c.version) for c in genesis.contracts] == [
         ("algorithms", 1),
+        ("authorities", 1),
         ("evidence", 1),
         ("history", 1),
         ("identity", 1),
         ("notary", 1),
+        ("timestamps", 1),
     ]
     assert chainnode("genesis", "hash", tmp_path / "1").out == digest + "\n"
     ran = chainnode("--json", "genesis", "hash", tmp_path / "1")
@@ -210,7 +214,7 @@ def test_an_altered_member_file_is_found_by_its_proofs(homes, tmp_path):
     altered.write_text(files[1].read_text().replace("court.example", "thief.example"))
     ran = chainnode("genesis", "assemble", *CHAIN, files[0], altered, "--out", tmp_path / "g")
     assert ran.status == 1
-    assert "member court: the key of account court/desk has not signed this file" in ran.err
+    assert "member court: the key of account court/court-1 has not signed this file" in ran.err
     assert not (tmp_path / "g").exists()
 
 
@@ -341,6 +345,24 @@ def test_a_new_key_is_of_the_suite_of_the_homes_genesis(tmp_path):
     assert chainnode("--home", home, "genesis", "assemble", *CHAIN, file).status == 0
     ran = chainnode("--home", home, "--json", "keys", "new", "second")
     assert ran.document["suite"] == "sm2-sm3"
+    ran = chainnode("--home", home, "--json", "keys", "new", "tsa", "--purpose", "timestamp")
+    assert ran.document["suite"] == "sm2-sm3"
+
+
+def test_a_key_for_timestamps_is_p256_unless_the_home_says_sm2(tmp_path):
+    new = ("--home", tmp_path, "--json", "keys", "new")
+    ran = chainnode(*new, "tsa", "--suite", "p256-sha256", "--purpose", "timestamp")
+    assert (ran.status, ran.document["suite"]) == (0, "p256-sha256")
+    ran = chainnode(*new, "root", "--purpose", "authority")
+    assert (ran.status, ran.document["suite"]) == (0, "p256-sha256")
+    ran = chainnode("--home", tmp_path, "keys", "new", "a", "--suite", "p256-sha256")
+    assert ran.status == 2
+    assert (
+        "found suite p256-sha256 for a key of purpose account; expected ed25519-sha256 or"
+        in ran.err
+    )
+    ran = chainnode("--home", tmp_path, "init", "--suite", "p256-sha256")
+    assert (ran.status, "'p256-sha256' is not one of" in ran.err) == (2, True)
 
 
 # -- check-config, start, rebuild ---------------------------------------------------------------------------

@@ -208,7 +208,7 @@ def test_a_policy_in_the_home_is_what_proofs_are_checked_by(tmp_path, running, f
 def test_a_node_that_answers_another_record_is_caught(home, file, monkeypatch, what):
     honest = RpcClient.log_proof
 
-    async def lie(self, index, *, wait_ms=0):
+    async def lie(self, index, *, wait_ms=0, witnessed=False):
         answer = dict(await honest(self, index, wait_ms=wait_ms))
         other = await honest(self, 0, wait_ms=wait_ms)
         return answer | {what: other[what]}
@@ -243,7 +243,7 @@ def test_refreshing_never_replaces_a_proof_by_one_of_another_record(home, file, 
     entry = notarized(home, file)
     honest = RpcClient.log_proof
 
-    async def lie(self, index, *, wait_ms=0):
+    async def lie(self, index, *, wait_ms=0, witnessed=False):
         return await honest(self, 0, wait_ms=wait_ms)
 
     monkeypatch.setattr(RpcClient, "log_proof", lie)

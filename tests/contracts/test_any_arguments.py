@@ -12,20 +12,24 @@ from chainnode.model.limits import MAX_RECEIPT_MESSAGE_BYTES
 from chainnode.model.receipt import decode_receipt
 from chainnode.model.transaction import Call, decode_transaction
 from contracts.algorithms import METHODS as ALGORITHMS
+from contracts.authorities.contract import METHODS as AUTHORITIES
 from contracts.history import METHODS as HISTORY
 from contracts.identity.contract import METHODS as IDENTITY
 from contracts.notary import METHODS as NOTARY
+from contracts.timestamps import METHODS as TIMESTAMPS
 from tests.support.contracts import Chain
 
 CHAIN = Chain()
 METHODS = [
     (contract, name)
-    for contract, methods in {
-        "algorithms": ALGORITHMS,
-        "history": HISTORY,
-        "identity": IDENTITY,
-        "notary": NOTARY,
-    }.items()
+    for contract, methods in (
+        ("algorithms", ALGORITHMS),
+        ("authorities", AUTHORITIES),
+        ("history", HISTORY),
+        ("identity", IDENTITY),
+        ("notary", NOTARY),
+        ("timestamps", TIMESTAMPS),
+    )
     for name in methods
 ]
 KEY = CHAIN.offer("archive/new", "any").as_value()
@@ -39,6 +43,11 @@ plausible = st.sampled_from(
         "health",
         "admin",
         "notary",
+        "timestamper",
+        "timestamp",
+        "internal",
+        "compromised",
+        "city",
         "account",
         "sha256",
         "sm3",
@@ -80,7 +89,9 @@ values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=5).map(tup
 @settings(max_examples=60, deadline=None)
 @given(
     args=st.lists(values, max_size=5).map(tuple),
-    sender=st.sampled_from(["justice/admin", "justice/clerk", "archive/boss", "archive/reader"]),
+    sender=st.sampled_from(
+        ["justice/admin", "justice/clerk", "justice/node", "archive/boss", "archive/reader"]
+    ),
 )
 def test_any_arguments_give_a_receipt(contract, method, args, sender):
     chain = Chain(CHAIN.genesis)

@@ -75,10 +75,11 @@ def blocks(chain: Chain):
         chain.transaction(admin, calls.revoke_key(chain.key("health ts").public, reason="lost")),
         chain.transaction(admin, calls.revoke_role(admin, Role.ADMIN)),
     ]
+    yield from certified_blocks(chain)
     new_key = chain.key("health key 2")
     yield [
         chain.transaction(admin, calls.deprecate_algorithm("sha512")),
-        chain.transaction(admin, calls.close_algorithm("sha256", from_height=5)),
+        chain.transaction(admin, calls.close_algorithm("sha256", from_height=6)),
         chain.transaction(new, calls.register_documents([document("a")], seed=None), key=new_key),
     ]
     yield [
@@ -122,6 +123,40 @@ def marked(chain: Chain):
     ]
 
 
+def certified_blocks(chain: Chain):
+    admin, operator, node = "justice/admin", "justice/ca", "justice/node"
+    fingerprint = chain.genesis.suite.hash(b"unit")
+    imprint = Digest(algorithm="sha384", value=hashlib.sha384(b"a").digest())
+    yield [
+        chain.transaction(
+            admin,
+            calls.admit_authority(
+                "city", title="市", standing="internal", operator=operator, chain=[b"ca", b"root"]
+            ),
+        ),
+        chain.transaction(
+            operator,
+            calls.enter_certificate(
+                "city",
+                purpose=KeyPurpose.TIMESTAMP,
+                owner=node,
+                not_before_ms=0,
+                not_after_ms=2**42,
+                certificate=b"unit",
+            ),
+        ),
+        chain.transaction(
+            node, calls.register_imprints(fingerprint, [imprint, imprint], seed=bytes(range(32)))
+        ),
+        chain.transaction(operator, calls.publish_crl("city", b"crl")),
+        chain.transaction(operator, calls.revoke_certificate(fingerprint, "superseded")),
+        chain.transaction(
+            node, calls.register_imprints(fingerprint, [imprint], seed=bytes(range(32)))
+        ),
+        chain.transaction(admin, calls.dismiss_authority("city")),
+    ]
+
+
 def vectors():
     chain = Chain()
     executed = []
@@ -158,6 +193,7 @@ def test_the_golden_blocks_visit_successes_and_refusals():
         "", "", "missing_role",
         "", "", "unknown_algorithm", "unknown_contract",
         "", "", "", "", "", "", "last_admin",
+        "", "", "", "", "", "certificate_not_valid", "",
         "", "", "",
         "algorithm_closed", "",
         "",

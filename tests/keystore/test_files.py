@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chainnode.keystore.files import read_secret_file, write_new_file
+from chainnode.keystore.files import read_secret_file, replace_file, write_new_file
 from chainnode.keystore.passphrase import (
     MAX_PASSPHRASE_BYTES,
     PASSPHRASE_VARIABLE,
@@ -50,6 +50,46 @@ def test_content_is_synced_before_it_gets_its_name_and_the_name_after(
     write_new_file(path, b"x")
     assert named_at_sync == [False, True]
     assert read_secret_file(path, max_bytes=1) == b"x"
+
+
+@pytest.mark.parametrize("before", [None, b"old"])
+@pytest.mark.parametrize("failing", ["open", "fsync", "replace"])
+def test_a_replacement_that_fails_leaves_what_there_was(
+    failing: str, before: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "state"
+    if before is not None:
+        path.write_bytes(before)
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"chainnode.keystore.files.os.{failing}", fail)
+        with pytest.raises(ChainError, match="No space left"):
+            replace_file(path, b"new")
+    assert (path.read_bytes() if path.exists() else None) == before
+    # What the attempt left behind is in nobody's way.
+    replace_file(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_replacement_is_synced_before_it_gets_the_name_and_its_name_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "state"
+    path.write_bytes(b"old")
+    content_at_sync = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        content_at_sync.append(path.read_bytes())
+        real(descriptor)
+
+    monkeypatch.setattr("chainnode.keystore.files.os.fsync", fsync)
+    replace_file(path, b"new")
+    assert content_at_sync == [b"old", b"new"]
 
 
 def test_a_directory_is_no_secret_file(tmp_path: Path) -> None:

@@ -28,7 +28,13 @@ from chainnode.keystore.randomness import fresh_nonce, fresh_private_key, fresh_
 from chainnode.keystore.signer import Signer, local_signer
 from chainnode.model.errors import DecodeError, NotFound, Refused
 from chainnode.model.keys import KeyPurpose
-from chainnode.model.suites import ED25519_SHA256, SUITE_NAMES, suite_named
+from chainnode.model.suites import (
+    ED25519_SHA256,
+    P256_SHA256,
+    SUITE_NAMES,
+    key_suite_named,
+    suite_named,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,6 +64,46 @@ def test_a_new_key_signs_once_opened(store: KeyStore, suite_name: str) -> None:
     assert (signer.name, signer.suite, signer.purpose) == ("node-1", suite, KeyPurpose.CONSENSUS)
     assert signer.public_key == info.public_key
     assert suite.is_signature(info.public_key, b"vote", signer.sign(b"vote"))
+
+
+@pytest.mark.parametrize("suite_name", [P256_SHA256, "sm2-sm3"])
+def test_a_key_for_the_world_signs_once_opened_and_moves(
+    store: KeyStore, tmp_path: Path, suite_name: str
+) -> None:
+    suite = key_suite_named(suite_name)
+    info = store.new("tsa-1", suite, KeyPurpose.TIMESTAMP, PASSPHRASE)
+    other = KeyStore(tmp_path / "other")
+    assert other.import_(store.export("tsa-1")) == info == store.show("tsa-1")
+    signer = other.open("tsa-1", PASSPHRASE)
+    assert (signer.suite, signer.purpose) == (suite, KeyPurpose.TIMESTAMP)
+    assert suite.is_signature(info.public_key, b"token", signer.sign(b"token"))
+
+
+@pytest.mark.parametrize(
+    ("suite_name", "purpose"),
+    [
+        (P256_SHA256, KeyPurpose.ACCOUNT),
+        (P256_SHA256, KeyPurpose.CONSENSUS),
+        (P256_SHA256, KeyPurpose.LOG),
+        (P256_SHA256, KeyPurpose.COSIGNER),
+        (ED25519_SHA256, KeyPurpose.TIMESTAMP),
+    ],
+)
+def test_a_key_whose_purpose_has_other_suites_is_neither_made_nor_read(
+    store: KeyStore, suite_name: str, purpose: KeyPurpose
+) -> None:
+    suite = key_suite_named(suite_name)
+    with pytest.raises(Refused) as caught:
+        store.new("a", suite, purpose, PASSPHRASE)
+    assert caught.value.error_code == "wrong_suite"
+    assert store.list() == ()
+    public_key = suite.public_key_of(PRIVATE_KEY)
+    info = KeyInfo(name="a", suite=suite_name, purpose=purpose, public_key=public_key)
+    forged = seal(
+        info, PRIVATE_KEY, PASSPHRASE, scrypt_n=MIN_SCRYPT_N, salt=bytes(16), nonce=bytes(12)
+    )
+    with pytest.raises(DecodeError, match=f"found suite {suite_name} for a key of purpose"):
+        decode_key_file(encode_key_file(forged))
 
 
 def test_a_key_file_is_open_to_its_owner_only(store: KeyStore, tmp_path: Path) -> None:

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from chainnode.model.errors import CannotTell, DecodeError, ProofInvalid
 from chainnode.model.note import Signature
 from chainnode.model.tlog_policy import parse_policy
-from chainnode.model.tlog_proof import MAX_EXTRA_BYTES, MAX_PROOF_BYTES, parse_proof, verify
+from chainnode.model.tlog_proof import (
+    MAX_EXTRA_BYTES,
+    MAX_PROOF_BYTES,
+    Verifier,
+    parse_proof,
+    verify,
+)
 from tests.support.alliance import TIME_S, Alliance
 
 LEAVES = [b"leaf %d" % n for n in range(11)]
@@ -199,3 +205,20 @@ def test_a_known_cosigner_without_a_time_is_malformed(alliance):
     cut = Signature(name=first.name, key_id=first.key_id, value=b"short")
     with pytest.raises(DecodeError):
         verify(with_signatures(proof, (log, cut, *rest)), LEAVES[6], alliance.policy())
+
+
+def test_a_verifier_checks_the_signatures_of_each_checkpoint_that_it_meets(alliance):
+    verifier = Verifier(alliance.policy())
+    good = alliance.proof(LEAVES, 6)
+    assert verifier.verify(good, LEAVES[6]) == verify(good, LEAVES[6], alliance.policy())
+    assert verifier.verify(alliance.proof(LEAVES, 2), LEAVES[2]).index == 2
+    line = good.note.signatures[1]
+    bent = Signature(name=line.name, key_id=line.key_id, value=bytes(len(line.value)))
+    bad = with_signatures(good, (good.note.signatures[0], bent, *good.note.signatures[2:]))
+    for _ in range(2):
+        with pytest.raises(ProofInvalid) as caught:
+            verifier.verify(bad, LEAVES[6])
+        assert caught.value.error_code == "bad_signature"
+        with pytest.raises(ProofInvalid) as caught:
+            verifier.verify(good, LEAVES[5])
+        assert caught.value.error_code == "bad_inclusion"

@@ -58,7 +58,7 @@ class Alliance:
             [(n, self.log_keys[n].public, self.cosigner_keys[n].public) for n in self.names],
         )
 
-    def signed(self, checkpoint, *, log="a1", cosigners=None):
+    def signed(self, checkpoint, *, log="a1", cosigners=None, time_s=TIME_S):
         """The checkpoint under one log signature and the named validators' cosignatures."""
         text = checkpoint.text()
         lines = []
@@ -68,7 +68,7 @@ class Alliance:
         for offset, name in enumerate(self.names if cosigners is None else cosigners):
             key = self.cosigner_keys[name]
             vkey = cosigner_key(self.suite, f"{self.origin}/{name}", key.public)
-            lines.append(cosign(text, TIME_S + offset, vkey, key.sign))
+            lines.append(cosign(text, time_s + offset, vkey, key.sign))
         return Note(text=text, signatures=tuple(lines))
 
     def proof(self, leaves, index, *, extra=None, log="a1", cosigners=None):

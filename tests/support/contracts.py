@@ -77,15 +77,19 @@ def example_genesis(
     *,
     contracts: tuple[tuple[str, int, int], ...] = (
         ("algorithms", 1, 1),
+        ("authorities", 1, 1),
         ("history", 1, 1),
         ("identity", 1, 1),
         ("notary", 1, 1),
+        ("timestamps", 1, 1),
     ),
     accounts: tuple[tuple[str, tuple[str, ...]], ...] = (
         ("archive/boss", ("org-admin",)),
         ("archive/reader", ()),
         ("justice/admin", ("admin",)),
+        ("justice/ca", ()),
         ("justice/clerk", ("notary",)),
+        ("justice/node", ("timestamper",)),
     ),
 ) -> Genesis:
     """Two members, four validators; an account's key is `KeyPair(suite, its name)`."""

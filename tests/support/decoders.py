@@ -21,11 +21,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from chainnode.client.list_store import decode_news
+from chainnode.client.lists import decode_list, make_list
+from chainnode.client.sender import Sender
 from chainnode.config import FILE_NAME, MAX_CONFIG_BYTES, load_config, parse_settings, render
 from chainnode.engine.message_codec import decode_message, encode_message
 from chainnode.engine.messages import UnknownMessage
 from chainnode.engine.vote_records import decode_records, encode_records
 from chainnode.keystore.key_file import decode_key_file, encode_key_file
+from chainnode.keystore.signer import local_signer
 from chainnode.keystore.tls import public_key_of_certificate
 from chainnode.ledger.leader_history import decode_failed_turns
 from chainnode.ledger.tip import decode_tip_record
@@ -35,51 +39,76 @@ from chainnode.model.calls import Document, parse_document, parse_key_offer
 from chainnode.model.canonical_json import canonical_json
 from chainnode.model.capture import parse_capture
 from chainnode.model.checkpoint import parse_checkpoint
-from chainnode.model.commitment import digests_value, parse_digests
+from chainnode.model.commitment import Digest, digests_value, parse_digests
 from chainnode.model.errors import (
     ChainError,
     DecodeError,
     InvariantViolation,
+    ProofInvalid,
+    Refused,
     StorageFault,
     Unavailable,
 )
 from chainnode.model.evidence import decode_evidence
 from chainnode.model.forensics import decode_testimony, encode_testimony
 from chainnode.model.ids import TransactionId
+from chainnode.model.keys import KeyPurpose
 from chainnode.model.mark_calls import parse_mark_call
 from chainnode.model.marks import decode_summary, parse_mark
 from chainnode.model.member import decode_member, verify_member
+from chainnode.model.merkle import Frontier
 from chainnode.model.notarization import parse_notarization
 from chainnode.model.note import (
     decode_base64,
     encode_base64,
     parse_decimal,
     parse_note,
+    parse_signature_lines,
     parse_verifier_key,
+    signature_lines,
 )
 from chainnode.model.proven_state import parse_proven_state
 from chainnode.model.state_tree import decode_state_proof
+from chainnode.model.timestamp import parse_serial
 from chainnode.model.tlog_policy import parse_policy
 from chainnode.model.tlog_proof import parse_proof
 from chainnode.model.tlog_tiles import decode_entries, encode_entries, parse_tile_path
+from chainnode.model.tlog_witness import Submission, encode_size, parse_size, parse_submission
 from chainnode.model.tls_certificate import read_tls_certificate
 from chainnode.p2p.frame import join_frame, split_frame
 from chainnode.p2p.hello import Hello, decode_hello
+from chainnode.pki.certificate import decode_x509_certificate
+from chainnode.pki.names import parse_name
+from chainnode.pki.pem import parse_bundle, parse_pem, write_bundle
+from chainnode.pki.request import decode_request
+from chainnode.pki.revocation import decode_crl
 from chainnode.rpc.base64_text import from_base64
 from chainnode.rpc.client import parse_json
 from chainnode.rpc.json_text import encode_json, parse_request
 from chainnode.rpc.shapes import Base64
 from chainnode.storage.append_file import MemoryFile
+from chainnode.storage.journal import Journal
 from chainnode.storage.vote_log import VoteLog, VoteRecord
+from chainnode.tsp.reading import decode_response, decode_token
+from chainnode.tsp.request import decode_request as decode_timestamp_request
+from chainnode.tsp.request import make_request as make_timestamp_request
+from chainnode.tsp.response import granted
+from chainnode.tsp.token import TokenFacts, TokenTemplate
 from cli.command import parse_account
+from cli.folder.journal import MAGIC, decode_line, encode_line
+from cli.folder.manifest import Manifest, decode_manifest
 from cli.genesis import parse_parameter
 from cli.init import parse_account_roles
+from cli.log_memory import Memory, decode_memory, encode_memory
+from cli.log_source import Seen
 from cli.lookup import parse_what
 from cli.offers import read_offer
 from cli.show import parse_tx_id
 from cli.times import parse_time
 from consensus.effects import Locked, Proposed, ViewEntered, Voted
 from consensus.messages import Justification, Prepare, Proposal, Propose, ValidatorIndex, View
+from contracts.authorities.records import decode_authority, decode_chain, encode_chain
+from contracts.authorities.records import decode_certificate as decode_certificate_record
 from contracts.identity.records import (
     decode_account,
     decode_admins,
@@ -89,8 +118,11 @@ from contracts.identity.records import (
 )
 from contracts.notary import parse_arguments
 from tests.support.alliance import Alliance
+from tests.support.certificates import KEY_SUITES, NOW_MS, authority
+from tests.support.chain import CLERK, make_chain
 from tests.support.claims import HEIGHT, LEADERS, book_of, certificate, know_all, view_change, vote
 from tests.support.contracts import Chain as ContractChain
+from tests.support.folders import entries, lines, manifest
 from tests.support.formats import SUITES, samples
 from tests.support.golden import load_golden
 
@@ -146,7 +178,7 @@ def decoders() -> dict[str, Decoder]:
     """Return every decoder by a short name."""
     return (
         _chain_formats() | _peer_formats() | _log_formats() | _file_formats() | _state_formats()
-        | _mark_formats() | _rpc_formats() | _words()
+        | _mark_formats() | _rpc_formats() | _words() | _certificate_formats() | _timestamp_formats()
     )  # fmt: skip
 
 
@@ -355,6 +387,27 @@ def _log_formats() -> dict[str, Decoder]:
                 seeds=(parsed.note.text.encode(),),
                 shape="lines",
             ),
+            f"signature lines{of}": Decoder(
+                function="chainnode.model.note.parse_signature_lines",
+                decode=_of_text(parse_signature_lines),
+                encode=lambda s: signature_lines(s).encode("utf-8", "surrogateescape"),
+                seeds=(signature_lines(parsed.note.signatures).encode(),),
+                shape="lines",
+            ),
+            f"submission to a witness{of}": Decoder(
+                function="chainnode.model.tlog_witness.parse_submission",
+                decode=parse_submission,
+                encode=lambda s: s.encode(),
+                seeds=(
+                    Submission(
+                        old_size=7,
+                        proof=(bytes(32), bytes(range(32))),
+                        note=parsed.note,
+                        checkpoint=parsed.checkpoint,
+                    ).encode(),
+                ),
+                shape="lines",
+            ),
             f"verifier key{of}": Decoder(
                 function="chainnode.model.note.parse_verifier_key",
                 decode=_of_text(parse_verifier_key),
@@ -385,6 +438,13 @@ def _log_formats() -> dict[str, Decoder]:
             ),
         }
     return found | {
+        "size that a witness answers": Decoder(
+            function="chainnode.model.tlog_witness.parse_size",
+            decode=parse_size,
+            encode=encode_size,
+            seeds=(encode_size(0), encode_size(2**63 - 1)),
+            shape="lines",
+        ),
         "tile path": Decoder(
             function="chainnode.model.tlog_tiles.parse_tile_path",
             decode=_of_text(parse_tile_path),
@@ -457,6 +517,41 @@ def _file_formats() -> dict[str, Decoder]:
             shape="lines",
             errors=(ChainError,),
         ),
+        "manifest": Decoder(
+            function="cli.folder.manifest.decode_manifest",
+            decode=decode_manifest,
+            encode=Manifest.encode,
+            seeds=(manifest(()).encode(), manifest(entries()).encode()),
+            shape="json",
+        ),
+        "line of a folder's journal": Decoder(
+            function="cli.folder.journal.decode_line",
+            decode=decode_line,
+            encode=encode_line,
+            seeds=tuple(map(encode_line, lines(_list_envelope()))),
+        ),
+        "record of a client's store": Decoder(
+            function="chainnode.client.list_store.decode_news",
+            decode=decode_news,
+            seeds=(
+                codec.encode((0, "key", b"envelope")),
+                codec.encode((1, "key", "committed", 7, 100, "", "")),
+                codec.encode((1, "钥匙", "failed", 7, 0, "missing_role", "no")),
+            ),
+        ),
+        "list": Decoder(
+            function="chainnode.client.lists.decode_list",
+            decode=lambda data: decode_list(samples(SUITES[0]).chain.genesis.domain, data),
+            encode=lambda made: made.transaction.envelope,
+            seeds=(_list_envelope(),),
+        ),
+        "journal": Decoder(
+            function="chainnode.storage.journal.Journal.open",
+            decode=_open_journal,
+            seeds=(_journal(),),
+            shape="bytes",
+            errors=(StorageFault,),
+        ),
         "config file": Decoder(
             function="chainnode.config.load_config",
             decode=_of_file(FILE_NAME, lambda path: load_config(path.parent)),
@@ -469,6 +564,13 @@ def _file_formats() -> dict[str, Decoder]:
             decode=_of_file("offer", lambda path: read_offer(path, "archive/new")),
             seeds=(line,),
             shape="lines",
+        ),
+        "monitor's state": Decoder(
+            function="cli.log_memory.decode_memory",
+            decode=decode_memory,
+            encode=encode_memory,
+            seeds=(encode_memory(Memory()), encode_memory(_monitor_memory())),
+            shape="json",
         ),
         "TLS certificate": Decoder(
             function="chainnode.model.tls_certificate.read_tls_certificate",
@@ -510,6 +612,109 @@ def _file_formats() -> dict[str, Decoder]:
     }
 
 
+def _of_number(parse: Callable[[int], Any]) -> Callable[[bytes], Any]:
+    return lambda data: parse(int.from_bytes(data, "big"))
+
+
+def _certificate_formats() -> dict[str, Decoder]:
+    golden = {
+        name: bytes.fromhex(vector["encoded"])
+        for name, vector in load_golden("certificates").items()
+    }
+    found: dict[str, Decoder] = {}
+    for suite in KEY_SUITES:
+        of = "" if suite == KEY_SUITES[0] else f" of {suite}"
+        profiles = ("root", "issuing", "timestamp", "seal")
+        found |= {
+            f"X.509 certificate{of}": Decoder(
+                function="chainnode.pki.certificate.decode_x509_certificate",
+                decode=decode_x509_certificate,
+                encode=lambda c: c.encoded,
+                seeds=tuple(golden[f"{profile} of {suite}"] for profile in profiles),
+                shape="der",
+            ),
+            f"certificate request{of}": Decoder(
+                function="chainnode.pki.request.decode_request",
+                decode=decode_request,
+                encode=lambda r: r.encoded,
+                seeds=(golden[f"request of {suite}"],),
+                shape="der",
+                errors=(DecodeError, Refused, ProofInvalid),
+            ),
+            f"revocation list{of}": Decoder(
+                function="chainnode.pki.revocation.decode_crl",
+                decode=decode_crl,
+                encode=lambda c: c.encoded,
+                seeds=(golden[f"list of {suite}"],),
+                shape="der",
+            ),
+        }
+    leaf = decode_x509_certificate(golden[f"timestamp of {KEY_SUITES[0]}"])
+    bundle = write_bundle((leaf, leaf))
+    return found | {
+        "distinguished name": Decoder(
+            function="chainnode.pki.names.parse_name",
+            decode=_of_text(parse_name),
+            encode=lambda n: n.text().encode("utf-8", "surrogateescape"),
+            seeds=(leaf.subject.text().encode(), rb"O=a\, b\+c"),
+            shape="lines",
+            has_one_form=False,
+            errors=(Refused,),
+        ),
+        "PEM": Decoder(
+            function="chainnode.pki.pem.parse_pem",
+            decode=lambda data: parse_pem(data, "CERTIFICATE", most=4),
+            seeds=(bundle, leaf.encoded),
+            shape="lines",
+        ),
+        "certificate bundle": Decoder(
+            function="chainnode.pki.pem.parse_bundle",
+            decode=parse_bundle,
+            encode=write_bundle,
+            seeds=(bundle, leaf.encoded),
+            shape="lines",
+            has_one_form=False,
+        ),
+    }
+
+
+def _timestamp_formats() -> dict[str, Decoder]:
+    made = authority()
+    asked = make_timestamp_request(
+        Digest(algorithm="sha256", value=bytes(32)), nonce=2**63, policy="2.999.3161.1"
+    )
+    token = TokenTemplate(
+        signer=made.leaf_signer,
+        certificate=made.leaf,
+        chain=(made.issuing,),
+        policy="2.999.3161.1",
+    ).token(
+        decode_timestamp_request(asked),
+        TokenFacts(serial_number=2**152, time_ms=NOW_MS + 120, accuracy_ms=2_500),
+    )
+    return {
+        "timestamp request": Decoder(
+            function="chainnode.tsp.request.decode_request",
+            decode=decode_timestamp_request,
+            seeds=(asked,),
+            shape="der",
+        ),
+        "timestamp token": Decoder(
+            function="chainnode.tsp.reading.decode_token",
+            decode=decode_token,
+            encode=lambda t: t.encoded,
+            seeds=(token,),
+            shape="der",
+        ),
+        "timestamp response": Decoder(
+            function="chainnode.tsp.reading.decode_response",
+            decode=decode_response,
+            seeds=(granted(token),),
+            shape="der",
+        ),
+    }
+
+
 def _state_formats() -> dict[str, Decoder]:
     ours = (InvariantViolation,)
     key = codec.encode((1, "archive/new", "account", 0, 2**63 - 1, 0))
@@ -546,6 +751,27 @@ def _state_formats() -> dict[str, Decoder]:
             decode=decode_admins,
             encode=encode_admins,
             seeds=(codec.encode(("archive/admin", "justice/admin")),),
+            errors=ours,
+        ),
+        "authority": Decoder(
+            function="contracts.authorities.records.decode_authority",
+            decode=decode_authority,
+            encode=lambda r: r.encode(),
+            seeds=(codec.encode((1, "电子认证", "internal", "justice/ca", 0)),),
+            errors=ours,
+        ),
+        "certificate record": Decoder(
+            function="contracts.authorities.records.decode_certificate",
+            decode=decode_certificate_record,
+            encode=lambda r: r.encode(),
+            seeds=(codec.encode((1, "city", "timestamp", "justice/node", 0, 2**42, 0)),),
+            errors=ours,
+        ),
+        "certificate chain": Decoder(
+            function="contracts.authorities.records.decode_chain",
+            decode=decode_chain,
+            encode=encode_chain,
+            seeds=(codec.encode((b"issuing", b"root")),),
             errors=ours,
         ),
     }
@@ -614,6 +840,13 @@ def _rpc_formats() -> dict[str, Decoder]:
         indent=2,
     ).encode()
     return {
+        "serial number": Decoder(
+            function="chainnode.model.timestamp.parse_serial",
+            decode=_of_number(parse_serial),
+            encode=lambda s: s.as_integer().to_bytes(20, "big"),
+            has_one_form=False,
+            seeds=(bytes([1]) + bytes(19),),
+        ),
         "request": Decoder(
             function="chainnode.rpc.json_text.parse_request",
             decode=_of_utf8(parse_request),
@@ -746,6 +979,12 @@ def _with_checksum(data: bytes) -> bytes:
     return json.dumps(fields).encode()
 
 
+def _monitor_memory() -> Memory:
+    proof = Alliance(SUITES[0]).notarization()
+    seen = Seen(url="https://log.example", note=proof.note, checkpoint=proof.checkpoint)
+    return Memory(seen=(seen,), entries=Frontier(size=3, hashes=(bytes(32), bytes(32))))
+
+
 def _p256_certificate() -> bytes:
     """Return a certificate of a key on P-256, the same each time: it is signed by an Ed25519 key."""
     holder = ec.derive_private_key(7, ec.SECP256R1())
@@ -777,6 +1016,37 @@ def _open_vote_log(data: bytes) -> Any:
     file.append(data)
     binding = samples(SUITES[0]).chain.genesis.domain.genesis_hash
     return VoteLog.open(file, binding)[1]
+
+
+def _journal() -> bytes:
+    file = MemoryFile()
+    journal, _ = Journal.open(file, MAGIC)
+    for payload in (b"a", bytes(40), b"\x93\x01\x02\x03"):
+        journal.append(payload)
+    return file.read_all(_MAX_BYTES)
+
+
+def _open_journal(data: bytes) -> Any:
+    file = MemoryFile()
+    file.append(data)
+    return Journal.open(file, MAGIC)[1]
+
+
+def _list_envelope() -> bytes:
+    chain = make_chain()
+    keys = chain.accounts[CLERK]
+    signer = local_signer(
+        name="clerk", suite=keys.suite, purpose=KeyPurpose.ACCOUNT, private_key=keys.private
+    )
+    sender = Sender(
+        account=CLERK,
+        signer=signer,
+        chain_id=chain.genesis.chain_id,
+        domain=chain.genesis.domain,
+        tip_height=0,
+    )
+    documents = [Document(digests=entry.digests, title="t") for entry in entries()]
+    return make_list(sender, documents, is_public=True, tip_height=7).transaction.envelope
 
 
 def _vote_records() -> tuple[bytes, ...]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from chainnode.model import codec
 from chainnode.model.errors import DecodeError
+from tests.support.der_mutations import changed_der
 from tests.support.encodings import longer_forms
 
 if TYPE_CHECKING:
@@ -328,5 +329,6 @@ SHAPES: dict[str, Callable[[bytes, Random], bytes]] = {
     "canonical": changed_canonical,
     "lines": changed_lines,
     "json": changed_json,
+    "der": lambda data, rng: changed_der(data, rng, changed_bytes),
 }
 """By what an encoding is made of, how it is changed."""

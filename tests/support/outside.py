@@ -45,9 +45,9 @@ class Outside:
         """Check FILE + PROOF + POLICY; return the status."""
         return self.run("verify-proof", file, proof, policy).returncode
 
-    def batch(self, directory: Path) -> dict[str, int]:
+    def batch(self, directory: Path, *arguments: object) -> dict[str, int]:
         """Check every case `directory/NAME/{file,proof,policy}`; return the statuses by name."""
-        done = self.run("batch", directory)
+        done = self.run("batch", directory, *arguments)
         assert done.returncode == 0, done.stderr
         return {name: int(status) for name, status, *_ in map(str.split, done.stdout.splitlines())}
 
@@ -55,15 +55,48 @@ class Outside:
 @cache
 def go_verifier() -> Outside:
     """Build the Go program once per process of the test run."""
+    return Outside((str(_built("go", ".") / "outside"),))
+
+
+@cache
+def torchwood() -> Path:
+    """Return a directory with `litewitness` of filippo.io/torchwood and our `torchwood`, which reads logs with its library.
+
+    A first build takes 40 s of processor time, most of it for SQLite; optimizing it would take longer than it saves.
+    """
+    return _built("torchwood", "-gcflags=all=-N -l", ".", "filippo.io/torchwood/cmd/litewitness")
+
+
+def java_verifier() -> Outside:
+    """Return the Java program for proofs, which `java` compiles in memory as it starts."""
+    return _java("Outside.java")
+
+
+def java_certificates() -> Outside:
+    """Return the Java program for certificates."""
+    return _java("Certificates.java")
+
+
+@cache
+def _java(program: str) -> Outside:
+    java = shutil.which("java")
+    jars = [Path(os.environ["BCPROV_JAR"])] if "BCPROV_JAR" in os.environ else BOUNCY_CASTLE
+    jar = next((jar for jar in jars if jar.exists()), None)
+    if java is None or jar is None:
+        _missing("java 17 or newer, and Bouncy Castle (Debian: libbcprov-java; or BCPROV_JAR)")
+    return Outside((java, "-cp", str(jar), str(VERIFIERS / "java" / program)))
+
+
+def _built(module: str, *arguments: str) -> Path:
+    """Build packages of a Go module of `tests/verifiers` into a directory that goes when this process ends."""
     go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
     if go is None:
         _missing("go (1.25 or newer)")
     directory = tempfile.mkdtemp(prefix="chainnode-outside-")
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
-    binary = Path(directory) / "outside"
     built = subprocess.run(
-        [go, "build", "-o", str(binary), "."],
-        cwd=VERIFIERS / "go",
+        [go, "build", "-o", f"{directory}/", *arguments],
+        cwd=VERIFIERS / module,
         env=os.environ | {"GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false"},
         capture_output=True,
         text=True,
@@ -71,19 +104,8 @@ def go_verifier() -> Outside:
         check=False,
     )
     if built.returncode != 0:
-        _missing(f"go that builds tests/verifiers/go: {built.stderr.strip()[-400:]}")
-    return Outside((str(binary),))
-
-
-@cache
-def java_verifier() -> Outside:
-    """Return the Java program, which `java` compiles in memory as it starts."""
-    java = shutil.which("java")
-    jars = [Path(os.environ["BCPROV_JAR"])] if "BCPROV_JAR" in os.environ else BOUNCY_CASTLE
-    jar = next((jar for jar in jars if jar.exists()), None)
-    if java is None or jar is None:
-        _missing("java 17 or newer, and Bouncy Castle (Debian: libbcprov-java; or BCPROV_JAR)")
-    return Outside((java, "-cp", str(jar), str(VERIFIERS / "java" / "Outside.java")))
+        _missing(f"go that builds tests/verifiers/{module}: {built.stderr.strip()[-400:]}")
+    return Path(directory)
 
 
 def _missing(tool: str) -> NoReturn:

@@ -21,14 +21,17 @@ from chainnode.rpc.client import Member, RpcClient
 from chainnode.rpc.server import RpcServer
 from chainnode.services.commits import Commits
 from chainnode.services.node_services import NodeServices, make_services
+from chainnode.services.outside import OutsideCosignatures
 from chainnode.services.ports import EngineStatus, LinkStatus, PeerStatus, Standing
 from chainnode.storage.memory import MemoryStore
 from tests.support.chain import CLERK, Chain, make_chain
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from chainnode.model.errors import ChainError, NodeFault
+    from chainnode.model.tlog_policy import Policy
+    from chainnode.rpc.endpoint import Endpoint
 
 NOW_MS = 1_760_000_000_000
 
@@ -195,8 +198,8 @@ class Node:
     services: NodeServices
 
 
-def make_node(*, suite: str = ED25519_SHA256) -> Node:
-    """A node at height 0, without a server."""
+def make_node(*, suite: str = ED25519_SHA256, outside: Policy | None = None) -> Node:
+    """A node at height 0, without a server; with outside witnesses if there is a policy of them."""
     chain = make_chain(suite=suite, contracts=("algorithms", "history"))
     clock = ManualClock()
     ledger = Ledger.open(MemoryStore(), chain.genesis)
@@ -213,6 +216,9 @@ def make_node(*, suite: str = ED25519_SHA256) -> Node:
         ),
         clock=clock,
         software_version="0.0.1",
+        outside=None
+        if outside is None
+        else OutsideCosignatures(outside, chain.genesis.suite, clock),
     )
     return Node(chain, clock, ledger, commits, engine, services)
 
@@ -240,11 +246,19 @@ class Served:
 
 
 @contextlib.asynccontextmanager
-async def serve(*, member: str | None = None) -> AsyncIterator[Served]:
+async def serve(
+    *, member: str | None = None, endpoints: Mapping[str, Endpoint] | None = None
+) -> AsyncIterator[Served]:
     """Serve a node on a free port; its client signs as `member` if that is given."""
     node = make_node()
     faults: list[NodeFault] = []
-    server = RpcServer(node.services, host="127.0.0.1", port=0, on_fault=faults.append)
+    server = RpcServer(
+        node.services,
+        host="127.0.0.1",
+        port=0,
+        on_fault=faults.append,
+        endpoints=endpoints or {},
+    )
     await server.start()
     url = f"http://127.0.0.1:{server.port}"
     try:

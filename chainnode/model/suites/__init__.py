@@ -1,4 +1,6 @@
-"""Crypto suites: one small interface, two implementations, chosen per chain in genesis.
+"""Crypto suites: one small interface, two implementations that a chain chooses between in genesis.
+
+A third, P-256, is for keys whose signatures software outside of the chain must understand; a chain never uses it.
 
 Everything on a chain uses its suite: account and consensus signatures, block and record hashing, the log and its
 cosignatures. There is exactly one verify function per algorithm in the whole system; edge cases of signature
@@ -11,12 +13,23 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from chainnode.model.errors import Refused
 from chainnode.model.suites.ed25519_sha256 import ED25519_SHA256, Ed25519Sha256
+from chainnode.model.suites.p256_sha256 import P256_SHA256, P256Sha256
 from chainnode.model.suites.sm2_sm3 import SM2_SM3, Sm2Sm3
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["ED25519_SHA256", "HASH_BYTES", "SM2_SM3", "SUITE_NAMES", "Suite", "suite_named"]
+__all__ = [
+    "ED25519_SHA256",
+    "HASH_BYTES",
+    "KEY_SUITE_NAMES",
+    "P256_SHA256",
+    "SM2_SM3",
+    "SUITE_NAMES",
+    "Suite",
+    "key_suite_named",
+    "suite_named",
+]
 
 HASH_BYTES = 32
 """Length of every digest that the chain computes; SHA-256 and SM3 agree in it."""
@@ -30,7 +43,7 @@ class Suite(Protocol):
 
     @property
     def name(self) -> str:
-        """`ed25519-sha256` or `sm2-sm3`."""
+        """`ed25519-sha256` or `sm2-sm3`; of a key also `p256-sha256`."""
 
     @property
     def hash_name(self) -> str:
@@ -38,15 +51,15 @@ class Suite(Protocol):
 
     @property
     def public_key_bytes(self) -> int:
-        """Length of an encoded public key: 32 (Ed25519) or 65 (SM2, 04 || x || y)."""
+        """Length of an encoded public key: 32 (Ed25519) or 65 (SM2 and P-256, 04 || x || y)."""
 
     @property
     def signature_bytes(self) -> int:
-        """Length of a signature: 64 (Ed25519 R || S; SM2 r || s, 32 bytes each, big-endian)."""
+        """Length of a signature: 64 (Ed25519 R || S; SM2 and P-256 r || s, 32 bytes each, big-endian)."""
 
     @property
     def private_key_bytes(self) -> int:
-        """Length of a private key: 32 (Ed25519 seed; SM2 scalar d, big-endian)."""
+        """Length of a private key: 32 (Ed25519 seed; SM2 and P-256 scalar d, big-endian)."""
 
     def hash(self, data: bytes) -> bytes:
         """Return the 32-byte digest of `data`."""
@@ -76,19 +89,37 @@ class Suite(Protocol):
 _SUITES: Final[Mapping[str, Suite]] = {ED25519_SHA256: Ed25519Sha256(), SM2_SM3: Sm2Sm3()}
 
 SUITE_NAMES: Final = tuple(_SUITES)
-"""Every known suite, the default first."""
+"""Every suite that a chain can have, the default first."""
+
+_KEY_SUITES: Final[Mapping[str, Suite]] = {**_SUITES, P256_SHA256: P256Sha256()}
+
+KEY_SUITE_NAMES: Final = tuple(_KEY_SUITES)
+"""Every suite that a key file can have; which of them a key's purpose allows is said by `keys.suites_for`."""
 
 
 def suite_named(name: str) -> Suite:
-    """Return the suite that genesis, a key file or a transaction names.
+    """Return the suite that genesis or a transaction names.
+
+    Raises:
+        Refused: with code `unknown_suite` if there is none of that name that a chain can have.
+    """
+    return _named(name, _SUITES)
+
+
+def key_suite_named(name: str) -> Suite:
+    """Return the suite that a key file names.
 
     Raises:
         Refused: with code `unknown_suite` if there is none of that name.
     """
-    suite = _SUITES.get(name)
+    return _named(name, _KEY_SUITES)
+
+
+def _named(name: str, suites: Mapping[str, Suite]) -> Suite:
+    suite = suites.get(name)
     if suite is None:
         raise Refused(
-            f"unknown crypto suite {name!r}; known are {', '.join(SUITE_NAMES)}",
+            f"unknown crypto suite {name!r}; known are {', '.join(suites)}",
             code="unknown_suite",
             field="suite",
         )

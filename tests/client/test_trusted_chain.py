@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 
+from chainnode.client.trusted_chain import follow
 from chainnode.model.certificate import Certificate
 from chainnode.model.errors import DecodeError, ProofInvalid
 from chainnode.model.header import block_hash_of
 from chainnode.model.validators import ordered_set
 from chainnode.model.votes import COMMIT, vote_message
 from chainnode.rpc.client import to_base64
-from cli.trusted_chain import follow
 from tests.support.chain import make_chain
 from tests.support.formats import SUITES, samples
 from tests.support.refusals import refuses

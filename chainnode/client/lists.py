@@ -1,0 +1,186 @@
+"""Lists: 1 to 1,000 documents in one signed transaction, and what became of it.
+
+Whoever keeps the bytes of a list before it is sent can send it again without fear: a chain takes a transaction once,
+and once the outcome is `expired` it never will. Seed and documents can be read from the bytes, so nothing else need be kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from chainnode.keystore.randomness import fresh_seed
+from chainnode.model import codec
+from chainnode.model.calls import Document, parse_document, register_documents
+from chainnode.model.commitment import PUBLIC_SALT, SEED_BYTES, Opening, salts_under
+from chainnode.model.errors import DecodeError, Refused
+from chainnode.model.limits import MAX_DOCUMENTS_PER_CALL
+from chainnode.model.transaction import decode_transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from chainnode.client.nodes import Nodes
+    from chainnode.client.sender import Sender
+    from chainnode.model.domain import Domain
+    from chainnode.model.transaction import Transaction
+    from chainnode.rpc.client import RpcClient
+    from chainnode.rpc.results import TransactionResult
+
+LIST_BYTES: Final = 200 * 1024
+"""Bytes of one transaction's documents; with the rest it stays under 256 KiB."""
+
+DOCUMENT_BYTES: Final = 96
+"""One document with two digests of 32 bytes in a transaction, without its title; 83 exactly."""
+
+WAIT_MS: Final = 30_000
+"""How long a node is asked to wait for a decision before it is asked again."""
+
+_CALL: Final = ("notary", "register")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentList:
+    """Documents with the transaction that registers them."""
+
+    documents: tuple[Document, ...]
+    seed: bytes | None
+    """32 bytes, from which the salts follow; None if anybody may find the documents."""
+
+    transaction: Transaction
+
+    def openings(self, domain: Domain) -> Iterator[Opening]:
+        """Yield what opens each document's commitment, in order."""
+        salt_of = None if self.seed is None else salts_under(domain.suite, self.seed)
+        for item, document in enumerate(self.documents):
+            salt = PUBLIC_SALT if salt_of is None else salt_of(item)
+            yield Opening(salt=salt, digests=document.digests)
+
+
+class ListStatus(StrEnum):
+    """How a list ended. Each is final."""
+
+    COMMITTED = "committed"
+    FAILED = "failed"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListOutcome:
+    """What became of a list."""
+
+    status: ListStatus
+    height: int = 0
+    """Block that holds it, if one does."""
+
+    first_record: int = 0
+    """Log index of its first document, if it is committed; the others follow."""
+
+    code: str = ""
+    """If it failed: why, stable."""
+
+    message: str = ""
+    """If it failed: why, for people."""
+
+
+def most_documents(title_bytes: int) -> int:
+    """Return how many documents fit one list if each has a title of so many bytes."""
+    return min(MAX_DOCUMENTS_PER_CALL, LIST_BYTES // (DOCUMENT_BYTES + title_bytes))
+
+
+def make_list(
+    sender: Sender, documents: Sequence[Document], *, is_public: bool, tip_height: int
+) -> DocumentList:
+    """Sign a list; nothing is sent.
+
+    Args:
+        sender: who signs.
+        documents: 1 to 1,000.
+        is_public: whether anybody who has a document may search the log for it.
+        tip_height: the chain's newest height, from which it is valid for a while.
+    """
+    seed = None if is_public else fresh_seed()
+    call = register_documents(documents, seed=seed)
+    return DocumentList(
+        documents=tuple(documents),
+        seed=seed,
+        transaction=sender.sign([call], tip_height=tip_height),
+    )
+
+
+def decode_list(domain: Domain, envelope: bytes) -> DocumentList:
+    """Read a list from the bytes of its transaction; nothing is verified.
+
+    Raises:
+        DecodeError: it is no transaction of this chain, or not one that registers a list.
+    """
+    transaction = decode_transaction(domain, envelope)
+    calls = transaction.body.calls
+    if len(calls) != 1 or (calls[0].contract, calls[0].method) != _CALL:
+        raise DecodeError("found another transaction than one that registers a list", field="calls")
+    seed, documents = codec.array(calls[0].args, "args", arity=2)
+    return DocumentList(
+        documents=tuple(
+            parse_document(value)
+            for value in codec.array_up_to(
+                documents, "documents", least=1, most=MAX_DOCUMENTS_PER_CALL
+            )
+        ),
+        seed=None if seed is None else codec.binary(seed, "seed", size=SEED_BYTES),
+        transaction=transaction,
+    )
+
+
+async def settle(nodes: Nodes, made: DocumentList) -> ListOutcome:
+    """Hand a list in, again and again until its outcome is known, and return that.
+
+    Raises:
+        Unavailable: no node told the outcome in time; calling again goes on where this left off.
+        ChainError: it was refused before it was accepted, and is in no block by this node's tip.
+    """
+    envelope, last_valid_height = (
+        made.transaction.envelope,
+        made.transaction.body.last_valid_height,
+    )
+
+    async def ask(node: RpcClient) -> TransactionResult:
+        try:
+            return await node.tx_submit_and_wait(envelope, timeout_ms=WAIT_MS)
+        except Refused:
+            # Too late, or signed by a key that has been revoked meanwhile: in no block and in none to come, or still
+            # open. Only its last valid height tells.
+            found = await node.tx_get(
+                made.transaction.id.hex(), last_valid_height=last_valid_height
+            )
+            if found["status"] in {"unknown", "pending"}:
+                raise
+            return found
+
+    return outcome_of(await nodes.ask(ask), len(made.documents))
+
+
+def outcome_of(result: TransactionResult, count: int) -> ListOutcome:
+    """Return how a list of `count` documents ended. Raises DecodeError if the node's answer is not about such a list."""
+    receipt, height = result["receipt"], result["height"]
+    if result["status"] == "expired":
+        return ListOutcome(status=ListStatus.EXPIRED)
+    if receipt is None or height is None:
+        raise DecodeError(
+            f"the node answered {result['status']} without a receipt", code="bad_answer"
+        )
+    if not receipt["succeeded"]:
+        return ListOutcome(
+            status=ListStatus.FAILED,
+            height=height,
+            code=receipt["code"],
+            message=receipt["message"],
+        )
+    if receipt["record_count"] != count:
+        raise DecodeError(
+            f"the node's receipt is about {receipt['record_count']} documents; expected {count}",
+            code="bad_answer",
+        )
+    return ListOutcome(
+        status=ListStatus.COMMITTED, height=height, first_record=receipt["first_record"]
+    )

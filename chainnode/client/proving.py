@@ -1,0 +1,216 @@
+"""Proofs of a committed list: made from tiles, checked before anybody sees them.
+
+What a leaf must say is known here but for its block's time; so leaves are computed, not asked for, and a node can
+neither swap nor alter them. A thousand proofs cost a node a header, a checkpoint and half a dozen tiles.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from chainnode.client.tasks import task_group
+from chainnode.client.tiles import inclusion_proofs, tiles_for
+from chainnode.client.trusted_chain import follow
+from chainnode.model.commitment import digests_value, registration_body
+from chainnode.model.errors import CannotTell, NotFound, Unavailable
+from chainnode.model.ids import Height
+from chainnode.model.merkle import leaf_hash, verify_inclusion
+from chainnode.model.notarization import KIND, Notarization
+from chainnode.model.record import Record
+from chainnode.model.tlog_proof import Proof, Verifier, parse_proof
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Sequence
+
+    from chainnode.client.lists import DocumentList, ListOutcome
+    from chainnode.client.nodes import Nodes
+    from chainnode.client.sender import Sender
+    from chainnode.model.genesis import Genesis
+    from chainnode.model.tlog_policy import Policy
+    from chainnode.model.tlog_tiles import TilePath
+    from chainnode.rpc.client import RpcClient
+    from chainnode.rpc.results import HeaderResult
+
+Result = TypeVar("Result")
+
+COSIGNED_WAIT_MS: Final = 30_000
+"""How long a node may wait for a quorum's cosignatures before it is asked again; they follow a block in one round trip."""
+
+BEHIND_RETRY_MS: Final = 300
+"""When a node that is behind is asked again."""
+
+_CONTRACT: Final = "notary"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProvenDocument:
+    """A document's record with a proof that was found to hold."""
+
+    proof: Proof
+    notarization: Notarization
+
+    def encode(self) -> bytes:
+        """Return the bytes of its `.tlog-proof`."""
+        return self.proof.encode()
+
+    @property
+    def index(self) -> int:
+        """Log index of the record."""
+        return self.proof.index
+
+    @property
+    def height(self) -> int:
+        """Block that holds it."""
+        return self.notarization.record.height
+
+    @property
+    def time_ms(self) -> int:
+        """That block's time, milliseconds UTC."""
+        return self.notarization.record.time_ms
+
+
+class Trust:
+    """By whose signatures proofs are judged: today's validators by genesis, else a policy that the user keeps."""
+
+    def __init__(self, genesis: Genesis | None, kept: Policy | None) -> None:
+        self._genesis = genesis
+        self._verifier = None if kept is None or genesis is not None else Verifier(kept)
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether there is nothing to judge signatures by."""
+        return self._genesis is None and self._verifier is None
+
+    async def verifier(self, nodes: Nodes) -> Verifier | None:
+        """Return what judges signatures, or None if there is nothing to judge them by. Raises as `check`."""
+        if self._verifier is None and self._genesis is not None:
+            await self._follow(nodes, self._genesis)
+        return self._verifier
+
+    async def check(self, nodes: Nodes, proof: Proof, leaf: bytes) -> None:
+        """Check a proof's signatures and place; where there is nothing to judge signatures by, nothing.
+
+        Raises:
+            ProofInvalid, CannotTell, DecodeError: as `verify`; and what following the chain from genesis raises.
+        """
+        if self._verifier is not None:
+            try:
+                self._verifier.verify(proof, leaf)
+            except CannotTell:
+                # Validators may have changed since the policy was made.
+                if self._genesis is None:
+                    raise
+            else:
+                return
+        if self._genesis is not None:
+            (await self._follow(nodes, self._genesis)).verify(proof, leaf)
+
+    async def _follow(self, nodes: Nodes, genesis: Genesis) -> Verifier:
+        trusted = await nodes.ask(lambda node: follow(node, genesis, None))
+        self._verifier = Verifier(trusted.policy(genesis))
+        return self._verifier
+
+
+async def prove_list(
+    nodes: Nodes, sender: Sender, trust: Trust, made: DocumentList, outcome: ListOutcome
+) -> tuple[ProvenDocument, ...]:
+    """Return the proofs of a committed list, in its order, all under one cosigned checkpoint.
+
+    Raises:
+        Unavailable: no node had them in time.
+        ProofInvalid: what the nodes answer does not hold.
+        CannotTell: with code `policy_retired`.
+    """
+    suite = sender.domain.suite
+    last = outcome.first_record + len(made.documents) - 1
+
+    async def ask_header(node: RpcClient) -> HeaderResult:
+        return await _or_behind(node.chain_header(outcome.height))
+
+    header = await nodes.ask(ask_header)
+    records = _records(sender, made, header)
+
+    async def ask_evidence(
+        node: RpcClient,
+    ) -> tuple[Proof, dict[tuple[int, int], bytes]]:
+        answer = await _or_behind(node.log_proof(last, wait_ms=COSIGNED_WAIT_MS))
+        under = parse_proof(answer["proof"].encode("utf-8", "replace"))
+        paths = tiles_for(outcome.first_record, len(made.documents), under.checkpoint.size)
+        return under, await _tiles(node, paths)
+
+    # Checkpoint and tiles from one node, which then has both.
+    under, tiles = await nodes.ask(ask_evidence)
+    checkpoint = under.checkpoint
+    hashes = inclusion_proofs(
+        suite, tiles, outcome.first_record, len(made.documents), checkpoint.size
+    )
+    proven: list[ProvenDocument] = []
+    for item, notarization in enumerate(records):
+        index = outcome.first_record + item
+        leaf = leaf_hash(suite, notarization.leaf)
+        verify_inclusion(suite, leaf, index, checkpoint.size, hashes[item], checkpoint.root)
+        proof = Proof(
+            extra=notarization.extra(),
+            index=index,
+            hashes=hashes[item],
+            note=under.note,
+            checkpoint=checkpoint,
+        )
+        proven.append(ProvenDocument(proof=proof, notarization=notarization))
+    # The signatures are those of the one checkpoint, so judging one proof judges all.
+    await trust.check(nodes, proven[-1].proof, proven[-1].notarization.leaf)
+    return tuple(proven)
+
+
+def _records(sender: Sender, made: DocumentList, header: HeaderResult) -> tuple[Notarization, ...]:
+    suite = sender.domain.suite
+    found: list[Notarization] = []
+    openings = made.openings(sender.domain)
+    for item, (document, opening) in enumerate(zip(made.documents, openings, strict=True)):
+        digests = digests_value(opening.digests)
+        record = Record(
+            kind=KIND,
+            height=Height(header["height"]),
+            time_ms=header["time_ms"],
+            not_before_ms=header["not_before_ms"],
+            not_after_ms=header["not_after_ms"],
+            tx_id=made.transaction.id,
+            call=0,
+            item=item,
+            contract=_CONTRACT,
+            account=made.transaction.body.sender,
+            body=registration_body(suite, opening.salt, digests, document.metadata_hash),
+        )
+        found.append(Notarization(leaf=record.encode(), record=record, opening=opening))
+    return tuple(found)
+
+
+async def _tiles(node: RpcClient, paths: Sequence[TilePath]) -> dict[tuple[int, int], bytes]:
+    tiles: dict[tuple[int, int], bytes] = {}
+
+    async def fetch(path: TilePath) -> None:
+        status, body = await node.get(f"/{path.text()}")
+        if status != 200:
+            raise Unavailable(
+                f"{node.url} answered {status} for {path.text()} of a log that it has a checkpoint of",
+                code="bad_answer",
+            )
+        tiles[path.level or 0, path.index] = body
+
+    async with task_group() as tasks:
+        for path in paths:
+            tasks.create_task(fetch(path))
+    return tiles
+
+
+async def _or_behind(answer: Awaitable[Result]) -> Result:
+    """Return an answer about what is known to be decided; a node that does not know it is behind."""
+    try:
+        return await answer
+    except NotFound as error:
+        raise Unavailable(
+            f"{error.message}; another node has it decided, so this one is behind",
+            code="node_behind",
+            retry_after_ms=BEHIND_RETRY_MS,
+        ) from error

@@ -1,0 +1,154 @@
+"""The timestamp units of a home: keys, and the certificates that the authority has issued for them.
+
+    keys/timestamp.key, timestamp.pem             P-256
+    keys/timestamp-sm2.key, timestamp-sm2.pem     SM2, on sm2-sm3 chains
+
+The certificate file has the unit's own certificate first and those above it behind. It is read again when it changes, so
+that a renewed certificate needs no restart; a new key does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from chainnode.keystore.keystore import KeyStore
+from chainnode.model.errors import ChainError, NotFound, Unavailable
+from chainnode.model.keys import KeyPurpose
+from chainnode.model.suites import SM2_SM3
+from chainnode.pki.keys import subject_key
+from chainnode.pki.pem import MAX_PEM_BYTES, parse_bundle
+from chainnode.pki.profiles import TIMESTAMP, check_use
+from chainnode.services.timestamping import TimestampUnit
+from chainnode.tsp.token import TokenTemplate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from chainnode.clock import Clock
+    from chainnode.keystore.signer import Signer
+    from chainnode.model.suites import Suite
+
+P256_UNIT: Final = "p256"
+SM2_UNIT: Final = "sm2"
+KEY_NAMES: Final = {P256_UNIT: "timestamp", SM2_UNIT: "timestamp-sm2"}
+"""By unit: the key's name, and that of its certificate file."""
+
+LOOK_MS: Final = 1_000
+"""How often the file's time is looked at."""
+
+
+def unit_names(suite: Suite) -> tuple[str, ...]:
+    """Return the units of a chain's nodes, the one that `/tsa` answers with first."""
+    return (SM2_UNIT, P256_UNIT) if suite.name == SM2_SM3 else (P256_UNIT,)
+
+
+def certificate_file(home: Path, unit: str) -> Path:
+    """Return where a unit's certificate is kept."""
+    return home / f"{KEY_NAMES[unit]}.pem"
+
+
+class HomeUnit:
+    """A unit whose key and certificate lie in a home."""
+
+    def __init__(
+        self,
+        *,
+        home: Path,
+        name: str,
+        suite: Suite,
+        policy: str,
+        passphrase: bytes,
+        clock: Clock,
+    ) -> None:
+        """Open the unit's key, if there is one.
+
+        Args:
+            home: The node's.
+            name: `p256` or `sm2`.
+            suite: The chain's; its hash gives fingerprints.
+            policy: Dotted identifier that tokens bear.
+            passphrase: Of the home's keys.
+            clock: The node's.
+
+        Raises:
+            ChainError: the key is damaged, of another purpose, or the passphrase is wrong.
+        """
+        self._path = certificate_file(home, name)
+        self._key_name = KEY_NAMES[name]
+        self._suite = suite
+        self._policy = policy
+        self._clock = clock
+        self._signer = _open(home, self._key_name, passphrase)
+        self._unit: TimestampUnit | None = None
+        self._seen: tuple[int, int] | None = None
+        self._looked_ms = -LOOK_MS
+
+    def unit(self) -> TimestampUnit:
+        """Return the unit as it is now.
+
+        Raises:
+            Unavailable: `no_timestamp_unit`: there is no key or no certificate, or they do not fit together.
+        """
+        now_ms = self._clock.monotonic_ms()
+        if now_ms - self._looked_ms >= LOOK_MS:
+            self._looked_ms = now_ms
+            self._look()
+        if self._unit is None:
+            raise _no_unit(
+                f"there is no certificate in {self._path.name}; ask the certificate authority for one "
+                "with `chainnode ca request`, and keep it with `chainnode ca install`"
+            )
+        return self._unit
+
+    def _look(self) -> None:
+        try:
+            found = self._path.stat()
+            seen = (found.st_mtime_ns, found.st_ino)
+            if seen == self._seen:
+                return
+            data = self._path.read_bytes()[: MAX_PEM_BYTES + 1]
+        except OSError:
+            self._unit, self._seen = None, None
+            return
+        self._unit, self._seen = None, seen
+        try:
+            self._unit = self._made_of(data)
+        except ChainError as error:
+            self._seen = None
+            raise _no_unit(f"{self._path.name}: {error.message}") from error
+
+    def _made_of(self, data: bytes) -> TimestampUnit:
+        certificate, *chain = parse_bundle(data)
+        signer = self._signer
+        if signer is None:
+            raise Unavailable(f"this home has no key {self._key_name}", code="no_key")
+        if certificate.key != subject_key(signer.suite, signer.public_key):
+            raise Unavailable(
+                f"it is not about the key {self._key_name} of this home", code="other_key"
+            )
+        check_use(certificate.extensions, TIMESTAMP, certificate.subject.text())
+        return TimestampUnit(
+            certificate=certificate,
+            fingerprint=self._suite.hash(certificate.encoded),
+            chain=tuple(chain),
+            template=TokenTemplate(
+                signer=signer, certificate=certificate, chain=tuple(chain), policy=self._policy
+            ),
+        )
+
+
+def _open(home: Path, name: str, passphrase: bytes) -> Signer | None:
+    try:
+        signer = KeyStore(home / "keys").open(name, passphrase)
+    except NotFound:
+        return None
+    if signer.purpose is not KeyPurpose.TIMESTAMP:
+        raise Unavailable(
+            f"the key {name!r} is of purpose {signer.purpose}; expected {KeyPurpose.TIMESTAMP}",
+            code="wrong_purpose",
+        )
+    return signer
+
+
+def _no_unit(why: str) -> Unavailable:
+    return Unavailable(f"this node has no timestamp unit: {why}", code="no_timestamp_unit")

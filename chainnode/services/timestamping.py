@@ -1,0 +1,268 @@
+"""Timestamps: imprints are collected, entered into the log in lists, and answered once a block holds them.
+
+A list is sent as soon as none is under way, so that a lone client waits for one block; under load lists grow by
+themselves. A list that is slow (its block changed views, its transaction was lost) holds up only itself: after a
+while the next one is sent beside it.
+
+    nothing is granted that no decided block holds; what a crash or a timeout leaves is a record without a token
+
+Everything happens on the event loop's thread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from chainnode.keystore.randomness import fresh_seed
+from chainnode.model.calls import register_imprints
+from chainnode.model.errors import ChainError, InvariantViolation
+from chainnode.model.header import decode_header
+from chainnode.model.timestamp import Serial, blindings_under
+from chainnode.services.outcome import Outcome, Status
+from chainnode.tsp.request import Failure, RequestRejected
+from chainnode.tsp.token import TokenFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from chainnode.clock import Clock
+    from chainnode.ledger.ledger import Ledger
+    from chainnode.model.commitment import Digest
+    from chainnode.pki.certificate import X509Certificate
+    from chainnode.services.own_account import OwnAccount
+    from chainnode.tsp.request import TimestampRequest
+    from chainnode.tsp.token import TokenTemplate
+
+    Done = Callable[["Stamp | RequestRejected"], None]
+    """Hears once what the chain says of an imprint, or why it gets no token."""
+
+MAX_LIST: Final = 1_000
+"""Imprints of one transaction; as many as the contract takes."""
+
+MAX_UNDER_WAY: Final = 8
+"""Lists that wait for their decision at once."""
+
+SLOW_MS: Final = 300
+"""A list under way for longer no longer holds up the next one; some blocks."""
+
+TIMEOUT_MS: Final = 10_000
+"""How long a client waits for its imprint's block; then it is told that no time is available."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimestampUnit:
+    """A key and certificate by which a node issues tokens."""
+
+    certificate: X509Certificate
+    fingerprint: bytes
+    """The chain's hash of the certificate, 32 bytes."""
+
+    chain: tuple[X509Certificate, ...]
+    """Those above it, the one that issued it first."""
+
+    template: TokenTemplate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stamp:
+    """What a token will say, and the unit that the record on the log names."""
+
+    unit: TimestampUnit
+    facts: TokenFacts
+
+
+class UnitSource(Protocol):
+    """Where a node's timestamp unit comes from; its certificate may be renewed while the node runs."""
+
+    def unit(self) -> TimestampUnit:
+        """Return the unit as it is now. Raises Unavailable: there is none, with what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A client whose imprint no list holds yet."""
+
+    imprint: Digest
+    done: Done
+    since_ms: int
+    """On the monotonic clock."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _List:
+    """Imprints that one transaction enters."""
+
+    parts: Sequence[_Waiting]
+    unit: TimestampUnit
+    seed: bytes
+    sent_ms: int
+
+
+class Timestamping:
+    """The queue of one timestamp unit."""
+
+    def __init__(
+        self,
+        *,
+        units: UnitSource,
+        own_account: OwnAccount,
+        ledger: Ledger,
+        reason_not_vouching: Callable[[], str | None],
+        clock: Clock,
+    ) -> None:
+        """Serve one unit.
+
+        Args:
+            units: The unit.
+            own_account: Enters the imprints; holds the role `timestamper`.
+            ledger: The node's.
+            reason_not_vouching: Why this node cannot vouch for the time now, or None.
+            clock: The node's.
+        """
+        self._units = units
+        self._own_account = own_account
+        self._ledger = ledger
+        self._reason_not_vouching = reason_not_vouching
+        self._clock = clock
+        self._queue: list[_Waiting] = []
+        self._under_way: list[_List] = []
+        self.granted = 0
+        """Imprints entered and answered since start."""
+
+        self.rejected: dict[Failure, int] = dict.fromkeys(Failure, 0)
+        """Requests that got no token since start, by reason."""
+
+    @property
+    def waiting_count(self) -> int:
+        """Clients that wait for their imprint's block."""
+        return len(self._queue) + sum(len(one.parts) for one in self._under_way)
+
+    def unit(self) -> TimestampUnit:
+        """Return the unit that signs now.
+
+        Raises:
+            RequestRejected: there is none, or its key may sign no more.
+        """
+        try:
+            unit = self._units.unit()
+        except ChainError as error:
+            raise RequestRejected(Failure.SYSTEM_FAILURE, error.message) from error
+        until_ms = unit.certificate.extensions.key_used_until_ms
+        now_ms = self._clock.now_ms()
+        if not unit.certificate.is_valid_at(now_ms) or (until_ms is not None and until_ms < now_ms):
+            raise RequestRejected(
+                Failure.SYSTEM_FAILURE,
+                "the timestamp unit's certificate or the use of its key has ended; "
+                "the operator renews it with `chainnode ca request`",
+            )
+        return unit
+
+    def stamp(self, request: TimestampRequest, done: Done) -> None:
+        """Enter a request's imprint into the log; `done` hears once what the chain says of it.
+
+        Raises:
+            RequestRejected: at once: no unit, another policy, or this node cannot vouch for the time.
+        """
+        policy = self.unit().template.policy
+        if request.policy is not None and request.policy != policy:
+            raise RequestRejected(
+                Failure.UNACCEPTED_POLICY, "reqPolicy: not the policy of this timestamp unit"
+            )
+        reason = self._reason_not_vouching()
+        if reason is not None:
+            raise RequestRejected(Failure.TIME_NOT_AVAILABLE, reason)
+        self._queue.append(_Waiting(request.imprint, done, self._clock.monotonic_ms()))
+        self._flush()
+
+    def tick(self) -> None:
+        """Send what slow lists hold up. Call some times a second."""
+        if self._queue:
+            self._flush()
+
+    def count_rejection(self, rejection: RequestRejected) -> None:
+        """Note that a client was told no."""
+        self.rejected[rejection.failure] += 1
+
+    def _flush(self) -> None:
+        while self._queue and self._may_send():
+            parts, self._queue = self._queue[:MAX_LIST], self._queue[MAX_LIST:]
+            self._send(parts)
+
+    def _may_send(self) -> bool:
+        if not self._under_way:
+            return True
+        if len(self._under_way) >= MAX_UNDER_WAY:
+            return False
+        newest_ms = self._under_way[-1].sent_ms
+        return len(self._queue) >= MAX_LIST or self._clock.monotonic_ms() - newest_ms >= SLOW_MS
+
+    def _send(self, parts: Sequence[_Waiting]) -> None:
+        try:
+            unit = self.unit()
+        except RequestRejected as rejection:
+            _tell(parts, rejection)
+            return
+        sent = _List(parts, unit, fresh_seed(), self._clock.monotonic_ms())
+        self._under_way.append(sent)
+        try:
+            imprints = [part.imprint for part in parts]
+            call = register_imprints(unit.fingerprint, imprints, seed=sent.seed)
+            transaction = self._own_account.sign([call])
+            self._own_account.send(
+                transaction,
+                timeout_ms=TIMEOUT_MS,
+                done=lambda outcome: self._decided(sent, outcome),
+            )
+        except ChainError as error:
+            self._under_way.remove(sent)
+            _tell(parts, RequestRejected(Failure.SYSTEM_FAILURE, error.message))
+
+    def _decided(self, sent: _List, outcome: Outcome | ChainError) -> None:
+        self._under_way.remove(sent)
+        rejection = _rejection_of(outcome)
+        if rejection is None:
+            self._grant(sent, outcome)
+        else:
+            _tell(sent.parts, rejection)
+        self._flush()
+
+    def _grant(self, sent: _List, outcome: Outcome | ChainError) -> None:
+        if isinstance(outcome, ChainError) or outcome.receipt is None or outcome.height is None:
+            raise InvariantViolation("a committed transaction has no receipt")
+        genesis = self._ledger.genesis
+        header = decode_header(self._ledger.header(outcome.height)[0])
+        time_ms = header.time_ms
+        not_before_ms, not_after_ms = genesis.parameters.interval_ms(time_ms, header.first_view)
+        accuracy_ms = max(time_ms - not_before_ms, not_after_ms - time_ms)
+        blinding_of = blindings_under(genesis.suite, sent.seed)
+        first = outcome.receipt.first_record
+        self.granted += len(sent.parts)
+        for item, part in enumerate(sent.parts):
+            serial = Serial(index=first + item, blinding=blinding_of(item))
+            facts = TokenFacts(
+                serial_number=serial.as_integer(), time_ms=time_ms, accuracy_ms=accuracy_ms
+            )
+            part.done(Stamp(unit=sent.unit, facts=facts))
+
+
+def _tell(parts: Sequence[_Waiting], rejection: RequestRejected) -> None:
+    for part in parts:
+        part.done(rejection)
+
+
+def _rejection_of(outcome: Outcome | ChainError) -> RequestRejected | None:
+    """Return why a list's clients get no tokens, or None if it is committed."""
+    if isinstance(outcome, ChainError):
+        is_late = outcome.error_code == "timeout"
+        return RequestRejected(
+            Failure.TIME_NOT_AVAILABLE if is_late else Failure.SYSTEM_FAILURE,
+            "no block was decided in time" if is_late else outcome.message,
+        )
+    if outcome.status is Status.COMMITTED:
+        return None
+    if outcome.status is Status.FAILED and outcome.receipt is not None:
+        return RequestRejected(
+            Failure.SYSTEM_FAILURE, f"the chain refused the imprint: {outcome.receipt.message}"
+        )
+    return RequestRejected(Failure.TIME_NOT_AVAILABLE, "no block took the imprint in time")

@@ -1,0 +1,1 @@
+"""`chainnode ca`: certificate authorities of the alliance."""

@@ -1,0 +1,330 @@
+"""Commands of an authority that talk with the chain: what is not on the log, nobody of us accepts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from chainnode.clock import SystemClock
+from chainnode.keystore.files import PUBLIC, write_new_file
+from chainnode.model import calls
+from chainnode.model.errors import DecodeError, NotFound
+from chainnode.model.ids import check_name
+from chainnode.pki.description import describe_certificate
+from chainnode.pki.issuing import issue_certificate
+from chainnode.pki.path import check_path
+from chainnode.pki.pem import (
+    write_bundle,
+)
+from chainnode.pki.profiles import ISSUING, PROFILES, SEAL, TIMESTAMP
+from cli.authority.home import REASONS, Revocation
+from cli.command import as_option, parse_account, pass_session, passphrase_option
+from cli.output import note, print_fields, print_json
+from cli.senders import chain_domain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from chainnode.pki.certificate import X509Certificate
+    from chainnode.rpc.client import RpcClient
+    from chainnode.rpc.results import QueryResult, StatusResult
+    from cli.output import Json
+    from cli.session import Session
+
+from cli.authority.shared import (
+    PATH,
+    PURPOSES,
+    authority_home,
+    authority_option,
+    certificate_json,
+    check_free,
+    domain_of,
+    entry_of,
+    read_bundle,
+    read_request,
+    report,
+    send_calls,
+    terms_for,
+    whole_second,
+    years_option,
+)
+
+
+@click.command()
+@authority_option
+@click.option("--title", required=True, help="Full name for people, in any language.")
+@click.option(
+    "--operator",
+    required=True,
+    type=parse_account,
+    metavar="ACCOUNT",
+    help="Account that will enter and revoke its certificates.",
+)
+@click.option("--chain", "file", required=True, type=PATH, metavar="FILE",
+              help="Its certificate, then those above it, the root last.")  # fmt: skip
+@click.option(
+    "--licensed",
+    is_flag=True,
+    help="It is licensed by law, and not the alliance's own.",
+)
+@as_option
+@passphrase_option
+@pass_session
+def admit(
+    session: Session,
+    *,
+    name: str,
+    title: str,
+    operator: str,
+    file: Path,
+    licensed: bool,
+    as_account: str | None,
+    passphrase_file: Path | None,
+) -> None:
+    """Let the chain know a certificate authority; for an administrator of the alliance."""
+    check_name(name, "authority")
+    chain = read_bundle(file)
+    check_path(chain[0], chain[1:-1], chain[-1:], at_ms=SystemClock().now_ms(), profile=ISSUING)
+    call = calls.admit_authority(
+        name,
+        title=title,
+        standing="licensed" if licensed else "internal",
+        operator=operator,
+        chain=[certificate.encoded for certificate in chain],
+    )
+    result = send_calls(session, [call], as_account, passphrase_file)
+    report(session, result, f"the chain knows the authority {name}")
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=PATH, metavar="REQUEST...")
+@authority_option
+@click.option(
+    "--owner",
+    "owners",
+    multiple=True,
+    required=True,
+    type=parse_account,
+    metavar="ACCOUNT",
+    help="Account whose the certificate is; once, or once for each REQUEST in their order.",
+)
+@click.option(
+    "--profile",
+    "profile_name",
+    type=click.Choice((TIMESTAMP.name, SEAL.name)),
+    default=TIMESTAMP.name,
+    show_default=True,
+    help="What the certificate is for.",
+)
+@years_option(2)
+@click.option("--crl-url", "crl_urls", multiple=True, metavar="URL", help="Where the list is.")
+@click.option("--out", type=PATH, metavar="DIR", help="[default: beside each request]")
+@as_option
+@passphrase_option
+@pass_session
+def issue(
+    session: Session,
+    *,
+    files: tuple[Path, ...],
+    name: str,
+    owners: tuple[str, ...],
+    profile_name: str,
+    years: int,
+    crl_urls: tuple[str, ...],
+    out: Path | None,
+    as_account: str | None,
+    passphrase_file: Path | None,
+) -> None:
+    """Sign each REQUEST with this home's authority, enter the certificates on the log, and then write them out.
+
+    REQUEST.csr becomes REQUEST.pem, with the authority's own certificates behind.
+    """
+    if len(owners) not in (1, len(files)):
+        raise click.UsageError(f"--owner: found {len(owners)}; expected 1 or {len(files)}")
+    home, profile = authority_home(session), PROFILES[profile_name]
+    targets = [(file.parent if out is None else out) / f"{file.stem}.pem" for file in files]
+    if len(set(targets)) != len(targets):
+        raise click.UsageError("two requests would have their certificates in one file")
+    for target in targets:
+        check_free(target)
+    asked = [read_request(file) for file in files]
+    chain = home.chain()
+    signer = home.signer(session.passphrase(passphrase_file))
+    made: list[X509Certificate] = []
+    for one in asked:
+        terms = terms_for(one, profile, years=years, issuer=chain[0], crl_urls=crl_urls)
+        certificate = issue_certificate(terms, chain[0], signer)
+        home.keep(certificate)
+        made.append(certificate)
+    owner_of = owners * len(made) if len(owners) == 1 else owners
+    entries = [
+        entry_of(name, certificate, PURPOSES[profile.name], owner)
+        for certificate, owner in zip(made, owner_of, strict=True)
+    ]
+    result = send_calls(session, entries, as_account, passphrase_file)
+    for certificate, target in zip(made, targets, strict=True):
+        write_new_file(target, write_bundle((certificate, *chain)), mode=PUBLIC)
+    if session.json:
+        print_json(
+            {
+                "tx_id": result["tx_id"],
+                "height": result["height"],
+                "certificates": [
+                    {"file": str(target), **certificate_json(certificate, None)}
+                    for certificate, target in zip(made, targets, strict=True)
+                ],
+            }
+        )
+        return
+    for certificate, target in zip(made, targets, strict=True):
+        print_fields([*describe_certificate(certificate), ("file", target)])
+        click.echo()
+
+
+@click.command()
+@click.argument("file", type=PATH, metavar="CERTIFICATE")
+@authority_option
+@click.option("--owner", required=True, type=parse_account, metavar="ACCOUNT",
+              help="Account whose the certificate is.")  # fmt: skip
+@click.option(
+    "--profile",
+    "profile_name",
+    type=click.Choice(tuple(PURPOSES)),
+    default=TIMESTAMP.name,
+    show_default=True,
+    help="What the certificate is for.",
+)
+@as_option
+@passphrase_option
+@pass_session
+def enter(
+    session: Session,
+    *,
+    file: Path,
+    name: str,
+    owner: str,
+    profile_name: str,
+    as_account: str | None,
+    passphrase_file: Path | None,
+) -> None:
+    """Enter a CERTIFICATE that was issued elsewhere, by a licensed authority for example."""
+    chain = read_bundle(file)
+    check_path(
+        chain[0],
+        chain[1:-1],
+        chain[-1:],
+        at_ms=SystemClock().now_ms(),
+        profile=PROFILES[profile_name],
+    )
+    entry = entry_of(name, chain[0], PURPOSES[profile_name], owner)
+    result = send_calls(session, [entry], as_account, passphrase_file)
+    report(session, result, f"the certificate of {chain[0].subject.text()} is entered")
+
+
+@click.command()
+@click.argument("file", type=PATH, metavar="CERTIFICATE")
+@click.option(
+    "--reason",
+    type=click.Choice(tuple(REASONS)),
+    required=True,
+    help="Public for ever.",
+)
+@as_option
+@passphrase_option
+@pass_session
+def revoke(
+    session: Session,
+    file: Path,
+    reason: str,
+    as_account: str | None,
+    passphrase_file: Path | None,
+) -> None:
+    """Take a CERTIFICATE back: on the chain at once, and in this authority's next revocation list.
+
+    `chainnode ca crl` and `publish-crl` then tell those who ask no chain.
+    """
+    certificate, home = read_bundle(file)[0], authority_home(session)
+    domain = domain_of(session)
+    call = calls.revoke_certificate(domain.suite.hash(certificate.encoded), reason)
+    result = send_calls(session, [call], as_account, passphrase_file)
+    # An administrator who is not the authority has no list to keep.
+    if any(c.serial_number == certificate.serial_number for c in home.issued()):
+        home.revoke(
+            Revocation(
+                serial_number=certificate.serial_number,
+                revoked_ms=whole_second(result["time_ms"]),
+                reason=reason,
+            )
+        )
+        note("next: `chainnode ca crl`, then `chainnode ca publish-crl`")
+    report(session, result, f"the certificate of {certificate.subject.text()} is revoked")
+
+
+@click.command("publish-crl")
+@authority_option
+@as_option
+@passphrase_option
+@pass_session
+def publish_crl(
+    session: Session, name: str, as_account: str | None, passphrase_file: Path | None
+) -> None:
+    """Hand this home's newest revocation list to the chain; every node then serves it at /ca/NAME.crl."""
+    found = authority_home(session).crl()
+    if found is None:
+        raise NotFound("there is no crl.pem; make one with `chainnode ca crl`", code="no_crl")
+    call = calls.publish_crl(name, found.encoded)
+    result = send_calls(session, [call], as_account, passphrase_file)
+    report(session, result, f"revocation list {found.number} of {name} is published")
+
+
+@click.command()
+@click.argument("file", type=PATH, metavar="CERTIFICATE")
+@pass_session
+def check(session: Session, file: Path) -> None:
+    """Ask the chain whether a CERTIFICATE was entered by an authority in force, and not revoked.
+
+    Exit status 0: it counts now. 1: it does not, and the output says why.
+    """
+    certificate = read_bundle(file)[0]
+
+    async def ask(node: RpcClient) -> tuple[StatusResult, QueryResult]:
+        status = await node.chain_status()
+        domain = chain_domain(status, session.genesis_if_any())
+        fingerprint = domain.suite.hash(certificate.encoded).hex()
+        query = await node.contract_query(
+            "authorities", "certificate", {"fingerprint": fingerprint}
+        )
+        return status, query
+
+    status, answer = session.ask(ask)
+    found = answer["result"]
+    if not isinstance(found, dict):
+        raise DecodeError("the node's answer is about no certificate", code="bad_answer")
+    why_not = _why_not(found, status["tip_time_ms"])
+    if session.json:
+        print_json({"counts": why_not is None, "reason": why_not, **found})
+    else:
+        print_fields(
+            [
+                ("result", "it counts" if why_not is None else why_not),
+                ("subject", certificate.subject.text()),
+                *((name, value) for name, value in found.items()),
+            ]
+        )
+    if why_not is not None:
+        raise click.exceptions.Exit(1)
+
+
+def _why_not(found: Mapping[str, Json], now_ms: int) -> str | None:
+    if not found["is_entered"]:
+        return "no authority of this chain has entered it"
+    if found["revoked_ms"]:
+        return "it is revoked"
+    if found["authority_dismissed_ms"]:
+        return "its authority was dismissed"
+    begin, end = found["not_before_ms"], found["not_after_ms"]
+    if isinstance(begin, int) and isinstance(end, int) and not begin <= now_ms <= end:
+        return "it is not valid now"
+    return None

@@ -1,0 +1,1 @@
+"""Notarizing folders: walking, hashing, lists under way, proofs and manifest (docs/formats/folder.md)."""

@@ -1,0 +1,1 @@
+"""The built-in contract `authorities`: certificate authorities of the alliance and what they issue."""

@@ -1,0 +1,91 @@
+"""The built-in contract `timestamps`, version 1: enters imprints into the log, blinded, before their tokens are issued.
+
+    register(fingerprint, seed, [[algorithm, digest], ...])
+
+`fingerprint` names the X.509 certificate of the timestamp unit that will sign the tokens: entered with `authorities`
+for the purpose `timestamp`, the sender's own, in force, and of an authority in force. So one leaf proves both: that the
+imprint was there at the block's time, and that the certificate counted then. `seed` is 32 random bytes, from which
+each imprint's blinding is derived. Each imprint leaves one record of kind `timestamp` (`chainnode.model.timestamp`).
+Nothing is written to the state.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from chainnode.model import codec
+from chainnode.model.commitment import SEED_BYTES
+from chainnode.model.keys import KeyPurpose
+from chainnode.model.limits import MAX_DOCUMENTS_PER_CALL
+from chainnode.model.roles import Role
+from chainnode.model.suites import HASH_BYTES
+from chainnode.model.timestamp import KIND, blindings_under, checked_imprint, imprint_commitment
+from contracts.api import ContractError
+from contracts.authorities.records import authority_in, certificate_in
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from chainnode.model.codec import Value
+    from contracts.api import Context, Method
+
+_AUTHORITIES: Final = "authorities"
+
+
+def register(context: Context, args: tuple[Value, ...]) -> None:
+    """Enter one to 1,000 imprints into the log.
+
+    Raises:
+        ContractError: `missing_role` unless the sender is a timestamper; `unknown_certificate`,
+            `other_owner`, `bad_purpose`, `certificate_not_valid`, `dismissed`.
+        DecodeError: an argument has another shape, `unknown_algorithm`, `bad_digest`.
+    """
+    context.require_role(Role.TIMESTAMPER)
+    fingerprint_value, seed_value, imprints = codec.array(args, "args", arity=3)
+    fingerprint = codec.binary(fingerprint_value, "fingerprint", size=HASH_BYTES)
+    _check_certificate(context, fingerprint)
+    suite = context.block.domain.suite
+    blinding_of = blindings_under(suite, codec.binary(seed_value, "seed", size=SEED_BYTES))
+    values = codec.array_up_to(imprints, "imprints", least=1, most=MAX_DOCUMENTS_PER_CALL)
+    for item, value in enumerate(values):
+        commitment = imprint_commitment(suite, blinding_of(item), checked_imprint(value))
+        context.emit(KIND, (commitment, fingerprint))
+
+
+def _check_certificate(context: Context, fingerprint: bytes) -> None:
+    authorities, time_ms = context.read(_AUTHORITIES), context.block.time_ms
+    certificate = certificate_in(authorities, fingerprint)
+    if certificate is None:
+        raise ContractError(
+            f"no authority has entered the certificate {fingerprint.hex()}",
+            code="unknown_certificate",
+            field="fingerprint",
+        )
+    context.require(
+        certificate.owner == context.sender,
+        "other_owner",
+        f"the certificate is that of {certificate.owner}",
+    )
+    context.require(
+        certificate.purpose == KeyPurpose.TIMESTAMP,
+        "bad_purpose",
+        f"the certificate is for {certificate.purpose}; expected {KeyPurpose.TIMESTAMP}",
+    )
+    context.require(
+        certificate.is_valid(time_ms),
+        "certificate_not_valid",
+        f"the certificate was revoked at {certificate.revoked_ms}"
+        if certificate.revoked_ms
+        else f"the certificate is valid from {certificate.not_before_ms} to "
+        f"{certificate.not_after_ms}; the block's time is {time_ms}",
+    )
+    authority = authority_in(authorities, certificate.authority)
+    context.require(
+        authority is not None and authority.dismissed_ms == 0,
+        "dismissed",
+        f"the certificate authority {certificate.authority} was dismissed",
+    )
+
+
+METHODS: Final[Mapping[str, Method]] = MappingProxyType({"register": register})

@@ -1,0 +1,281 @@
+"""The client library against a real server on a real ledger, and the examples of docs/integrators.md."""
+
+import asyncio
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chainnode.client import blocking
+from chainnode.client.digesting import document_of_bytes, document_of_file
+from chainnode.client.list_store import MAX_KEY_BYTES, FileListStore, MemoryListStore
+from chainnode.client.lists import ListOutcome, ListStatus
+from chainnode.client.notary import Status, connect
+from chainnode.model.errors import ChainError, DecodeError, Refused, Unavailable
+from chainnode.model.notarization import digest_map, parse_notarization, verify_notarization
+from chainnode.model.tlog_policy import validators_policy
+from chainnode.model.tlog_proof import parse_proof
+from chainnode.rpc.client import RpcClient
+
+PAGE = Path(__file__).parents[2] / "docs" / "integrators.md"
+
+
+def registrations(running, document):
+    digest = document.digests[0]
+    found = running.node.services.notary.lookup(
+        digest.algorithm, digest.value, as_member=True, limit=100, after=None
+    )
+    return len(found.found)
+
+
+def verify(running, document, proven):
+    """Check the bytes of a proof as a stranger would."""
+    genesis = running.node.chain.genesis
+    policy = validators_policy(
+        genesis.suite,
+        genesis.chain_id,
+        [(v.name, v.log_key, v.cosigner_key) for v in genesis.validator_set.members],
+    )
+    proof = parse_proof(proven.encode())
+    notarization = parse_notarization(proof.extra)
+    verify_notarization(proof, policy, notarization, digest_map(document.digests))
+
+
+@pytest.mark.asyncio
+async def test_documents_go_in_and_proofs_come_out(home, running, tmp_path):
+    (tmp_path / "f").write_bytes(b"a file")
+    documents = [document_of_bytes(b"one", title="t"), document_of_file(tmp_path / "f")]
+    async with connect(home=home) as notary:
+        proven = await notary.notarize(documents)
+        public = await notary.notarize(documents, is_public=True)
+    for document, one in zip(documents * 2, (*proven, *public), strict=True):
+        verify(running, document, one)
+    assert [p.index for p in proven] == [proven[0].index, proven[0].index + 1]
+    assert public[0].notarization.is_public
+    assert not proven[0].notarization.is_public
+    assert proven[0].height < public[0].height
+    assert proven[0].time_ms == proven[0].notarization.record.time_ms
+
+
+@pytest.mark.asyncio
+async def test_a_key_is_one_wish_also_for_another_process(home, running, tmp_path):
+    document = document_of_bytes(b"once")
+    first = None
+    for _ in range(3):
+        async with connect(home=home, store=tmp_path / "kept") as notary:
+            (proven,) = await notary.notarize([document], key="k")
+            assert (first or proven).index == proven.index
+            first = proven
+            assert (await notary.status("k")).status is Status.COMMITTED
+            with pytest.raises(Refused) as caught:
+                await notary.notarize([document_of_bytes(b"other")], key="k")
+            assert caught.value.error_code == "key_conflict"
+            with pytest.raises(Refused):
+                await notary.notarize([document], key="k", is_public=True)
+    assert registrations(running, document) == 1
+
+
+@pytest.mark.asyncio
+async def test_an_answer_that_was_lost_is_asked_for_again_with_the_same_bytes(
+    home, running, tmp_path, monkeypatch
+):
+    genuine, sent = RpcClient.tx_submit_and_wait, []
+
+    async def lose(client, envelope, *, timeout_ms):
+        await genuine(client, envelope, timeout_ms=timeout_ms)
+        sent.append(envelope)
+        raise Unavailable("the line is dead", code="node_unreachable")
+
+    document = document_of_bytes(b"lost")
+    monkeypatch.setattr(RpcClient, "tx_submit_and_wait", lose)
+    async with connect(home=home, store=tmp_path / "kept", patience_ms=0) as notary:
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                await notary.notarize([document], key="k")
+    assert len(set(sent)) == 1
+    monkeypatch.setattr(RpcClient, "tx_submit_and_wait", genuine)
+    async with connect(home=home, store=tmp_path / "kept") as notary:
+        (proven,) = await notary.proofs("k")
+    verify(running, document, proven)
+    assert registrations(running, document) == 1
+
+
+@pytest.mark.asyncio
+async def test_two_calls_at_once_under_one_key_are_one(home, running):
+    document = document_of_bytes(b"at once")
+    async with connect(home=home) as notary, asyncio.TaskGroup() as tasks:
+        calls = [tasks.create_task(notary.notarize([document], key="k")) for _ in range(5)]
+    assert len({call.result()[0].index for call in calls}) == 1
+    assert registrations(running, document) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_submission_says_where_it_stands(home, running):
+    documents = [document_of_bytes(b"%d of many" % n) for n in range(3)]
+    async with connect(home=home) as notary:
+        assert (await notary.status("s")).status is Status.UNKNOWN
+        with pytest.raises(Refused) as caught:
+            await notary.proofs("s")
+        assert caught.value.error_code == "unknown_key"
+        submission = await notary.submit(documents, key="s")
+        assert submission.status in {Status.ACCEPTED, Status.COMMITTED}
+        assert len(await notary.proofs("s")) == 3
+        assert (await notary.status("s")).height is not None
+        assert (await notary.submit(documents, key="s")).status is Status.COMMITTED
+
+
+@pytest.mark.asyncio
+async def test_what_expired_is_signed_anew_under_the_same_key(home, running):
+    document, store = document_of_bytes(b"expired"), MemoryListStore()
+    async with connect(home=home, store=store) as notary:
+        await notary.submit([document], key="k")
+        first = store.get("k").envelope
+        store.end("k", ListOutcome(status=ListStatus.EXPIRED))
+        assert (await notary.status("k")).status is Status.EXPIRED
+        with pytest.raises(Refused) as caught:
+            await notary.proofs("k")
+        assert caught.value.error_code == "expired"
+        await notary.notarize([document], key="k")
+        assert store.get("k").envelope != first
+
+
+@pytest.mark.asyncio
+async def test_what_failed_stays_failed_under_its_key(home, running):
+    document, store = document_of_bytes(b"failed"), MemoryListStore()
+    failed = ListOutcome(status=ListStatus.FAILED, height=3, code="missing_role", message="no")
+    async with connect(home=home, store=store) as notary:
+        await notary.submit([document], key="k")
+        store.end("k", failed)
+        for call in (notary.notarize([document], key="k"), notary.proofs("k")):
+            with pytest.raises(Refused) as caught:
+                await call
+            assert caught.value.error_code == "missing_role"
+        submission = await notary.status("k")
+    assert (submission.status, submission.code, submission.height) == ("failed", "missing_role", 3)
+
+
+@pytest.mark.asyncio
+async def test_a_node_that_is_gone_is_passed_over(home, running):
+    async with connect(home=home, urls=["http://127.0.0.1:9", running.url]) as notary:
+        await notary.notarize([document_of_bytes(b"failover")])
+    with pytest.raises(Unavailable):
+        async with connect(home=home, urls=["http://127.0.0.1:9"], patience_ms=0):
+            pass
+
+
+@pytest.mark.asyncio
+async def test_arguments_that_cannot_be_are_refused_before_anything_is_sent(home, tmp_path):
+    document = document_of_bytes(b"x")
+    async with connect(home=home) as notary:
+        for documents, key in (
+            ([], "k"),
+            ([document] * 1_001, "k"),
+            ([document_of_bytes(b"x", title="t" * 200)] * 900, "k"),
+            ([document], ""),
+            ([document], "k" * (MAX_KEY_BYTES + 1)),
+            ([document], "\ud800"),
+        ):
+            with pytest.raises(DecodeError):
+                await notary.notarize(documents, key=key)
+        assert (await notary.status("k")).status is Status.UNKNOWN
+    (home / "genesis").unlink()
+    with pytest.raises(DecodeError):
+        async with connect(home=home):
+            pass
+
+
+# -- the store ----------------------------------------------------------------------------------------------
+
+
+def test_a_store_forgets_what_ended_longest_ago_and_never_what_is_under_way(tmp_path):
+    ended = ListOutcome(status=ListStatus.COMMITTED, height=1, first_record=2)
+    store = FileListStore(tmp_path / "s", max_bytes=1_000)
+    store.begin("open", bytes(400))
+    for number in range(9):
+        store.begin(f"{number}", bytes(200))
+        store.end(f"{number}", ended)
+    assert store.get("0") is None
+    assert store.get("8").outcome == ended
+    store.close()
+    again = FileListStore(tmp_path / "s", max_bytes=1_000)
+    assert again.get("open").outcome is None
+    assert again.get("8").outcome == ended
+    again.close()
+
+
+def test_a_store_that_is_written_anew_remembers_the_same(tmp_path):
+    ended = ListOutcome(status=ListStatus.FAILED, height=1, code="c", message="m")
+    store = FileListStore(tmp_path / "s", max_bytes=300_000)
+    for number in range(12):
+        store.begin(f"{number}", bytes([number]) * 200_000)
+        store.end(f"{number}", ended)
+    store.begin("open", b"bytes")
+    size = (tmp_path / "s" / "journal").stat().st_size
+    assert size < 3_000_000
+    store.close()
+    again = FileListStore(tmp_path / "s", max_bytes=300_000)
+    assert again.get("11").envelope == bytes([11]) * 200_000
+    assert again.get("11").outcome == ended
+    assert again.get("open").envelope == b"bytes"
+    again.close()
+
+
+def test_a_damaged_store_is_not_guessed_at(tmp_path):
+    store = FileListStore(tmp_path / "s")
+    store._file.append(b"\xc0")
+    store.close()
+    with pytest.raises(ChainError) as caught:
+        FileListStore(tmp_path / "s")
+    assert caught.value.error_code == "file_error"
+
+
+# -- the examples -------------------------------------------------------------------------------------------
+
+
+def examples():
+    section = PAGE.read_text().split("## From Python")[1].split("\n## ")[0]
+    return re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+
+
+@pytest.mark.parametrize("number", range(2))
+def test_an_example_does_what_the_page_says_however_often_it_is_run(
+    home, running, tmp_path, number
+):
+    code = examples()[number]
+    (tmp_path / "contract.pdf").write_bytes(b"a contract")
+    outputs = set()
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=50,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        outputs.add(done.stdout.replace("accepted\n", "committed\n", 1))
+    assert len(outputs) == 1
+    if number == 0:
+        document = document_of_bytes(b"a contract")
+        assert registrations(running, document) == 1
+        proof = parse_proof((tmp_path / "contract.pdf.tlog-proof").read_bytes())
+        assert f"record {proof.index} in block" in outputs.pop()
+
+
+def test_the_blocking_calls_are_those_of_the_other(home, running, tmp_path):
+    document = document_of_bytes(b"blocking")
+    with blocking.connect(home=home, store=tmp_path / "kept") as notary:
+        submission = notary.submit([document], key="k")
+        assert submission.key == "k"
+        (proven,) = notary.proofs("k")
+        assert notary.notarize([document], key="k")[0].index == proven.index
+        assert notary.status("k").status is Status.COMMITTED
+    verify(running, document, proven)
+    with (
+        pytest.raises(Unavailable),
+        blocking.connect(home=home, urls=["http://127.0.0.1:9"], patience_ms=0),
+    ):
+        pass

@@ -1,0 +1,150 @@
+"""Certificate authorities: who may admit, enter, revoke, and what the log and the state say of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from chainnode.model import calls, codec
+from chainnode.model.keys import KeyPurpose
+from chainnode.model.record import decode_record
+from contracts.query import authority_view, certificate_view, crl_of
+from tests.support.contracts import ED25519, GENESIS_TIME_MS, SM2, Chain, example_genesis
+
+if TYPE_CHECKING:
+    from chainnode.model.transaction import Call
+
+ADMIN, OPERATOR, OWNER = "justice/admin", "justice/ca", "justice/node"
+YEAR_MS = 365 * 86_400_000
+CERTIFICATE = b"a certificate"
+
+
+def admit(name: str = "city", *, operator: str = OPERATOR, standing: str = "internal") -> Call:
+    return calls.admit_authority(
+        name, title="市电子认证", standing=standing, operator=operator, chain=[b"issuing", b"root"]
+    )
+
+
+def enter(certificate: bytes = CERTIFICATE, **changes) -> Call:
+    values = {
+        "authority": "city",
+        "purpose": KeyPurpose.TIMESTAMP,
+        "owner": OWNER,
+        "not_before_ms": GENESIS_TIME_MS,
+        "not_after_ms": GENESIS_TIME_MS + YEAR_MS,
+        "certificate": certificate,
+    }
+    values.update(changes)
+    return calls.enter_certificate(values.pop("authority"), **values)
+
+
+def events(chain: Chain) -> list[tuple]:
+    records = [decode_record(leaf) for leaf in chain.log]
+    return [r.body for r in records if r.kind == "authority"]
+
+
+@pytest.mark.parametrize("suite", [ED25519, SM2])
+def test_the_life_of_a_certificate_stands_on_the_log_and_in_the_state(suite):
+    chain = Chain(example_genesis(suite))
+    fingerprint = chain.genesis.suite.hash(CERTIFICATE)
+    assert chain.send(ADMIN, admit()) == ""
+    assert chain.send(OPERATOR, enter()) == ""
+    view = certificate_view(chain.state, fingerprint)
+    assert (view.authority, view.owner, view.purpose) == ("city", OWNER, "timestamp")
+    assert view.is_valid(chain.time_ms)
+    assert not view.is_valid(GENESIS_TIME_MS - 1)
+    assert not view.is_valid(GENESIS_TIME_MS + YEAR_MS + 1)
+    assert chain.send(OPERATOR, calls.revoke_certificate(fingerprint, "compromised")) == ""
+    assert certificate_view(chain.state, fingerprint).revoked_ms == chain.time_ms
+    assert chain.send(OPERATOR, calls.publish_crl("city", b"a list")) == ""
+    assert crl_of(chain.state, "city") == b"a list"
+    assert chain.send(ADMIN, calls.dismiss_authority("city")) == ""
+    authority = authority_view(chain.state, "city")
+    assert (authority.record.operator, authority.record.dismissed_ms) == (OPERATOR, chain.time_ms)
+    assert authority.chain == (b"issuing", b"root")
+    admitted, issued, revoked, crl, dismissed = events(chain)
+    assert admitted == (
+        "admitted",
+        "city",
+        "市电子认证",
+        "internal",
+        OPERATOR,
+        (b"issuing", b"root"),
+    )
+    assert issued == ("issued", "city", "timestamp", OWNER, CERTIFICATE)
+    assert revoked[:4] == ("revoked", "city", fingerprint, "compromised")
+    assert crl == ("crl", "city", chain.genesis.suite.hash(b"a list"))
+    assert dismissed == ("dismissed", "city")
+
+
+def test_a_new_admission_replaces_chain_and_operator_and_keeps_what_was_issued():
+    chain = Chain()
+    chain.send(ADMIN, admit())
+    chain.send(OPERATOR, enter())
+    assert chain.send(ADMIN, admit(operator="justice/clerk")) == ""
+    assert chain.send(OPERATOR, enter(b"another")) == "not_the_operator"
+    assert chain.send("justice/clerk", enter(b"another")) == ""
+    assert certificate_view(chain.state, chain.genesis.suite.hash(CERTIFICATE)) is not None
+
+
+@pytest.mark.parametrize(
+    ("sender", "call", "code"),
+    [
+        (OPERATOR, admit("other"), "missing_role"),
+        (ADMIN, admit("other", standing="best"), "bad_standing"),
+        (ADMIN, admit("other", operator="justice/nobody"), "unknown_account"),
+        (ADMIN, admit("Other"), "bad_name"),
+        (ADMIN, enter(b"new"), "not_the_operator"),
+        (OPERATOR, enter(b"new", authority="other"), "unknown_authority"),
+        (OPERATOR, enter(b"new", owner="justice/nobody"), "unknown_account"),
+        (OPERATOR, enter(b"new", purpose=KeyPurpose.ACCOUNT), "bad_purpose"),
+        (OPERATOR, enter(b"new", not_after_ms=GENESIS_TIME_MS), "bad_validity"),
+        (OPERATOR, enter(b"new", not_before_ms=GENESIS_TIME_MS + YEAR_MS), "bad_validity"),
+        (OPERATOR, enter(), "already_entered"),
+        (OPERATOR, enter(b"x" * 4_097), "malformed"),
+        (OWNER, calls.revoke_certificate(bytes(32), "ceased"), "unknown_certificate"),
+        (OPERATOR, calls.revoke_certificate(bytes(32), "dislike"), "bad_reason"),
+        (OWNER, calls.publish_crl("city", b""), "not_the_operator"),
+        (OPERATOR, calls.publish_crl("city", b"x" * 65_537), "malformed"),
+        (OPERATOR, calls.dismiss_authority("city"), "missing_role"),
+        (ADMIN, calls.dismiss_authority("other"), "unknown_authority"),
+    ],
+)
+def test_refusals(sender, call, code):
+    chain = Chain()
+    chain.send(ADMIN, admit())
+    chain.send(OPERATOR, enter())
+    assert chain.send(sender, call) == code
+
+
+def test_an_administrator_revokes_what_the_operator_would_not_and_once_is_enough():
+    chain = Chain()
+    fingerprint = chain.genesis.suite.hash(CERTIFICATE)
+    chain.send(ADMIN, admit())
+    chain.send(OPERATOR, enter())
+    assert chain.send(OWNER, calls.revoke_certificate(fingerprint, "ceased")) == "not_the_operator"
+    assert chain.send(ADMIN, calls.revoke_certificate(fingerprint, "ceased")) == ""
+    again = calls.revoke_certificate(fingerprint, "superseded")
+    assert chain.send(OPERATOR, again) == "certificate_revoked"
+
+
+def test_a_dismissed_authority_enters_nothing_and_its_certificates_can_still_be_revoked():
+    chain = Chain()
+    chain.send(ADMIN, admit())
+    chain.send(OPERATOR, enter())
+    chain.send(ADMIN, calls.dismiss_authority("city"))
+    assert chain.send(OPERATOR, enter(b"new")) == "dismissed"
+    assert chain.send(OPERATOR, calls.publish_crl("city", b"list")) == "dismissed"
+    fingerprint = chain.genesis.suite.hash(CERTIFICATE)
+    assert chain.send(OPERATOR, calls.revoke_certificate(fingerprint, "ceased")) == ""
+
+
+def test_the_longest_chain_fits_one_leaf():
+    chain = Chain()
+    longest = calls.admit_authority(
+        "city", title="x" * 256, standing="licensed", operator=OPERATOR, chain=[bytes(4_096)] * 5
+    )
+    assert chain.send(ADMIN, longest) == ""
+    assert len(chain.log[-1]) <= 32_768
+    assert codec.decode(chain.log[-1], max_bytes=32_768)
