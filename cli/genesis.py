@@ -33,8 +33,10 @@ if TYPE_CHECKING:
     from cli.output import Json
 
 CONTRACTS = (
+    ("algorithms", 1),
     ("authorities", 1),
     ("evidence", 1),
+    ("history", 1),
     ("identity", 1),
     ("notary", 1),
     ("timestamps", 1),

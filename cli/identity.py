@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -15,19 +13,19 @@ from chainnode.model.errors import ChainError, DecodeError
 from chainnode.model.ids import check_name
 from chainnode.model.note import decode_base64
 from chainnode.model.roles import Role
-from cli.command import as_option, parse_account, pass_session, passphrase_option
+from cli.acting import Acting, act, acting
+from cli.command import parse_account, pass_session, passphrase_option
 from cli.keynames import account_key_name
 from cli.offers import make_offer, offer_line, read_offer
 from cli.output import print_fields, print_json, print_table, time_text
-from cli.senders import chain_domain, find_sender, submit
+from cli.senders import chain_domain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from chainnode.model.calls import KeyOffer
-    from chainnode.model.transaction import Call
     from chainnode.rpc.client import RpcClient
-    from chainnode.rpc.results import AccountResult, StatusResult, TransactionResult
+    from chainnode.rpc.results import AccountResult, StatusResult
     from cli.output import Json
     from cli.senders import Sender
     from cli.session import Session
@@ -36,38 +34,6 @@ Decorated = TypeVar("Decorated", bound="Callable[..., Any]")
 
 REASONS = ("compromised", "lost", "superseded", "ceased")
 """Why a key may be revoked; public for ever."""
-
-
-@dataclass(frozen=True, slots=True)
-class Acting:
-    """The session of a command that signs, and who signs, as its options say."""
-
-    session: Session
-    as_account: str | None
-    passphrase_file: Path | None
-
-    def sender(self) -> Sender:
-        """Return the account and key that sign."""
-        return find_sender(self.session, self.as_account, self.passphrase_file)
-
-
-def _acting(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that say who signs, and hand the command an `Acting` for them."""
-
-    @as_option
-    @passphrase_option
-    @pass_session
-    @functools.wraps(command)
-    def act(
-        session: Session,
-        /,
-        as_account: str | None,
-        passphrase_file: Path | None,
-        **options: Any,  # noqa: ANN401  the command's own, whatever they are
-    ) -> None:
-        command(Acting(session, as_account, passphrase_file), **options)
-
-    return act
 
 
 def _account_argument(command: Decorated) -> Decorated:
@@ -191,9 +157,9 @@ def offer_key(
     "--role", "roles", multiple=True, type=_parse_role, metavar="ROLE", help="Repeatable."
 )
 @_key_options
-@_acting
+@acting
 def register(
-    acting: Acting,
+    by: Acting,
     *,
     name: str,
     roles: tuple[Role, ...],
@@ -201,20 +167,20 @@ def register(
     key: str | None,
 ) -> None:
     """Open ACCOUNT with a key and roles."""
-    sender = acting.sender()
-    offered = _offered(acting, sender, name, offer, key)
-    _act(acting, sender, [calls.register_account(name, roles=sorted(set(roles)), keys=[offered])])
+    sender = by.sender()
+    offered = _offered(by, sender, name, offer, key)
+    act(by, sender, [calls.register_account(name, roles=sorted(set(roles)), keys=[offered])])
 
 
 @account.command("add-key")
 @_account_argument
 @_key_options
-@_acting
-def add_key(acting: Acting, *, name: str, offer: Path | None, key: str | None) -> None:
+@acting
+def add_key(by: Acting, *, name: str, offer: Path | None, key: str | None) -> None:
     """Give ACCOUNT one more key."""
-    sender = acting.sender()
-    offered = _offered(acting, sender, name, offer, key)
-    _act(acting, sender, [calls.add_key(name, offered)])
+    sender = by.sender()
+    offered = _offered(by, sender, name, offer, key)
+    act(by, sender, [calls.add_key(name, offered)])
 
 
 @account.command("rotate-key")
@@ -229,9 +195,9 @@ def add_key(acting: Acting, *, name: str, offer: Path | None, key: str | None) -
     help="When it ends, milliseconds UTC.  [default: at once]",
 )
 @_key_options
-@_acting
+@acting
 def rotate_key(
-    acting: Acting,
+    by: Acting,
     *,
     name: str,
     old: bytes,
@@ -240,52 +206,52 @@ def rotate_key(
     key: str | None,
 ) -> None:
     """Replace a key of ACCOUNT by another."""
-    sender = acting.sender()
-    offered = _offered(acting, sender, name, offer, key)
-    _act(acting, sender, [calls.rotate_key(old, offered, retire_at_ms=retire_at_ms)])
+    sender = by.sender()
+    offered = _offered(by, sender, name, offer, key)
+    act(by, sender, [calls.rotate_key(old, offered, retire_at_ms=retire_at_ms)])
 
 
 @account.command("revoke-key")
 @click.argument("public_key", metavar="PUBLIC_KEY", type=_parse_public_key)
 @click.option("--reason", type=click.Choice(REASONS), help="Public for ever.")
-@_acting
-def revoke_key(acting: Acting, *, public_key: bytes, reason: str | None) -> None:
+@acting
+def revoke_key(by: Acting, *, public_key: bytes, reason: str | None) -> None:
     """End PUBLIC_KEY at once and for ever."""
-    _act(acting, acting.sender(), [calls.revoke_key(public_key, reason=reason)])
+    act(by, by.sender(), [calls.revoke_key(public_key, reason=reason)])
 
 
 @account.command("grant")
 @_account_argument
 @click.argument("role", type=_parse_role)
-@_acting
-def grant(acting: Acting, *, name: str, role: Role) -> None:
+@acting
+def grant(by: Acting, *, name: str, role: Role) -> None:
     """Let ACCOUNT do what ROLE may do."""
-    _act(acting, acting.sender(), [calls.grant_role(name, role)])
+    act(by, by.sender(), [calls.grant_role(name, role)])
 
 
 @account.command("revoke")
 @_account_argument
 @click.argument("role", type=_parse_role)
-@_acting
-def revoke(acting: Acting, *, name: str, role: Role) -> None:
+@acting
+def revoke(by: Acting, *, name: str, role: Role) -> None:
     """Take ROLE from ACCOUNT."""
-    _act(acting, acting.sender(), [calls.revoke_role(name, role)])
+    act(by, by.sender(), [calls.revoke_role(name, role)])
 
 
 @account.command("suspend")
 @_account_argument
-@_acting
-def suspend(acting: Acting, *, name: str) -> None:
+@acting
+def suspend(by: Acting, *, name: str) -> None:
     """Refuse the transactions of ACCOUNT until it is resumed."""
-    _act(acting, acting.sender(), [calls.suspend_account(name)])
+    act(by, by.sender(), [calls.suspend_account(name)])
 
 
 @account.command("resume")
 @_account_argument
-@_acting
-def resume(acting: Acting, *, name: str) -> None:
+@acting
+def resume(by: Acting, *, name: str) -> None:
     """Accept the transactions of ACCOUNT again."""
-    _act(acting, acting.sender(), [calls.resume_account(name)])
+    act(by, by.sender(), [calls.resume_account(name)])
 
 
 @click.group()
@@ -296,14 +262,14 @@ def org() -> None:
 @org.command("register")
 @click.argument("name", type=_parse_organisation)
 @click.option("--title", required=True, help="Full name for people, in any language.")
-@_acting
-def register_organisation(acting: Acting, *, name: str, title: str) -> None:
+@acting
+def register_organisation(by: Acting, *, name: str, title: str) -> None:
     """Admit the member NAME."""
-    _act(acting, acting.sender(), [calls.register_organisation(name, title)])
+    act(by, by.sender(), [calls.register_organisation(name, title)])
 
 
 def _offered(
-    acting: Acting,
+    by: Acting,
     sender: Sender,
     account_name: str,
     offer: Path | None,
@@ -314,26 +280,5 @@ def _offered(
             raise click.UsageError("--offer and --key: found both; expected one")
         return read_offer(offer, account_name)
     key = account_key_name(account_name) if key is None else key
-    passphrase = acting.session.passphrase(acting.passphrase_file)
-    return make_offer(acting.session, sender.domain, account_name, key, passphrase)
-
-
-def _act(acting: Acting, sender: Sender, wanted: Sequence[Call]) -> None:
-    """Sign, submit, wait, report."""
-    transaction = sender.sign(wanted)
-
-    async def ask(node: RpcClient) -> TransactionResult:
-        return await submit(node, transaction)
-
-    result = acting.session.ask(ask)
-    if acting.session.json:
-        print_json(cast("Json", result))
-    else:
-        print_fields(
-            [
-                ("transaction", result["tx_id"]),
-                ("status", result["status"]),
-                ("block", result["height"]),
-                ("time", time_text(result["time_ms"])),
-            ]
-        )
+    passphrase = by.session.passphrase(by.passphrase_file)
+    return make_offer(by.session, sender.domain, account_name, key, passphrase)

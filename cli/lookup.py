@@ -1,20 +1,16 @@
-"""`chainnode lookup`: every record of a document or digest that the caller may see."""
+"""`chainnode lookup`: every record of a document, a digest, an owner or a time that the caller may see."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from chainnode.keystore.files import PUBLIC, write_new_file
-from chainnode.model import codec
-from chainnode.model.commitment import DIGEST_BYTES, Digest, parse_opening
+from chainnode.model.commitment import DIGEST_BYTES, Digest
 from chainnode.model.errors import DecodeError, NotFound
-from chainnode.model.notarization import Notarization, verify_commitment
-from chainnode.model.record import decode_record
-from chainnode.rpc.client import from_base64
+from chainnode.model.ids import check_account_name, check_name
 from cli.command import as_option, pass_session, passphrase_option
 from cli.hashing import digests_of_file
 from cli.output import note, print_fields, print_json, time_text
@@ -26,35 +22,56 @@ from cli.proofs import (
     fetch_policy,
     policy_at_hand,
 )
+from cli.registrations import (
+    check_is_about,
+    checked_registration,
+    find_by_digest,
+    find_by_owner,
+)
 from cli.senders import WAIT_MS, chain_domain, find_sender
+from cli.times import parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from chainnode.model.notarization import Notarization
     from chainnode.model.suites import Suite
     from chainnode.model.tlog_policy import Policy
     from chainnode.rpc.client import RpcClient
     from chainnode.rpc.results import NotaryRecordResult, ProofResult, StatusResult
     from cli.output import Json
+    from cli.registrations import Registrations
     from cli.session import Session
 
-MAX_RECORDS: Final = 10_000
-"""Registrations of one digest that are fetched; who has more asks over RPC."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Found:
-    """What the node knows of some digests."""
-
-    status: StatusResult
-    records: dict[int, NotaryRecordResult]
-    """By log index."""
-
-    as_member: bool
+_BY_LENGTH: Final = {DIGEST_BYTES[name]: name for name in ("sha256", "sha384", "sha512")}
+"""What a digest is of that comes without the name of its algorithm."""
 
 
 @click.command()
-@click.argument("what", metavar="FILE|DIGEST")
+@click.argument("what", metavar="[FILE|DIGEST]", required=False)
+@click.option(
+    "--owner",
+    metavar="NAME",
+    help="Instead: what organisation/account owns, or all accounts of an organisation.",
+)
+@click.option(
+    "--since",
+    type=parse_time,
+    metavar="TIME",
+    help="Instead, or of an owner: from that block time on.",
+)
+@click.option(
+    "--until",
+    type=parse_time,
+    metavar="TIME",
+    help="Instead, or of an owner: before that block time.",
+)
+@click.option(
+    "--after",
+    type=click.IntRange(min=0),
+    metavar="INDEX",
+    help="Go on after that log index, as the answer before says.",
+)
 @click.option(
     "--anonymous", is_flag=True, help="Ask without an account: public registrations only."
 )
@@ -70,51 +87,65 @@ class _Found:
 def lookup(
     session: Session,
     *,
-    what: str,
+    what: str | None,
+    owner: str | None,
+    since: int | None,
+    until: int | None,
+    after: int | None,
     anonymous: bool,
     out: Path | None,
     as_account: str | None,
     passphrase_file: Path | None,
 ) -> None:
-    """List every record of FILE, or of DIGEST in hex (sm3:HEX if it is not of the SHA-2 family).
+    """List every record of FILE, or of DIGEST in hex (sm3:HEX if it is not of the SHA-2 family), or by owner and time.
 
     Members see blinded registrations too; without an account only public ones are found.
     """
-    digests = parse_what(what)
+    selects = (owner, since, until) != (None, None, None)
+    if (what is not None) == selects or (after is not None and not selects):
+        raise click.UsageError(
+            "expected either FILE or DIGEST, or --owner, --since, --until with --after"
+        )
+    digests = () if what is None else parse_what(what)
+    if owner is not None:
+        check_owner(owner)
     member = None
     if not anonymous and (as_account is not None or session.config().account is not None):
         member = find_sender(session, as_account, passphrase_file).member()
 
-    async def ask(node: RpcClient) -> _Found:
+    async def ask(node: RpcClient) -> tuple[StatusResult, Registrations]:
         status = await node.chain_status()
-        records: dict[int, NotaryRecordResult] = {}
-        as_member = True
-        for digest in digests:
-            after: int | None = None
-            while len(records) < MAX_RECORDS:
-                answer = await node.notary_lookup(digest.algorithm, digest.value.hex(), after=after)
-                records |= {record["index"]: record for record in answer["records"]}
-                as_member = as_member and answer["as_member"]
-                # A node that does not advance would keep us here.
-                if answer["next_after"] is None or answer["next_after"] == after:
-                    break
-                after = answer["next_after"]
-        return _Found(status=status, records=records, as_member=as_member)
+        if what is not None:
+            return status, await find_by_digest(node, digests)
+        return status, await find_by_owner(
+            node, owner=owner, from_ms=since, until_ms=until, after=after
+        )
 
-    found = session.ask(ask, member=member)
-    suite = chain_domain(found.status, session.genesis_if_any()).suite
-    records = [found.records[index] for index in sorted(found.records)]
-    checked = [_check_record(record, digests, suite) for record in records]
+    status, found = session.ask(ask, member=member)
+    suite = chain_domain(status, session.genesis_if_any()).suite
+    records = list(found.records.values())
+    checked = [checked_registration(record, suite) for record in records]
+    if digests:
+        for record, notarization in zip(records, checked, strict=True):
+            check_is_about(record, notarization, digests)
     if not records:
         seen = "" if found.as_member else "public "
         raise NotFound(
-            f"no {seen}registration of {what} is known to this node"
+            f"no {seen}registration of {what or 'that owner and time'} is known to this node"
             + ("" if found.as_member else "; a member's account (--as) would see blinded ones too"),
             code="not_found",
         )
     if out is not None:
         _write_proofs(session, records, checked, suite, out)
-    _report(session, records, as_member=found.as_member)
+    _report(session, records, found)
+
+
+def check_owner(name: str) -> None:
+    """Raise DecodeError unless `name` can be that of an account or an organisation."""
+    if "/" in name:
+        check_account_name(name, "--owner")
+    else:
+        check_name(name, "--owner")
 
 
 def _write_proofs(
@@ -161,39 +192,27 @@ def parse_what(what: str) -> tuple[Digest, ...]:
     except ValueError:
         value = b""
     if not colon:
-        # Of SHA-256 and SM3, which are equally long, the one that most people mean.
-        lengths = {DIGEST_BYTES[name]: name for name in ("sha512", "sha384", "sha256")}
-        algorithm = lengths.get(len(value), "sha256")
+        algorithm = _BY_LENGTH.get(len(value), "sha256")
     if len(value) != DIGEST_BYTES.get(algorithm):
         raise DecodeError(
-            f"found {what[:160]!r}, which is no file and no digest; expected a file, or 64, 96 or 128 hex "
-            "digits, with sm3: before them if they are of SM3",
+            f"found {what[:160]!r}, which is no file and no digest; expected a file, or 64, 96 or 128 "
+            "hex digits, with sm3: before them if they are of SM3",
             code="bad_digest",
             field="digest",
         )
     return (Digest(algorithm=algorithm, value=value),)
 
 
-def _check_record(
-    result: NotaryRecordResult, digests: Sequence[Digest], suite: Suite
-) -> Notarization:
-    """Return the record if it commits to one of the digests; whether it is in the log only a proof shows."""
-    leaf = from_base64(result["leaf"])
-    opening = parse_opening(codec.decode(from_base64(result["opening"]), max_bytes=512))
-    notarization = Notarization(leaf=leaf, record=decode_record(leaf), opening=opening)
-    verify_commitment(suite, notarization)
-    if not set(opening.digests) & set(digests):
-        raise DecodeError(
-            f"record {result['index']} of the node's answer is about another document",
-            code="bad_answer",
-        )
-    return notarization
-
-
-def _report(session: Session, records: Sequence[NotaryRecordResult], *, as_member: bool) -> None:
+def _report(session: Session, records: Sequence[NotaryRecordResult], found: Registrations) -> None:
     if session.json:
         documents: list[Json] = [_as_json(record) for record in records]
-        print_json({"records": documents, "as_member": as_member})
+        print_json(
+            {
+                "records": documents,
+                "next_after": found.next_after,
+                "as_member": found.as_member,
+            }
+        )
         return
     for number, record in enumerate(records):
         if number:
@@ -206,10 +225,16 @@ def _report(session: Session, records: Sequence[NotaryRecordResult], *, as_membe
             ("public", "yes" if record["is_public"] else "no"),
             ("transaction", f"{record['tx_id']} call {record['call']} item {record['item']}"),
         ]
+        if record["withdrawn"] is not None:
+            rows.append(("withdrawn", record["withdrawn"]))
+        if record["is_superseded"]:
+            rows.append(("superseded", "yes; `chainnode history` shows the newer version"))
         if record["title"] is not None:
             rows.append(("title", record["title"]))
         print_fields(rows)
-    if not as_member:
+    if found.next_after is not None:
+        note(f"note: there may be more; go on with --after {found.next_after}")
+    if not found.as_member:
         note(
             "note: public registrations only; a member's account (--as) would see blinded ones too"
         )
@@ -227,6 +252,8 @@ def _as_json(record: NotaryRecordResult) -> Json:
         "title": record["title"],
         "metadata_hash": record["metadata_hash"],
         "is_public": record["is_public"],
+        "withdrawn": record["withdrawn"],
+        "is_superseded": record["is_superseded"],
         "leaf": record["leaf"],
         "opening": record["opening"],
     }

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli.algorithms import algorithms
 from cli.authority.group import ca
 from cli.command import take_global_options
 from cli.devnet import devnet_group
 from cli.evidence import evidence
 from cli.exit_status import ExitStatus, exit_status_of
 from cli.genesis import genesis
+from cli.history import history
 from cli.identity import account, org
 from cli.init import init
 from cli.keys import keys
@@ -27,6 +29,7 @@ from cli.node import check_config, rebuild, reinstate, start
 from cli.notarize import notarize
 from cli.output import print_error
 from cli.policy import policy
+from cli.record import record
 from cli.refresh import refresh
 from cli.show import block, tx, validators
 from cli.status import status
@@ -57,6 +60,9 @@ for _command in (
     refresh,
     lookup,
     timestamp,
+    history,
+    record,
+    algorithms,
     policy,
     account,
     org,

@@ -8,7 +8,7 @@ a policy, that checkpoint must bear the signatures of a quorum.
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -21,9 +21,13 @@ from chainnode.model.calls import Document, register_documents
 from chainnode.model.commitment import PUBLIC_SALT, Opening, derive_salt
 from chainnode.model.errors import ChainError, DecodeError, Refused, Unavailable
 from chainnode.model.limits import MAX_DOCUMENTS_PER_CALL, MAX_TITLE_BYTES
+from chainnode.model.mark_calls import supersede_by_first
 from chainnode.model.notarization import Notarization
 from chainnode.model.record import decode_record
+from chainnode.model.suites import HASH_BYTES
 from chainnode.rpc.client import from_base64
+from cli.algorithms import choose_algorithms
+from cli.capture import CAPTURE_SUFFIX, gather, read_capture
 from cli.command import as_option, pass_session, passphrase_option
 from cli.exit_status import ExitStatus
 from cli.folder.command import check_folder_arguments, notarize_folder
@@ -38,11 +42,13 @@ from cli.proofs import (
     fetch_policy,
     policy_at_hand,
 )
+from cli.record import named_record
 from cli.senders import WAIT_MS, Sender, find_sender, submit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from chainnode.model.capture import Capture
     from chainnode.model.genesis import Genesis
     from chainnode.model.tlog_policy import Policy
     from chainnode.model.tlog_proof import Proof
@@ -56,7 +62,7 @@ _LIST_BYTES: Final = 200 * 1024
 """Bytes of one transaction's documents; with the rest it stays under 256 KiB."""
 
 _DOCUMENT_BYTES: Final = 96
-"""One document with two digests of 32 bytes in a transaction, without its title; 83 exactly."""
+"""One document with two digests of 32 bytes in a transaction, without title and metadata hash; 83 exactly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +74,11 @@ class _Order:
     """Where its proof goes."""
 
     document: Document
+    """Without the hash of the capture record, which is by the chain's own hash."""
+
+    capture: Capture | None
+    capture_file: Path | None
+    """Where the capture record is written to, if it was gathered here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +116,23 @@ class _Done:
     help="Folder for the proofs.  [default: beside each file]",
 )
 @click.option(
+    "--previous",
+    type=click.Path(path_type=Path),
+    metavar="PROOF",
+    help="The version before: FILE supersedes its record, in the same transaction.",
+)
+@click.option(
+    "--context",
+    type=click.Path(path_type=Path),
+    metavar="CAPTURE",
+    help="A capture record (JSON) of the circumstances in which FILE was taken; its hash is registered too.",
+)
+@click.option(
+    "--capture",
+    is_flag=True,
+    help="Gather into FILE.capture.json what this machine knows of the circumstances; its hash is registered too.",
+)
+@click.option(
     "-r",
     "--recursive",
     is_flag=True,
@@ -121,6 +149,9 @@ def notarize(
     public: bool,
     title: str | None,
     out: Path | None,
+    previous: Path | None,
+    context: Path | None,
+    capture: bool,
     recursive: bool,
     skip_hidden: bool,
     as_account: str | None,
@@ -137,6 +168,10 @@ def notarize(
     if title is not None and not 1 <= len(title.encode("utf-8", "replace")) <= MAX_TITLE_BYTES:
         raise DecodeError(f"--title: expected 1 to {MAX_TITLE_BYTES} bytes of UTF-8", field="title")
     if recursive:
+        if previous is not None or context is not None or capture:
+            raise click.UsageError(
+                "--previous, --context and --capture are about single files, not folders"
+            )
         root = check_folder_arguments(files)
         order = FolderOrder(
             root=root,
@@ -148,23 +183,40 @@ def notarize(
         return notarize_folder(
             session, order, as_account=as_account, passphrase_file=passphrase_file
         )
+    if previous is not None and len(files) != 1:
+        raise click.UsageError("--previous: expected one FILE, which is the version after")
     targets = _targets(files, out)
+    if context is not None and capture:
+        raise click.UsageError("--context and --capture: found both; expected one")
+    given = None if context is None else read_capture(context)
+    captures = [_capture_file(target) if capture else None for target in targets]
+    algorithms, account = choose_algorithms(session), as_account or session.config().account
     orders = [
-        _Order(path=p, target=t, document=Document(digests=digests_of_file(p), title=title))
-        for p, t in zip(files, targets, strict=True)
+        _Order(
+            path=path,
+            target=target,
+            document=Document(digests=digests_of_file(path, algorithms), title=title),
+            capture=given if capture_file is None else gather(path, account),
+            capture_file=capture_file,
+        )
+        for path, target, capture_file in zip(files, targets, captures, strict=True)
     ]
     for folder in {target.parent for target in targets}:
         _check_writable(folder)
     sender = find_sender(session, as_account, passphrase_file)
     batches = [
-        _sign(sender, part, is_public=public)
-        for part in _parts(orders, len((title or "").encode()))
+        _sign(sender, part, is_public=public, previous=previous)
+        for part in _parts(orders, _bytes_beside_digests(title, orders[0].capture))
     ]
     genesis, kept = session.genesis_if_any(), policy_at_hand(session)
     if genesis is None and kept is None:
         note(NOT_CHECKED)
     done: list[_Done] = []
     for batch in batches:
+        # Before anything is sent: a record that commits to a capture record which is lost proves nothing of it.
+        for one in batch.orders:
+            if one.capture is not None and one.capture_file is not None:
+                write_new_file(one.capture_file, one.capture.canonical, mode=PUBLIC)
         done += session.ask(_Work(sender, batch, genesis, kept).run)
     _report(session, done)
     return ExitStatus.DONE
@@ -191,6 +243,22 @@ def _targets(files: Sequence[Path], out: Path | None) -> list[Path]:
     return targets
 
 
+def _capture_file(target: Path) -> Path:
+    """Return where the capture record of the document of a proof goes. Raises Refused if something is there."""
+    path = target.with_name(target.name.removesuffix(SUFFIX) + CAPTURE_SUFFIX)
+    if path.exists():
+        raise Refused(
+            f"{path} exists and is not overwritten; nothing was sent; register it with --context {path}, or "
+            "move it away",
+            code="exists",
+        )
+    return path
+
+
+def _bytes_beside_digests(title: str | None, capture: Capture | None) -> int:
+    return len((title or "").encode()) + (0 if capture is None else HASH_BYTES + 1)
+
+
 def _check_writable(folder: Path) -> None:
     """Make the folder if need be, and a file in it that is gone at once: permission bits do not tell the whole truth.
 
@@ -207,15 +275,29 @@ def _check_writable(folder: Path) -> None:
         ) from error
 
 
-def _parts(orders: Sequence[_Order], title_bytes: int) -> list[Sequence[_Order]]:
-    most = min(MAX_DOCUMENTS_PER_CALL, _LIST_BYTES // (_DOCUMENT_BYTES + title_bytes))
+def _parts(orders: Sequence[_Order], more_bytes: int) -> list[Sequence[_Order]]:
+    most = min(MAX_DOCUMENTS_PER_CALL, _LIST_BYTES // (_DOCUMENT_BYTES + more_bytes))
     return [orders[i : i + most] for i in range(0, len(orders), most)]
 
 
-def _sign(sender: Sender, orders: Sequence[_Order], *, is_public: bool) -> _Batch:
+def _sign(
+    sender: Sender, orders: Sequence[_Order], *, is_public: bool, previous: Path | None
+) -> _Batch:
     seed = None if is_public else fresh_seed()
-    call = register_documents([order.document for order in orders], seed=seed)
-    return _Batch(orders=tuple(orders), seed=seed, transaction=sender.sign([call]))
+    suite = sender.domain.suite
+    documents = [
+        order.document
+        if order.capture is None
+        else replace(order.document, metadata_hash=order.capture.hash(suite))
+        for order in orders
+    ]
+    calls = [register_documents(documents, seed=seed)]
+    if previous is not None:
+        salt = PUBLIC_SALT if seed is None else derive_salt(suite, seed, 0)
+        calls.append(
+            supersede_by_first(named_record(previous, sender), account=sender.account, salt=salt)
+        )
+    return _Batch(orders=tuple(orders), seed=seed, transaction=sender.sign(calls))
 
 
 class _Work:
@@ -237,7 +319,9 @@ class _Work:
         begun_ms = clock.monotonic_ms()
         result = await submit(node, self._batch.transaction)
         receipt = result["receipt"]
-        if receipt is None or receipt["record_count"] != len(orders):
+        # The first call leaves a record for each document, each other one a single record.
+        expected = len(orders) + len(self._batch.transaction.body.calls) - 1
+        if receipt is None or receipt["record_count"] != expected:
             raise DecodeError(
                 f"the node's receipt is not about {len(orders)} documents", code="bad_answer"
             )
@@ -335,6 +419,7 @@ def _report(session: Session, done: Sequence[_Done]) -> None:
                 ("transaction", record.tx_id.hex()),
                 ("latency", f"{d.latency_ms} ms"),
                 ("proof", d.order.target),
+                *([] if d.order.capture_file is None else [("capture", d.order.capture_file)]),
             ]
         )
 
@@ -344,6 +429,7 @@ def _as_json(d: _Done) -> Json:
     return {
         "file": str(d.order.path),
         "proof": str(d.order.target),
+        "capture": None if d.order.capture_file is None else str(d.order.capture_file),
         "digests": {x.algorithm: x.value.hex() for x in d.order.document.digests},
         "height": record.height,
         "index": d.proof.index,

@@ -1,9 +1,9 @@
-"""`chainnode verify`: FILE + PROOF + POLICY, and nothing else: no node, no network, no home."""
+"""`chainnode verify`: FILE + PROOF + POLICY, and nothing else: no node, no network, no home, unless told to ask."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -11,17 +11,27 @@ from chainnode.model.notarization import (
     Notarization,
     digest_map,
     parse_notarization,
+    verify_metadata,
     verify_notarization,
 )
+from chainnode.model.proven_state import parse_proven_state, verify_proven_state
+from cli.capture import read_capture
 from cli.command import pass_session
 from cli.exit_status import ExitStatus
 from cli.folder.check import verify_folder
 from cli.hashing import digests_of_file
+from cli.marks import check_not_withdrawn, marks_json, marks_rows
 from cli.output import print_fields, print_json, time_text
 from cli.proofs import read_policy, read_proof
+from cli.proven_state import fetch_proven_state, keys_of, marks_in
 
 if TYPE_CHECKING:
-    from chainnode.model.tlog_proof import Verdict
+    from chainnode.model.capture import Capture
+    from chainnode.model.tlog_policy import Policy
+    from chainnode.model.tlog_proof import Proof, Verdict
+    from chainnode.rpc.client import RpcClient
+    from cli.output import Json
+    from cli.proven_state import RecordMarks
     from cli.session import Session
 
 
@@ -41,16 +51,48 @@ if TYPE_CHECKING:
     metavar="POLICY",
     help="Whose signatures count: the chain's tlog-policy, from a source that you trust.",
 )
+@click.option(
+    "--marks",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="What became of the record as of a block: a file that `record marks` wrote.",
+)
+@click.option(
+    "--context",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The capture record that was registered with the document: checks that it is this one.",
+)
+@click.option(
+    "--ask", is_flag=True, help="Ask a node what became of the record, and check its answer."
+)
 @pass_session
 def verify(
-    session: Session, *, file: Path, proof: Path | None, manifest: Path | None, policy: Path
+    session: Session,
+    *,
+    file: Path,
+    proof: Path | None,
+    manifest: Path | None,
+    policy: Path,
+    marks: Path | None,
+    context: Path | None,
+    ask: bool,
 ) -> int:
     """Check offline that FILE was notarized as PROOF says, by the validators of POLICY.
 
     With --manifest FILE is a folder, and every file of the manifest is checked by the proof that it names.
+
+    Whether the record was withdrawn or superseded since then no proof of the past can know: --marks or --ask tells,
+    and a withdrawn record ends with status 1.
     """
+    if marks is not None and ask:
+        raise click.UsageError("--marks and --ask: found both; expected one")
     trusted = read_policy(policy)
     if manifest is not None and proof is None:
+        if marks is not None or context is not None or ask:
+            raise click.UsageError(
+                "--marks, --context and --ask are about one PROOF, not a manifest"
+            )
         return verify_folder(session, file, manifest, trusted)
     if proof is None or manifest is not None:
         raise click.UsageError("name either PROOF, or with --manifest a manifest")
@@ -58,14 +100,45 @@ def verify(
     notarization = parse_notarization(parsed.extra)
     digests = digests_of_file(file, [d.algorithm for d in notarization.opening.digests])
     verdict = verify_notarization(parsed, trusted, notarization, digest_map(digests))
+    capture = None if context is None else read_capture(context)
+    if capture is not None:
+        suite = trusted.logs[0].key.type.suite
+        verify_metadata(suite, notarization, capture.hash(suite))
+    known = _known_marks(session, trusted, notarization, marks, ask=ask)
+    if known is not None:
+        check_not_withdrawn(known)
     if session.json:
-        _print_json(notarization, verdict)
+        _print_json(notarization, verdict, known, capture)
     else:
-        _print_text(notarization, verdict)
+        _print_text(notarization, verdict, known, capture)
     return ExitStatus.DONE
 
 
-def _print_text(notarization: Notarization, verdict: Verdict) -> None:
+def _known_marks(
+    session: Session, policy: Policy, notarization: Notarization, marks: Path | None, *, ask: bool
+) -> RecordMarks | None:
+    """Return what became of the record, checked against the policy; None if nobody is asked."""
+    suite = policy.logs[0].key.type.suite
+    if ask:
+
+        async def fetch(node: RpcClient) -> Proof:
+            return await fetch_proven_state(node, keys_of(notarization, suite))
+
+        state = session.ask(fetch)
+    elif marks is not None:
+        state = read_proof(marks)
+    else:
+        return None
+    verify_proven_state(state, policy, parse_proven_state(state.extra))
+    return marks_in(state, notarization, suite)
+
+
+def _print_text(
+    notarization: Notarization,
+    verdict: Verdict,
+    known: RecordMarks | None,
+    capture: Capture | None,
+) -> None:
     record, checkpoint = notarization.record, verdict.checkpoint
     print_fields(
         [
@@ -84,11 +157,18 @@ def _print_text(notarization: Notarization, verdict: Verdict) -> None:
                 "cosigned by",
                 "\n".join(f"{c.name} at {time_text(_ms(c.time_s))}" for c in verdict.cosigners),
             ),
+            *_context_rows(notarization, capture),
+            *(_UNASKED if known is None else marks_rows(known)),
         ]
     )
 
 
-def _print_json(notarization: Notarization, verdict: Verdict) -> None:
+def _print_json(
+    notarization: Notarization,
+    verdict: Verdict,
+    known: RecordMarks | None,
+    capture: Capture | None,
+) -> None:
     record, checkpoint = notarization.record, verdict.checkpoint
     print_json(
         {
@@ -114,9 +194,22 @@ def _print_json(notarization: Notarization, verdict: Verdict) -> None:
                 "root": checkpoint.root.hex(),
             },
             "cosigners": [{"name": c.name, "time_s": c.time_s} for c in verdict.cosigners],
+            "has_context": notarization.has_metadata,
+            "context": None if capture is None else cast("Json", capture.value),
+            "marks": None if known is None else marks_json(known),
         }
     )
 
+
+def _context_rows(notarization: Notarization, capture: Capture | None) -> list[tuple[str, object]]:
+    if capture is None:
+        unseen = "registered with the document, and not looked at: --context FILE checks it"
+        return [("context", unseen)] if notarization.has_metadata else []
+    stated_ms = cast("int", capture.value["captured_ms"])
+    return [("context", f"the one registered with the document; it says {time_text(stated_ms)}")]
+
+
+_UNASKED = [("marks", "not looked at: --marks FILE or --ask tells of a withdrawal since")]
 
 _LAST_SECOND = 253_402_300_799
 """Of the year 9999, where calendars end; a cosigner may name any time."""

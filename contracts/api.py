@@ -73,6 +73,9 @@ class Emitted(NamedTuple):
     lookup_keys: tuple[bytes, ...]
     """Keys of the local, rebuildable index under which the record shall be found; not consensus data."""
 
+    block_keys: tuple[bytes, ...] = ()
+    """Keys under which the first record of the block that has them shall be found; whoever looks reads on from there."""
+
 
 class StateView:
     """Another contract's state, to read."""
@@ -165,13 +168,20 @@ class Context:
         """Return another contract's state as it is at this point of the transaction."""
         return StateView(self._overlay, contract)
 
-    def emit(self, kind: str, body: tuple[Value, ...], lookup_keys: tuple[bytes, ...] = ()) -> None:
+    def emit(
+        self,
+        kind: str,
+        body: tuple[Value, ...],
+        lookup_keys: tuple[bytes, ...] = (),
+        block_keys: tuple[bytes, ...] = (),
+    ) -> None:
         """Add a record to the log, to be found again under `lookup_keys`.
 
         Args:
             kind: What the body means; a name.
             body: Public for ever; holds nothing secret and nothing that can be guessed.
             lookup_keys: Keys of the local index, for example `b"digest/sha256/" + digest`.
+            block_keys: Keys that only the block's first record with them is to be found by.
 
         Raises:
             ContractError: the transaction emits more than it may.
@@ -187,7 +197,7 @@ class Context:
             raise InvariantViolation(
                 f"a record of kind {kind} has {len(leaf)} bytes; at most {MAX_RECORD_BYTES} fit"
             )
-        self._emitted.append(Emitted(leaf, lookup_keys))
+        self._emitted.append(Emitted(leaf, lookup_keys, block_keys))
         self._items += 1
 
     def require(self, condition: object, code: str, message: str) -> None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from chainnode.model.algorithms import STATE_KEY as ALGORITHMS_KEY
 from chainnode.model.calls import Document, parse_document
 from chainnode.model.commitment import PUBLIC_SALT, Opening, derive_salt
 from chainnode.model.errors import DecodeError, NotFound
 from chainnode.model.ids import organisation_of
-from contracts import notary
+from chainnode.model.mark_calls import EVENTS, parse_mark_call
+from chainnode.model.marks import MarkOpening, MarkSummary, RecordReference, state_key
+from contracts import history, notary
+from contracts.algorithms import registry_in
 from contracts.authorities.records import PREFIX as AUTHORITIES
 from contracts.authorities.records import (
     AuthorityRecord,
@@ -34,8 +38,10 @@ from contracts.identity.records import (
     key_key,
     organisation_key,
 )
+from contracts.owners import acquired_key, registered_key
 
 if TYPE_CHECKING:
+    from chainnode.model.algorithms import AlgorithmRegistry
     from chainnode.model.domain import Domain
     from chainnode.model.transaction import Transaction
     from contracts.overlay import StateReader
@@ -54,16 +60,22 @@ __all__ = [
     "Registration",
     "account_state_key",
     "account_view",
+    "acquired_key",
+    "algorithm_registry",
     "authority_view",
     "certificate_state_key",
     "certificate_view",
     "crl_of",
     "evidence_key",
+    "history_key",
     "key_state_key",
     "key_view",
+    "mark_opening_of",
+    "mark_summary",
     "opening_of",
     "organisation_view",
     "parse_finding",
+    "registered_key",
     "report_key",
 ]
 
@@ -150,6 +162,11 @@ def account_view(state: StateReader, name: str) -> AccountView | None:
     )
 
 
+def algorithm_registry(state: StateReader) -> AlgorithmRegistry:
+    """Return what the alliance thinks of digest algorithms."""
+    return registry_in(state.get(ALGORITHMS_KEY))
+
+
 def key_view(state: StateReader, public_key: bytes) -> KeyRecord | None:
     """Return what is known of a public key, or None if it was never registered."""
     data = state.get(key_state_key(public_key))
@@ -217,6 +234,41 @@ def opening_of(transaction: Transaction, call: int, item: int, domain: Domain) -
         opening=Opening(salt=salt, digests=document.digests),
         title=document.title,
         metadata_hash=document.metadata_hash,
+    )
+
+
+def mark_opening_of(transaction: Transaction, call: int) -> MarkOpening:
+    """Return what opens the mark that a call of a transaction that succeeded left.
+
+    Raises:
+        NotFound: `not_a_mark`: that call left none.
+    """
+    try:
+        wanted = transaction.body.calls[call]
+        if wanted.contract != history.NAME or wanted.method not in EVENTS:
+            raise _no_mark(transaction, call)
+        asked = parse_mark_call(wanted.method, wanted.args, transaction.id)
+    except (IndexError, DecodeError) as error:
+        raise _no_mark(transaction, call) from error
+    return MarkOpening(salt=asked.record.salt, reference=asked.record.reference, facts=asked.facts)
+
+
+def mark_summary(
+    state: StateReader, domain: Domain, reference: RecordReference, salt: bytes
+) -> MarkSummary:
+    """Return what the marks of a record come to; `salt` is that of its opening."""
+    data = state.get(state_key(domain.suite, reference, salt))
+    return history.summary_in(data, reference)
+
+
+def history_key(domain: Domain, reference: RecordReference, salt: bytes) -> bytes:
+    """Return the key of the local index under which the marks of a record are found."""
+    return history.lookup_key(reference.subject(domain.suite, salt))
+
+
+def _no_mark(transaction: Transaction, call: int) -> NotFound:
+    return NotFound(
+        f"call {call} of transaction {transaction.id.hex()} marks no record", code="not_a_mark"
     )
 
 

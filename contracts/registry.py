@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from chainnode.model.errors import Refused
-from contracts import evidence, notary, timestamps
+from contracts import algorithms, evidence, history, notary, timestamps
 from contracts.authorities import contract as authorities
 from contracts.identity import contract as identity
 
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
 _IMPLEMENTATIONS: Final[Mapping[tuple[str, int], Mapping[str, Method]]] = MappingProxyType(
     {
+        ("algorithms", 1): algorithms.METHODS,
         ("authorities", 1): authorities.METHODS,
         ("evidence", 1): evidence.METHODS,
+        ("history", 1): history.METHODS,
         ("identity", 1): identity.METHODS,
         ("notary", 1): notary.METHODS,
         ("timestamps", 1): timestamps.METHODS,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from chainnode.client.tasks import task_group
 from chainnode.client.tiles import inclusion_proofs, tiles_for
 from chainnode.client.trusted_chain import follow
-from chainnode.model.commitment import commitment_to, digests_value
+from chainnode.model.commitment import digests_value, registration_body
 from chainnode.model.errors import CannotTell, NotFound, Unavailable
 from chainnode.model.ids import Height
 from chainnode.model.merkle import leaf_hash, verify_inclusion
@@ -166,8 +166,9 @@ async def prove_list(
 def _records(sender: Sender, made: DocumentList, header: HeaderResult) -> tuple[Notarization, ...]:
     suite = sender.domain.suite
     found: list[Notarization] = []
-    for item, opening in enumerate(made.openings(sender.domain)):
-        commitment = commitment_to(suite, opening.salt, digests_value(opening.digests))
+    openings = made.openings(sender.domain)
+    for item, (document, opening) in enumerate(zip(made.documents, openings, strict=True)):
+        digests = digests_value(opening.digests)
         record = Record(
             kind=KIND,
             height=Height(header["height"]),
@@ -179,7 +180,7 @@ def _records(sender: Sender, made: DocumentList, header: HeaderResult) -> tuple[
             item=item,
             contract=_CONTRACT,
             account=made.transaction.body.sender,
-            body=(commitment,),
+            body=registration_body(suite, opening.salt, digests, document.metadata_hash),
         )
         found.append(Notarization(leaf=record.encode(), record=record, opening=opening))
     return tuple(found)

@@ -66,9 +66,14 @@ class StagedLog:
             put(keys.leaves(self.first + start), codec.encode(chunk))
         for tile in self.growth.tiles:
             put(keys.tile(tile.level, tile.index), tile.data)
+        seen: set[bytes] = set()
         for index, emitted in enumerate(self.emitted, self.first):
             for key in emitted.lookup_keys:
                 put(keys.lookup(key, index), b"")
+            for key in emitted.block_keys:
+                if key not in seen:
+                    seen.add(key)
+                    put(keys.lookup(key, index), b"")
 
 
 class LogStore:
@@ -84,7 +89,7 @@ class LogStore:
     def stage(self, frontier: Frontier, emitted: tuple[Emitted, ...]) -> StagedLog:
         """Append records to the log of `frontier`, in memory."""
         for record in emitted:
-            for key in record.lookup_keys:
+            for key in (*record.lookup_keys, *record.block_keys):
                 if len(key) > keys.MAX_LOOKUP_KEY_BYTES:
                     raise InvariantViolation(f"a lookup key of {len(key)} bytes was emitted")
         hashes = leaf_hashes(self._suite, [e.leaf for e in emitted])

@@ -19,6 +19,7 @@ from chainnode.ledger.stored import stored
 from chainnode.ledger.transaction_index import TransactionIndex
 from chainnode.ledger.validator_history import DELAY, ValidatorHistory
 from chainnode.model.errors import NotFound
+from chainnode.model.ids import Height
 from chainnode.model.merkle import consistency_proof_from, inclusion_proof_from
 from chainnode.model.record import decode_record
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from chainnode.model.block import CertifiedBlock
     from chainnode.model.certificate import Certificate
     from chainnode.model.genesis import Genesis
-    from chainnode.model.ids import Height
     from chainnode.model.merkle import Frontier
     from chainnode.model.receipt import Receipt
     from chainnode.model.state_tree import StateProof
@@ -58,7 +58,7 @@ class ChainReader:
         self._leaders.load(opened.tip.height)
         self._tip = opened.tip
         self._transactions = TransactionIndex(store)
-        self._transactions.load(opened.tip.height, self._log_size_before)
+        self._transactions.load(opened.tip.height, self.log_size_before)
         self._ids = CommittedIds(self._transactions, opened.tip.height)
         self._frontier: Frontier = opened.frontier
         self._state_from = opened.state_from
@@ -164,7 +164,8 @@ class ChainReader:
         """
         return self._ids.has(tx_id)
 
-    def _log_size_before(self, height: int) -> int:
+    def log_size_before(self, height: int) -> int:
+        """Return the log index of a block's first record; `height` is 1 to one above the tip's."""
         return self._blocks.header(height - 1)[1].log_size if height > 1 else 0
 
     def _count(self, height: int) -> int:
@@ -206,6 +207,17 @@ class ChainReader:
         leaf = self.leaf(index)
         with stored(f"leaf {index}"):
             return decode_record(leaf).height
+
+    def height_from(self, time_ms: int) -> Height:
+        """Return the first height whose block is not before `time_ms`; one above the tip's if there is none."""
+        low, high = 1, self._tip.height + 1
+        while low < high:
+            middle = (low + high) // 2
+            if self._blocks.header(middle)[1].time_ms < time_ms:
+                low = middle + 1
+            else:
+                high = middle
+        return Height(low)
 
     def lookup(self, key: bytes, limit: int, after: int | None = None) -> list[int]:
         """Return at most `limit` (>= 1) indices of records found by `key`, rising, above `after` if given."""

@@ -42,7 +42,7 @@ class Document:
     """For people, at most 256 bytes of UTF-8; stays in the transaction."""
 
     metadata_hash: bytes | None = None
-    """32 bytes over whatever the owner keeps about the document; stays in the transaction."""
+    """32 bytes over what the owner keeps about the document, a capture record for example; the leaf commits to it."""
 
     def as_value(self) -> Value:
         """Return the array form."""
@@ -91,13 +91,15 @@ def parse_document(value: Value) -> Document:
     )
 
 
-def checked_document(value: Value) -> tuple[tuple[str, bytes], ...]:
-    """Return the digests, (algorithm, digest) for each, of what `parse_document` would read. Raises as it does."""
+def checked_document(value: Value) -> tuple[tuple[tuple[str, bytes], ...], bytes | None]:
+    """Return the digests, (algorithm, digest) for each, and the metadata hash of what `parse_document` would read.
+
+    Raises as it does.
+    """
     digests, title, metadata_hash = codec.array(value, "document", arity=3)
     found = checked_digests(digests)
     _checked_title(title)
-    _checked_metadata_hash(metadata_hash)
-    return found
+    return found, _checked_metadata_hash(metadata_hash)
 
 
 def _checked_title(value: Value) -> str | None:
@@ -170,6 +172,21 @@ def offer_key(
 def register_documents(documents: Sequence[Document], *, seed: bytes | None) -> Call:
     """Enter 1 to 1,000 documents into the log, blinded by 32 random bytes of `seed`, or publicly if None."""
     return _call("notary", "register", seed, tuple(d.as_value() for d in documents))
+
+
+def deprecate_algorithm(algorithm: str) -> Call:
+    """Have people leave a digest algorithm behind."""
+    return _call("algorithms", "deprecate", algorithm)
+
+
+def close_algorithm(algorithm: str, *, from_height: int) -> Call:
+    """Close a digest algorithm to new records from a height on."""
+    return _call("algorithms", "close", algorithm, from_height)
+
+
+def accept_algorithm(algorithm: str) -> Call:
+    """Take back the deprecation of a digest algorithm, and a closure that is not in force yet."""
+    return _call("algorithms", "accept", algorithm)
 
 
 def register_organisation(name: str, title: str) -> Call:

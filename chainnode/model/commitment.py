@@ -4,6 +4,7 @@
     salt(i)    = HMAC(seed, i as 8 bytes big-endian)       seed: 32 random bytes in the transaction
     commitment = HMAC(salt, canonical bytes of digests)
     opening    = [salt, digests]
+    metadata   = HMAC(salt, canonical bytes of the metadata hash, 32 bytes)
 
 HMAC is over the chain's hash. Without the salt nobody can test a guess against the log. A public registration
 uses 32 zero bytes as salt, so that anybody who has the document can search the log for it.
@@ -132,6 +133,21 @@ def derive_salt(suite: Suite, seed: bytes, item: int) -> bytes:
 def commitment_to(suite: Suite, salt: bytes, digests: Value) -> bytes:
     """Return the 32-byte commitment to a digest list in its array form."""
     return suite.hmac(salt, codec.encode(digests))
+
+
+def metadata_commitment_to(suite: Suite, salt: bytes, metadata_hash: bytes) -> bytes:
+    """Return the 32-byte commitment to a metadata hash. No digest list has the same canonical bytes."""
+    return suite.hmac(salt, codec.encode(metadata_hash))
+
+
+def registration_body(
+    suite: Suite, salt: bytes, digests: Value, metadata_hash: bytes | None
+) -> tuple[Value, ...]:
+    """Return the body of the record of a document, whose digest list is given in its array form."""
+    commitment = commitment_to(suite, salt, digests)
+    if metadata_hash is None:
+        return (commitment,)
+    return (commitment, metadata_commitment_to(suite, salt, metadata_hash))
 
 
 def verify_opening(suite: Suite, commitment: bytes, opening: Opening) -> None:

@@ -61,6 +61,15 @@ MAX_DOCUMENTS_PER_CALL: Final = 1_000
 MAX_TITLE_BYTES: Final = 256
 """A title is for people; it stays in the transaction and never enters the log."""
 
+MAX_NOTE_BYTES: Final = 256
+"""A note in an annotation, or the name of an order; both stay in the transaction."""
+
+MAX_OWNERS: Final = 16
+"""Owners of one record, with those who are offered to become one; bounds what the state keeps of it."""
+
+MAX_ANNOTATIONS: Final = 1_000
+"""Annotations of one record by its owners, and as many by administrators."""
+
 MAX_RECEIPT_MESSAGE_BYTES: Final = 512
 """The sentence in a failed receipt."""
 

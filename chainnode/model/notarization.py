@@ -16,6 +16,7 @@ from chainnode.model.commitment import (
     PUBLIC_SALT,
     Digest,
     Opening,
+    metadata_commitment_to,
     parse_opening,
     verify_opening,
 )
@@ -53,6 +54,11 @@ class Notarization:
     def is_public(self) -> bool:
         """Whether anybody who has the document can search the log for it."""
         return self.opening.salt == PUBLIC_SALT
+
+    @property
+    def has_metadata(self) -> bool:
+        """Whether the leaf commits to a metadata hash besides the digests."""
+        return len(self.record.body) > 1
 
     def extra(self) -> bytes:
         """Return what a proof carries as `extra`."""
@@ -112,6 +118,27 @@ def verify_commitment(suite: Suite, notarization: Notarization) -> None:
     body = notarization.record.body
     commitment = codec.binary(body[0] if body else None, "commitment", size=HASH_BYTES)
     verify_opening(suite, commitment, notarization.opening)
+
+
+def verify_metadata(suite: Suite, notarization: Notarization, metadata_hash: bytes) -> None:
+    """Check that the leaf commits to a metadata hash, under the salt of its opening.
+
+    Raises:
+        DecodeError: the leaf's commitment has another shape.
+        ProofInvalid: `no_metadata`: it commits to none; `other_metadata`: it commits to another one.
+    """
+    body = notarization.record.body
+    if not notarization.has_metadata:
+        raise ProofInvalid(
+            "the record commits to no metadata: none was registered with the document",
+            code="no_metadata",
+        )
+    commitment = codec.binary(body[1], "metadata commitment", size=HASH_BYTES)
+    if metadata_commitment_to(suite, notarization.opening.salt, metadata_hash) != commitment:
+        raise ProofInvalid(
+            "the metadata is not what was registered with the document: another one, or altered",
+            code="other_metadata",
+        )
 
 
 def verify_notarization(

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from chainnode.keystore.signer import Signer
+    from chainnode.model.canonical_json import Param
     from chainnode.model.domain import Domain
-    from chainnode.model.rpc_auth import Param
     from chainnode.rpc.results import Json
 
 __all__ = ["Member", "RpcClient", "from_base64", "parse_json", "to_base64", "unreachable"]
@@ -200,6 +200,26 @@ class RpcClient:
         params = _given(algorithm=algorithm, digest=digest, limit=limit, after=after)
         return await self._ask("notary_lookup", params, results.LookupResult, as_member=True)
 
+    async def notary_list(
+        self,
+        *,
+        owner: str | None = None,
+        from_ms: int | None = None,
+        until_ms: int | None = None,
+        limit: int | None = None,
+        after: int | None = None,
+    ) -> results.LookupResult:
+        """Registrations by owner (an account or an organisation) and block time, in log order."""
+        params = _given(owner=owner, from_ms=from_ms, until_ms=until_ms, limit=limit, after=after)
+        return await self._ask("notary_list", params, results.LookupResult, as_member=True)
+
+    async def notary_history(
+        self, index: int, *, limit: int | None = None, after: int | None = None
+    ) -> results.HistoryResult:
+        """What became of the registration at a log index; of a blinded one for members only."""
+        params = _given(index=index, limit=limit, after=after)
+        return await self._ask("notary_history", params, results.HistoryResult, as_member=True)
+
     # -- the log -------------------------------------------------------------------------------------------
 
     async def log_proof(
@@ -233,6 +253,12 @@ class RpcClient:
         """The proof that the log of `new` records extends that of `old`."""
         params: dict[str, Param] = {"old": old, "new": new}
         return await self._ask("log_consistency", params, results.ConsistencyResult)
+
+    # -- digest algorithms ---------------------------------------------------------------------------------
+
+    async def algorithm_list(self) -> results.AlgorithmListResult:
+        """Every digest algorithm, and whether records of the next block may name it."""
+        return await self._ask("algorithm_list", {}, results.AlgorithmListResult)
 
     # -- evidence ------------------------------------------------------------------------------------------
 

@@ -8,14 +8,16 @@ from chainnode.model.commitment import DIGEST_BYTES
 from chainnode.model.errors import DecodeError, Refused
 from chainnode.rpc import render, results
 from chainnode.rpc.base64_text import to_base64
-from chainnode.rpc.shapes import Auth, Choice, Flag, Hex, Integer, Parameter
+from chainnode.rpc.shapes import Auth, Choice, Flag, Hex, Integer, Owner, Parameter
 from chainnode.rpc.table import Method, at_once
+from chainnode.services.history import MAX_MARKS
+from chainnode.services.listing import MAX_LISTED, Selection
 from chainnode.services.notary import MAX_LOOKUP
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from chainnode.model.rpc_auth import Param
+    from chainnode.model.canonical_json import Param
     from chainnode.rpc.results import Json
     from chainnode.rpc.table import Request
     from chainnode.services.node_services import NodeServices
@@ -76,6 +78,28 @@ def member_methods(services: NodeServices) -> tuple[Method, ...]:
             ),
         }
 
+    def history(request: Request) -> results.HistoryResult:
+        values = request.values
+        found = services.history.history(
+            values["index"],
+            as_member=is_member(services, request),
+            limit=values["limit"],
+            after=values["after"],
+        )
+        return render.history(found, services.ledger.tip.height)
+
+    def listed(request: Request) -> results.LookupResult:
+        values, as_member = request.values, is_member(services, request)
+        page = services.listing.page(
+            Selection(
+                owner=values["owner"], from_ms=values["from_ms"], until_ms=values["until_ms"]
+            ),
+            as_member=as_member,
+            limit=values["limit"],
+            after=values["after"],
+        )
+        return render.lookup(page, as_member=as_member)
+
     return (
         Method(
             name="chain_block",
@@ -111,6 +135,71 @@ def member_methods(services: NodeServices) -> tuple[Method, ...]:
                     services, request.values, as_member=is_member(services, request)
                 )
             ),
+        ),
+        Method(
+            name="notary_list",
+            summary="Registrations by owner and time, in log order: all of them for members, else the public ones",
+            parameters=(
+                Parameter(
+                    name="owner",
+                    shape=Owner(),
+                    about="an account, or an organisation for all of its accounts; everybody's if absent",
+                    required=False,
+                ),
+                Parameter(
+                    name="from_ms",
+                    shape=Integer(),
+                    about="block time from which on; from the first if absent",
+                    required=False,
+                ),
+                Parameter(
+                    name="until_ms",
+                    shape=Integer(),
+                    about="block time before which; to the newest if absent",
+                    required=False,
+                ),
+                Parameter(
+                    name="limit",
+                    shape=Integer(least=1, most=MAX_LISTED),
+                    about="registrations in one answer",
+                    required=False,
+                    default=MAX_LISTED,
+                ),
+                Parameter(
+                    name="after",
+                    shape=Integer(),
+                    about="log index after which to begin: `next_after` of the answer before",
+                    required=False,
+                ),
+                AUTH,
+            ),
+            result=results.LookupResult,
+            errors=AUTH_ERRORS,
+            handler=at_once(listed),
+        ),
+        Method(
+            name="notary_history",
+            summary="What became of a registration: its marks, owners and versions; of a blinded one for members",
+            parameters=(
+                Parameter(name="index", shape=Integer(), about="log index of the registration"),
+                Parameter(
+                    name="limit",
+                    shape=Integer(least=1, most=MAX_MARKS),
+                    about="marks in one answer",
+                    required=False,
+                    default=MAX_MARKS,
+                ),
+                Parameter(
+                    name="after",
+                    shape=Integer(),
+                    about="log index after which to begin with marks: `next_after` of the answer before",
+                    required=False,
+                ),
+                AUTH,
+            ),
+            result=results.HistoryResult,
+            errors=("unknown_record", "not_a_registration", "auth_required", *AUTH_ERRORS),
+            handler=at_once(history),
         ),
     )
 

@@ -8,6 +8,7 @@ from chainnode.model.errors import ChainError, Refused
 from chainnode.model.limits import MAX_TRANSACTION_BYTES
 from chainnode.model.suites import HASH_BYTES
 from chainnode.rpc import render, results
+from chainnode.rpc.algorithm_methods import algorithm_methods
 from chainnode.rpc.base64_text import to_base64
 from chainnode.rpc.contract_queries import contract_query_method
 from chainnode.rpc.evidence_methods import evidence_methods
@@ -81,6 +82,7 @@ def method_table(services: NodeServices) -> tuple[Method, ...]:
         *_transaction_methods(services),
         *_account_methods(services),
         *member_methods(services),
+        *algorithm_methods(services),
         *_log_methods(services),
         *evidence_methods(services),
         contract_query_method(services),

@@ -8,6 +8,7 @@ from chainnode.model import codec
 from chainnode.rpc.base64_text import to_base64
 
 if TYPE_CHECKING:
+    from chainnode.model.marks import RecordReference
     from chainnode.model.parameters import Parameters
     from chainnode.model.receipt import Receipt
     from chainnode.model.transaction import Transaction
@@ -15,10 +16,11 @@ if TYPE_CHECKING:
     from chainnode.rpc.results import Json
     from chainnode.services.chain import CertifiedHeader, ChainService, Governors, StateValue
     from chainnode.services.evidence import Recorded
+    from chainnode.services.history import FoundMark, History
     from chainnode.services.log import RecordProof, SignedCheckpoint
-    from chainnode.services.notary import Found, FoundPage
     from chainnode.services.outcome import Outcome
     from chainnode.services.ports import PeerStatus, Standing
+    from chainnode.services.registrations import Found, FoundPage
     from contracts.query import AccountView, AuthorityView, KeyRecord
 
 
@@ -187,6 +189,68 @@ def _registration(found: Found) -> results.NotaryRecordResult:
         "title": registration.title,
         "metadata_hash": None if metadata_hash is None else metadata_hash.hex(),
         "is_public": found.is_public,
+        "withdrawn": None if found.marks.withdrawn is None else found.marks.withdrawn.code,
+        "is_superseded": found.marks.successor is not None,
+    }
+
+
+def history(found: History, height: int) -> results.HistoryResult:
+    """Render what became of a registration."""
+    marks = found.found.marks
+    gone = marks.withdrawn
+    return {
+        "record": _registration(found.found),
+        "height": height,
+        "state_key": to_base64(found.state_key),
+        "owners": list(marks.owners),
+        "offered": list(marks.offered),
+        "withdrawn": None
+        if gone is None
+        else {"code": gone.code, "height": gone.height, "account": gone.account},
+        "predecessor": _reference(marks.predecessor),
+        "predecessor_index": found.predecessor_index,
+        "successor": _reference(marks.successor),
+        "successor_index": found.successor_index,
+        "annotations": marks.annotations,
+        "orders": marks.orders,
+        "marks": [_mark(mark) for mark in found.marks],
+        "next_after": found.next_after,
+    }
+
+
+def _mark(found: FoundMark) -> results.MarkResult:
+    mark = found.mark
+    record, facts = mark.record, mark.opening.facts
+    about = mark.opening.reference
+    return {
+        "index": found.index,
+        "height": record.height,
+        "time_ms": record.time_ms,
+        "tx_id": record.tx_id.hex(),
+        "account": record.account,
+        "event": mark.event.value,
+        "code": mark.code,
+        "leaf": to_base64(mark.leaf),
+        "opening": to_base64(codec.encode(mark.opening.as_value())),
+        "about": _named(about),
+        "successor": _reference(facts.successor),
+        "to_account": facts.account,
+        "note_hash": None if facts.note_hash is None else facts.note_hash.hex(),
+        "note": facts.note,
+        "order": facts.order,
+    }
+
+
+def _reference(reference: RecordReference | None) -> results.ReferenceResult | None:
+    return None if reference is None else _named(reference)
+
+
+def _named(reference: RecordReference) -> results.ReferenceResult:
+    return {
+        "account": reference.account,
+        "tx_id": reference.tx_id.hex(),
+        "call": reference.call,
+        "item": reference.item,
     }
 
 

@@ -242,6 +242,10 @@ class NotaryRecordResult(TypedDict):
     title: str | None
     metadata_hash: str | None
     is_public: bool
+    withdrawn: str | None
+    """Why it was withdrawn, if it was, as of the tip."""
+    is_superseded: bool
+    """Whether there is a newer version, as of the tip."""
 
 
 class LookupResult(TypedDict):
@@ -252,6 +256,73 @@ class LookupResult(TypedDict):
     """Pass it as `after` to go on; null at the end."""
     as_member: bool
     """Whether blinded registrations were looked at too."""
+
+
+class ReferenceResult(TypedDict):
+    """Names a record as its leaf does."""
+
+    account: str
+    tx_id: str
+    call: int
+    item: int
+
+
+class WithdrawalResult(TypedDict):
+    """That a registration was withdrawn."""
+
+    code: str
+    height: int
+    account: str
+
+
+class MarkResult(TypedDict):
+    """A mark of a registration; the last six fields are what the public log does not tell."""
+
+    index: int
+    height: int
+    time_ms: int
+    tx_id: str
+    account: str
+    """Who made it."""
+    event: str
+    code: str | None
+    leaf: str
+    """The leaf's bytes, base64."""
+    opening: str
+    """Canonical bytes of `[salt, reference, facts]`, base64; with the leaf they make a proof's `extra`."""
+    about: ReferenceResult
+    """The registration that it marks: this one, or the version before that this one supersedes."""
+    successor: ReferenceResult | None
+    to_account: str | None
+    """To whom ownership is, or was, offered."""
+    note_hash: str | None
+    note: str | None
+    order: str | None
+
+
+class HistoryResult(TypedDict):
+    """`notary_history`: what became of a registration, as of the tip."""
+
+    record: NotaryRecordResult
+    height: int
+    """The tip's."""
+    state_key: str
+    """State key of what the marks come to, base64, for `state_get`; absent if there are none."""
+    owners: list[str]
+    offered: list[str]
+    withdrawn: WithdrawalResult | None
+    predecessor: ReferenceResult | None
+    predecessor_index: int | None
+    """Log index of the version before; null if there is none, or no such record."""
+    successor: ReferenceResult | None
+    successor_index: int | None
+    annotations: int
+    orders: int
+    """Annotations by administrators."""
+    marks: list[MarkResult]
+    """In log order."""
+    next_after: int | None
+    """Pass it as `after` for further marks; null at the end."""
 
 
 class ProofResult(TypedDict):
@@ -298,6 +369,26 @@ class QueryResult(TypedDict):
 
     height: int
     result: Json
+
+
+class AlgorithmResult(TypedDict):
+    """A digest algorithm, and whether records of the next block may name it."""
+
+    name: str
+    digest_bytes: int
+    status: Literal["accepted", "deprecated", "closed"]
+    closed_from: int | None
+    """First height that takes no new record of it; null if no closure is announced."""
+
+
+class AlgorithmListResult(TypedDict):
+    """`algorithm_list`: every digest algorithm that the node knows."""
+
+    height: int
+    """The next block's, of which the statuses speak."""
+    state_key: str
+    """State key of the registry, base64, for `state_get`; absent while all are accepted."""
+    algorithms: list[AlgorithmResult]
 
 
 class EvidenceResult(TypedDict):

@@ -7,10 +7,11 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from chainnode.model.canonical_json import MAX_JSON_INTEGER
 from chainnode.model.errors import DecodeError
 from chainnode.model.ids import check_account_name, check_name
 from chainnode.model.limits import MAX_ACCOUNT_NAME_BYTES, MAX_NAME_BYTES
-from chainnode.model.rpc_auth import MAX_JSON_INTEGER, Authorization
+from chainnode.model.rpc_auth import Authorization
 
 if TYPE_CHECKING:
     from chainnode.rpc.results import Json
@@ -170,6 +171,20 @@ class AccountName:
             raise _wrong(name, value, "organisation/account")
         check_account_name(value, name)
         return value
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """`organisation/account`, or an organisation."""
+
+    def schema(self) -> dict[str, Json]:
+        """Return its JSON Schema."""
+        return {"type": "string", "maxLength": MAX_ACCOUNT_NAME_BYTES}
+
+    def parse(self, value: Json, name: str) -> str:
+        """Return it."""
+        shape = AccountName() if isinstance(value, str) and "/" in value else Name()
+        return shape.parse(value, name)
 
 
 @dataclass(frozen=True, slots=True)

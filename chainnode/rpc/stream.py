@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
-    from chainnode.model.rpc_auth import Param
+    from chainnode.model.canonical_json import Param
     from chainnode.rpc.results import Json
 
 

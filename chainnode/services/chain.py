@@ -13,6 +13,7 @@ from contracts.query import (
     CertificateRecord,
     KeyRecord,
     account_view,
+    algorithm_registry,
     authority_view,
     certificate_view,
     crl_of,
@@ -22,6 +23,7 @@ from contracts.query import (
 
 if TYPE_CHECKING:
     from chainnode.ledger.ledger import Ledger
+    from chainnode.model.algorithms import AlgorithmRegistry
     from chainnode.model.certificate import Certificate
     from chainnode.model.receipt import Receipt
     from chainnode.model.state_tree import StateProof
@@ -134,6 +136,10 @@ class ChainService:
                 "the public key was never registered", code="unknown_key", field="public_key"
             )
         return key
+
+    def algorithms(self) -> AlgorithmRegistry:
+        """Return what the alliance thinks of digest algorithms, as of the tip."""
+        return algorithm_registry(self._ledger.state)
 
     def authority(self, name: str) -> AuthorityView:
         """Return a certificate authority, dismissed ones too. Raises NotFound `unknown_authority`."""

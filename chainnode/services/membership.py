@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from chainnode.clock import Clock
     from chainnode.ledger.ledger import Ledger
-    from chainnode.model.rpc_auth import Authorization, Param
+    from chainnode.model.canonical_json import Param
+    from chainnode.model.rpc_auth import Authorization
 
 
 class Membership:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from chainnode.services.chain import ChainService
 from chainnode.services.evidence import EvidenceService
+from chainnode.services.history import HistoryService
+from chainnode.services.listing import Listing
 from chainnode.services.log import LogService
 from chainnode.services.membership import Membership
 from chainnode.services.metrics import Metrics
@@ -39,6 +41,8 @@ class NodeServices:
     chain: ChainService
     log: LogService
     notary: NotaryService
+    history: HistoryService
+    listing: Listing
     evidence: EvidenceService
     membership: Membership
     metrics: Metrics
@@ -77,6 +81,7 @@ def make_services(
     )
     if outside is not None:
         metrics.registry.register(OutsideCollector(outside))
+    log = LogService(ledger=ledger, engine=engine, log_signer=log_signer, outside=outside)
     return NodeServices(
         software_version=software_version,
         started_ms=clock.monotonic_ms(),
@@ -86,8 +91,10 @@ def make_services(
         commits=commits,
         submission=Submission(engine=engine, ledger=ledger, commits=commits),
         chain=ChainService(ledger),
-        log=LogService(ledger=ledger, engine=engine, log_signer=log_signer, outside=outside),
+        log=log,
         notary=NotaryService(ledger),
+        history=HistoryService(ledger, log),
+        listing=Listing(ledger, log),
         evidence=EvidenceService(ledger),
         membership=Membership(ledger=ledger, clock=clock),
         metrics=metrics,

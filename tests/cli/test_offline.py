@@ -151,8 +151,10 @@ def test_every_member_assembles_the_same_genesis_whatever_the_order(homes, tmp_p
     genesis = decode_genesis((tmp_path / "1").read_bytes())
     assert genesis.time_ms == max(decode_member(f.read_bytes()).made_ms for f in files)
     assert [(c.name, c.version) for c in genesis.contracts] == [
+        ("algorithms", 1),
         ("authorities", 1),
         ("evidence", 1),
+        ("history", 1),
         ("identity", 1),
         ("notary", 1),
         ("timestamps", 1),

@@ -11,7 +11,9 @@ from chainnode.model.errors import DecodeError
 from chainnode.model.limits import MAX_RECEIPT_MESSAGE_BYTES
 from chainnode.model.receipt import decode_receipt
 from chainnode.model.transaction import Call, decode_transaction
+from contracts.algorithms import METHODS as ALGORITHMS
 from contracts.authorities.contract import METHODS as AUTHORITIES
+from contracts.history import METHODS as HISTORY
 from contracts.identity.contract import METHODS as IDENTITY
 from contracts.notary import METHODS as NOTARY
 from contracts.timestamps import METHODS as TIMESTAMPS
@@ -21,7 +23,9 @@ CHAIN = Chain()
 METHODS = [
     (contract, name)
     for contract, methods in (
+        ("algorithms", ALGORITHMS),
         ("authorities", AUTHORITIES),
+        ("history", HISTORY),
         ("identity", IDENTITY),
         ("notary", NOTARY),
         ("timestamps", TIMESTAMPS),
@@ -55,6 +59,9 @@ plausible = st.sampled_from(
         (),
         None,
         ((("sha256", bytes(32)),), None, None),
+        (bytes(32), "justice/clerk", None, 0, 0),
+        (bytes(32), "justice/clerk", bytes(32), 0, 1),
+        "erroneous",
         (((("sha256", bytes(32)),), "t", bytes(32)),),
         0,
         1,

@@ -9,9 +9,11 @@ import hashlib
 import json
 from pathlib import Path
 
-from chainnode.model import calls
-from chainnode.model.commitment import Digest
+from chainnode.model import calls, mark_calls
+from chainnode.model.commitment import Digest, derive_salt
 from chainnode.model.keys import KeyPurpose
+from chainnode.model.mark_calls import SaltedRecord
+from chainnode.model.marks import RecordReference
 from chainnode.model.roles import Role
 from chainnode.model.transaction import Call
 from tests.support.contracts import Chain
@@ -74,6 +76,51 @@ def blocks(chain: Chain):
         chain.transaction(admin, calls.revoke_role(admin, Role.ADMIN)),
     ]
     yield from certified_blocks(chain)
+    new_key = chain.key("health key 2")
+    yield [
+        chain.transaction(admin, calls.deprecate_algorithm("sha512")),
+        chain.transaction(admin, calls.close_algorithm("sha256", from_height=6)),
+        chain.transaction(new, calls.register_documents([document("a")], seed=None), key=new_key),
+    ]
+    yield [
+        chain.transaction(new, calls.register_documents([document("a")], seed=None), key=new_key),
+        chain.transaction(admin, calls.accept_algorithm("sha512")),
+    ]
+    yield from marked(chain)
+
+
+def marked(chain: Chain):
+    """Blocks that visit every method of `history`."""
+    admin, boss, reader, new = "justice/admin", "archive/boss", "archive/reader", "health/notary-1"
+    by_sm3 = calls.Document(digests=(Digest(algorithm="sm3", value=bytes(32)),))
+    new_key = chain.key("health key 2")
+    registered = chain.transaction(
+        new, calls.register_documents([by_sm3, by_sm3], seed=bytes(range(32))), key=new_key
+    )
+    yield [registered]
+    first, second = (
+        SaltedRecord(
+            reference=RecordReference(account=new, tx_id=registered.id, call=0, item=item),
+            salt=derive_salt(chain.genesis.suite, bytes(range(32)), item),
+        )
+        for item in (0, 1)
+    )
+
+    def by_new(*wanted: Call):
+        return chain.transaction(new, *wanted, key=new_key)
+
+    yield [
+        by_new(mark_calls.offer(first, boss), mark_calls.offer(first, reader)),
+        chain.transaction(boss, mark_calls.accept(first)),
+        chain.transaction(reader, mark_calls.decline(first)),
+        by_new(mark_calls.offer(first, reader), mark_calls.retract(first, reader)),
+        by_new(mark_calls.annotate(first, code="typo", note_hash=bytes(32), note="第三页")),
+        by_new(mark_calls.supersede(first, second)),
+        chain.transaction(admin, mark_calls.annotate_by_order(second, "No. 1", code="frozen")),
+        chain.transaction(boss, mark_calls.renounce(second)),
+        by_new(mark_calls.withdraw(second, "erroneous")),
+        chain.transaction(reader, mark_calls.withdraw(first, "erroneous")),
+    ]
 
 
 def certified_blocks(chain: Chain):
@@ -146,7 +193,11 @@ def test_the_golden_blocks_visit_successes_and_refusals():
         "", "", "missing_role",
         "", "", "unknown_algorithm", "unknown_contract",
         "", "", "", "", "", "", "last_admin",
-            "", "", "", "", "", "certificate_not_valid", "",
+        "", "", "", "", "", "certificate_not_valid", "",
+        "", "", "",
+        "algorithm_closed", "",
+        "",
+        "", "", "", "", "", "", "", "", "", "not_owner",
     ]  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import hashlib
 import pytest
 
 from chainnode.model import calls, codec
-from chainnode.model.commitment import PUBLIC_SALT, Digest, verify_opening
+from chainnode.model.commitment import PUBLIC_SALT, Digest, metadata_commitment_to, verify_opening
 from chainnode.model.errors import NotFound
 from chainnode.model.limits import MAX_DOCUMENTS_PER_CALL
 from chainnode.model.record import decode_record
@@ -32,9 +32,9 @@ def register(*args) -> Call:
     return Call(contract="notary", method="register", args=args)
 
 
-@pytest.mark.parametrize("suite", [ED25519, SM2])
-def test_every_document_of_a_list_leaves_one_record_that_its_opening_opens(suite):
-    chain = Chain(example_genesis(suite))
+@pytest.mark.parametrize("suite_name", [ED25519, SM2])
+def test_every_document_of_a_list_leaves_one_record_that_its_opening_opens(suite_name):
+    chain = Chain(example_genesis(suite_name))
     documents = [document("a", title="A", metadata_hash=bytes(32)), document("b")]
     transaction = chain.transaction(CLERK, calls.register_documents(documents, seed=SEED))
     result = chain.execute(transaction)
@@ -45,9 +45,14 @@ def test_every_document_of_a_list_leaves_one_record_that_its_opening_opens(suite
         record = decode_record(result.emitted[receipt.first_record + item].leaf)
         assert (record.kind, record.contract, record.account) == ("notary", "notary", CLERK)
         assert (record.tx_id, record.call, record.item) == (transaction.id, 0, item)
-        (commitment,) = record.body
+        commitment, *metadata = record.body
         entry = opening_of(transaction, 0, item, chain.domain)
-        verify_opening(chain.genesis.suite, commitment, entry.opening)
+        suite, salt = chain.genesis.suite, entry.opening.salt
+        verify_opening(suite, commitment, entry.opening)
+        expected = wanted.metadata_hash
+        assert metadata == (
+            [] if expected is None else [metadata_commitment_to(suite, salt, expected)]
+        )
         assert entry.opening.digests == wanted.digests
         assert (entry.title, entry.metadata_hash) == (wanted.title, wanted.metadata_hash)
 
@@ -147,6 +152,7 @@ SHA256 = ("sha256", bytes(32))
         ((SEED, (((SHA256,) * 4, None, None),)), "malformed"),
         ((SEED, (((("sha256", bytes(31)),), None, None),)), "bad_digest"),
         ((SEED, (((("sha256", bytes(64)),), None, None),)), "bad_digest"),
+        ((SEED, (((("sha384", bytes(32)),), None, None),)), "bad_digest"),
         ((SEED, (((("sha512", bytes(32)),), None, None),)), "bad_digest"),
         ((SEED, (((("sm3", "text"),), None, None),)), "bad_digest"),
         ((SEED, (((("md5", bytes(16)),), None, None),)), "unknown_algorithm"),

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chainnode.model.calls import revoke_key, suspend_account
+from chainnode.model.canonical_json import canonical_json
 from chainnode.model.errors import DecodeError, Refused
-from chainnode.model.rpc_auth import AUTH_WINDOW_MS, auth_message, canonical_json
+from chainnode.model.rpc_auth import AUTH_WINDOW_MS, auth_message
 from chainnode.model.suites import SUITE_NAMES
 from chainnode.rpc.shapes import Auth
 from tests.support.chain import ADMIN, ARCHIVE, CLERK, GUEST

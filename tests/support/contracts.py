@@ -76,7 +76,9 @@ def example_genesis(
     suite_name: str = ED25519,
     *,
     contracts: tuple[tuple[str, int, int], ...] = (
+        ("algorithms", 1, 1),
         ("authorities", 1, 1),
+        ("history", 1, 1),
         ("identity", 1, 1),
         ("notary", 1, 1),
         ("timestamps", 1, 1),

@@ -34,7 +34,10 @@ from chainnode.keystore.tls import public_key_of_certificate
 from chainnode.ledger.leader_history import decode_failed_turns
 from chainnode.ledger.tip import decode_tip_record
 from chainnode.model import codec
+from chainnode.model.algorithms import decode_registry
 from chainnode.model.calls import Document, parse_document, parse_key_offer
+from chainnode.model.canonical_json import canonical_json
+from chainnode.model.capture import parse_capture
 from chainnode.model.checkpoint import parse_checkpoint
 from chainnode.model.commitment import Digest, digests_value, parse_digests
 from chainnode.model.errors import (
@@ -48,7 +51,10 @@ from chainnode.model.errors import (
 )
 from chainnode.model.evidence import decode_evidence
 from chainnode.model.forensics import decode_testimony, encode_testimony
+from chainnode.model.ids import TransactionId
 from chainnode.model.keys import KeyPurpose
+from chainnode.model.mark_calls import parse_mark_call
+from chainnode.model.marks import decode_summary, parse_mark
 from chainnode.model.member import decode_member, verify_member
 from chainnode.model.merkle import Frontier
 from chainnode.model.notarization import parse_notarization
@@ -61,7 +67,7 @@ from chainnode.model.note import (
     parse_verifier_key,
     signature_lines,
 )
-from chainnode.model.rpc_auth import canonical_json
+from chainnode.model.proven_state import parse_proven_state
 from chainnode.model.state_tree import decode_state_proof
 from chainnode.model.timestamp import parse_serial
 from chainnode.model.tlog_policy import parse_policy
@@ -99,6 +105,7 @@ from cli.log_source import Seen
 from cli.lookup import parse_what
 from cli.offers import read_offer
 from cli.show import parse_tx_id
+from cli.times import parse_time
 from consensus.effects import Locked, Proposed, ViewEntered, Voted
 from consensus.messages import Justification, Prepare, Proposal, Propose, ValidatorIndex, View
 from contracts.authorities.records import decode_authority, decode_chain, encode_chain
@@ -125,6 +132,20 @@ if TYPE_CHECKING:
 
 _TESTS = Path(__file__).parents[1]
 _MAX_BYTES = 64 * 1024
+_CAPTURE = json.dumps(
+    {
+        "format": "chainnode-capture/1",
+        "nonce": "ab" * 32,
+        "captured_ms": 1_795_363_200_000,
+        "operator": {"account": "court/clerk", "name": "张三"},
+        "device": {"name": "desk-7", "system": "Linux"},
+        "source": {"url": "https://gov.example/notice", "size_bytes": 7},
+        "time": {"source": "ntp", "is_synchronised": True, "max_error_ms": 12},
+        "network": {"addresses": ["192.0.2.7"]},
+        "cleanliness": {"result": "clean", "method": "scan", "log_hash": "cd" * 32},
+        "extra": {"case": "(2026) 1"},
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +179,7 @@ def decoders() -> dict[str, Decoder]:
     """Return every decoder by a short name."""
     return (
         _chain_formats() | _peer_formats() | _log_formats() | _file_formats() | _state_formats()
-        | _rpc_formats() | _words() | _certificate_formats() | _timestamp_formats()
+        | _mark_formats() | _rpc_formats() | _words() | _certificate_formats() | _timestamp_formats()
     )  # fmt: skip
 
 
@@ -275,6 +296,23 @@ def _chain_formats() -> dict[str, Decoder]:
             decode=_of_value(parse_key_offer),
             encode=lambda o: codec.encode(o.as_value()),
             seeds=(codec.encode(offer),),
+        ),
+        "proven state": Decoder(
+            function="chainnode.model.proven_state.parse_proven_state",
+            decode=parse_proven_state,
+            encode=lambda s: s.extra(),
+            seeds=(
+                codec.encode(
+                    (
+                        found["parent_record"].seeds[0],
+                        (
+                            bytes(32),
+                            found["header"].seeds[0],
+                            ((b"history/x", None, longest[0]), (b"y", b"z", longest[-1])),
+                        ),
+                    )
+                ),
+            ),
         ),
         "state proof": Decoder(
             function="chainnode.model.state_tree.decode_state_proof",
@@ -687,6 +725,12 @@ def _state_formats() -> dict[str, Decoder]:
     ours = (InvariantViolation,)
     key = codec.encode((1, "archive/new", "account", 0, 2**63 - 1, 0))
     return {
+        "algorithm registry": Decoder(
+            function="chainnode.model.algorithms.decode_registry",
+            decode=decode_registry,
+            encode=lambda r: r.encode(),
+            seeds=(codec.encode((1, (("sha256", True, 0), ("sm3", True, 2**40)))),),
+        ),
         "organisation": Decoder(
             function="contracts.identity.records.decode_organisation",
             decode=decode_organisation,
@@ -739,6 +783,53 @@ def _state_formats() -> dict[str, Decoder]:
     }
 
 
+def _mark_formats() -> dict[str, Decoder]:
+    tx_id, salt = TransactionId(bytes(range(32))), bytes(range(32, 64))
+    reference = ("justice/clerk", tx_id, 0, 3)
+    facts = (reference, "archive/reader", bytes(32), "书", "No. 1")
+    leaf = (1, "mark", 9, 2**40, 2**40 - 9, 2**40, tx_id, 0, 0, "history", "justice/clerk")
+    mark = codec.encode((*leaf, (bytes(32), "annotated", "typo")))
+    record = (salt, "justice/clerk", None, 0, 0)
+    calls = {
+        "supersede": (record, (salt, *reference)),
+        "withdraw": (record, "erroneous"),
+        "annotate": (record, "typo", bytes(32), "书"),
+        "annotate_by_order": (record, "No. 1", None, None, None),
+        "offer": (record, "archive/reader"),
+        "accept": (record,),
+    }
+    by_method = {
+        f"arguments of {method}": Decoder(
+            function="chainnode.model.mark_calls.parse_mark_call",
+            decode=_of_value(
+                lambda args, m=method: parse_mark_call(m, codec.array(args, "args"), tx_id)
+            ),
+            seeds=(codec.encode(args),),
+        )
+        for method, args in calls.items()
+    }
+    return by_method | {
+        "mark": Decoder(
+            function="chainnode.model.marks.parse_mark",
+            decode=parse_mark,
+            encode=lambda m: m.extra(),
+            seeds=(
+                codec.encode((mark, (salt, reference, facts))),
+                codec.encode((mark, (salt, reference, (None,) * 5))),
+            ),
+        ),
+        "summary of marks": Decoder(
+            function="chainnode.model.marks.decode_summary",
+            decode=decode_summary,
+            encode=lambda s: s.encode(),
+            seeds=(
+                codec.encode((1, ("a/b", "c/d"), (), None, reference, None, 0, 0)),
+                codec.encode((1, ("a/b",), ("c/d",), reference, None, ("other", 3, "a/b"), 2, 1)),
+            ),
+        ),
+    }
+
+
 def _rpc_formats() -> dict[str, Decoder]:
     request = json.dumps(
         {
@@ -771,8 +862,16 @@ def _rpc_formats() -> dict[str, Decoder]:
             seeds=(request,),
             shape="json",
         ),
+        "capture record": Decoder(
+            function="chainnode.model.capture.parse_capture",
+            decode=parse_capture,
+            encode=lambda c: c.canonical,
+            has_one_form=False,
+            seeds=(_CAPTURE.encode(),),
+            shape="json",
+        ),
         "signed parameters": Decoder(
-            function="chainnode.model.rpc_auth.canonical_json",
+            function="chainnode.model.canonical_json.canonical_json",
             decode=_of_utf8(lambda text: canonical_json(parse_request(text))),  # type: ignore[arg-type]
             seeds=(request,),
             shape="json",
@@ -817,6 +916,7 @@ def _words() -> dict[str, Decoder]:
             (parse_account_roles, (b"archive/new:admin,notary", b"archive/new")),
             (parse_what, (b"ab" * 32, b"sm3:" + b"ab" * 32, b"sha512:" + b"ab" * 64)),
             (parse_tx_id, (b"ab" * 32,)),
+            (parse_time, (b"2026-11-22", b"2026-11-22T16:00:00.123+08:00", b"1795363200000")),
         )
     }
 

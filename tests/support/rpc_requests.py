@@ -93,6 +93,7 @@ class Requests:
             "digest": ["00" * 32, "ab" * 64],
             "contract": ["identity", "notary", "none"],
             "query": ["account", "organisation", "key", "lookup", "none"],
+            "owner": [CLERK, "court", "nobody/none", "A"],
             "kind": ["notary", "parent", "none"],
             "height": [0, 1, ledger.tip.height, ledger.tip.height + 1, 2**53 - 1],
             "index": [0, 1, ledger.tip.log_size - 1, ledger.tip.log_size, 2**53 - 1],
@@ -147,6 +148,9 @@ class Requests:
         return request
 
     def _params(self, method: Any) -> dict[str, Any]:
+        if method["name"] == "contract_query" and self._rng.random() < 0.3:
+            # A query, its contract and its arguments seldom meet by chance.
+            return {"contract": "identity", "query": "account", "args": {"name": CLERK}}
         return {
             p["name"]: self._value(p["name"], p["schema"])
             for p in method["params"]
@@ -169,7 +173,7 @@ class Requests:
         if name in self._found:
             return self._rng.choice(self._found[name])
         if name == "algorithm" or "enum" in schema:
-            return self._rng.choice(schema.get("enum", ["sha256", "sm3", "sha512"]))
+            return self._rng.choice(schema.get("enum", ["sha256", "sha384", "sm3", "sha512"]))
         if name in {"limit", "after"} or schema.get("type") == "integer":
             edges = (schema.get("minimum", 0), schema.get("maximum", 9), 0, 1)
             return self._rng.choice((*edges, edges[0] - 1, edges[1] + 1))

@@ -60,7 +60,7 @@ func checkFile(file, extra []byte) ([]byte, error) {
 		}
 		algorithm, isText := digest[0].(string)
 		value, isBytes := digest[1].([]byte)
-		size, known := map[string]int{"sha256": 32, "sha512": 64, "sm3": 32}[algorithm]
+		size, known := map[string]int{"sha256": 32, "sha384": 48, "sha512": 64, "sm3": 32}[algorithm]
 		if !isText || !isBytes || !known || len(value) != size || algorithm <= last {
 			return nil, errors.New("digest is malformed or out of order")
 		}
@@ -72,6 +72,9 @@ func checkFile(file, extra []byte) ([]byte, error) {
 		switch algorithm {
 		case "sha256":
 			sum := sha256.Sum256(file)
+			computed = sum[:]
+		case "sha384":
+			sum := sha512.Sum384(file)
 			computed = sum[:]
 		case "sha512":
 			sum := sha512.Sum512(file)

@@ -18,6 +18,7 @@ import java.util.Set;
 import org.bouncycastle.asn1.x9.X9ECParameters;
 import org.bouncycastle.crypto.Digest;
 import org.bouncycastle.crypto.digests.SHA256Digest;
+import org.bouncycastle.crypto.digests.SHA384Digest;
 import org.bouncycastle.crypto.digests.SHA512Digest;
 import org.bouncycastle.crypto.digests.SM3Digest;
 import org.bouncycastle.crypto.ec.CustomNamedCurves;
@@ -240,6 +241,7 @@ public final class Outside {
             byte[] value = Msgpack.bytes(digest.get(1));
             Digest function = switch (algorithm) {
                 case "sha256" -> new SHA256Digest();
+                case "sha384" -> new SHA384Digest();
                 case "sha512" -> new SHA512Digest();
                 case "sm3" -> new SM3Digest();
                 default -> throw new Malformed("algorithm " + algorithm);

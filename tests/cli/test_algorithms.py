@@ -1,0 +1,90 @@
+"""`chainnode algorithms`, and how `notarize` obeys the registry: a real server whose engine decides at once."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from chainnode.model.algorithms import STATE_KEY, decode_registry
+from chainnode.model.state_tree import decode_state_proof, verify_state_proof
+from chainnode.rpc.client import RpcClient, from_base64
+from tests.support.chain import ADMIN, CLERK
+from tests.support.cli import chainnode, make_client_home, running_node
+
+
+@pytest.fixture(scope="module")
+def running():
+    with running_node() as node:
+        yield node
+
+
+@pytest.fixture
+def home(tmp_path, running):
+    return make_client_home(
+        tmp_path / "home", running.node.chain, accounts=(CLERK, ADMIN), rpc=running.url
+    )
+
+
+def statuses(home):
+    listed = chainnode("--home", home, "--json", "algorithms", "list").document
+    return {a["name"]: (a["status"], a["closed_from"]) for a in listed["algorithms"]}
+
+
+def notarized(home, path):
+    ran = chainnode("--home", home, "--json", "notarize", path)
+    assert ran.status == 0, ran.out
+    return set(ran.document["notarized"][0]["digests"]), ran.err
+
+
+def proven_registry(url, suite):
+    key, found = asyncio.run(asked_registry(url))
+    assert key == STATE_KEY
+    value = None if found["value"] is None else from_base64(found["value"])
+    proof = decode_state_proof(from_base64(found["proof"]))
+    verify_state_proof(suite, bytes.fromhex(found["state_root"]), key, value, proof)
+    return value
+
+
+async def asked_registry(url):
+    async with RpcClient(url) as node:
+        key = from_base64((await node.algorithm_list())["state_key"])
+        return key, await node.state_get(key, prove=True)
+
+
+def test_an_algorithm_is_left_behind_closed_and_left_out(home, tmp_path, running):
+    def act(*arguments):
+        return chainnode("--home", home, "algorithms", *arguments, "--as", ADMIN)
+
+    suite = running.node.chain.genesis.suite
+    assert set(statuses(home).values()) == {("accepted", None)}
+    assert proven_registry(running.url, suite) is None
+    paths = [tmp_path / name for name in "abc"]
+    for path in paths:
+        path.write_text(path.name)
+    assert act("deprecate", "sm3").status == 0
+    assert statuses(home)["sm3"] == ("deprecated", None)
+    digests, warning = notarized(home, paths[0])
+    assert digests == {"sha256", "sm3"}
+    assert "the alliance is leaving sm3 behind" in warning
+    closed_from = running.node.ledger.tip.height + 3
+    assert act("close", "sm3", "--from-height", closed_from).status == 0
+    assert statuses(home)["sm3"] == ("deprecated", closed_from)
+    assert notarized(home, paths[1])[0] == {"sha256", "sm3"}
+    assert statuses(home)["sm3"] == ("closed", closed_from)
+    assert notarized(home, paths[2]) == ({"sha256"}, "")
+    ran = act("accept", "sm3")
+    assert (ran.status, ran.err.count("for ever")) == (4, 1)
+    registry = decode_registry(proven_registry(running.url, suite))
+    assert registry.get("sm3").closed_from == closed_from
+    listed = chainnode("--home", home, "algorithms", "list")
+    assert "closed from block" in listed.out
+    policy = tmp_path / "policy"
+    assert chainnode("--home", home, "policy", "--out", policy).status == 0
+    proof = f"{paths[0]}.tlog-proof"
+    assert chainnode("verify", paths[0], proof, "--policy", policy).status == 0
+
+
+def test_only_administrators_change_the_registry(home):
+    assert chainnode("--home", home, "algorithms", "deprecate", "sha512").status == 4
+    assert chainnode("--home", home, "algorithms", "deprecate", "md5").status == 2
