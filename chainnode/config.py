@@ -3,7 +3,7 @@
 What all nodes must agree on is in genesis; what may differ from node to node is here. A file that names a setting
 which does not exist is refused, since a mistyped limit would otherwise be the default without anybody knowing.
 
-    home = a node's    [node] [p2p] [p2p.peers] [rpc] [verify] [pool] [log] and, for its operator, [client]
+    home = a node's    [node] [p2p] [p2p.peers] [rpc] [timestamp] [gateway] [verify] [pool] [log] and, for its operator, [client]
     home = a client's  [client] only
 
 `SETTINGS` is the only list of them: reading, `chainnode check-config` and the file that `chainnode init` writes all
@@ -81,6 +81,9 @@ class NodeConfig:
     rpc_tls_key: Path | None
     timestamp_policy: str
     """Object identifier, dotted."""
+
+    gateway_tokens: Path | None
+    """Tokens of the systems that the gateway serves; None: there is no gateway."""
 
     verify_workers: int
     """Processes that verify transactions' signatures; 0 verifies in the node's own."""
@@ -238,6 +241,15 @@ SETTINGS: Final = (
         ),
     ),
     Setting(
+        section="gateway",
+        key="tokens",
+        default="",
+        comment=(
+            "File with the tokens of systems that may submit digests over /v1/ for node.account to sign, as\n"
+            "`chainnode gateway token new` makes it; relative to this folder. Empty: there is no gateway."
+        ),
+    ),
+    Setting(
         section="verify",
         key="workers",
         default=1,
@@ -317,7 +329,7 @@ SETTINGS: Final = (
 
 PEERS_COMMENT: Final = 'Addresses that replace those in genesis, one line each: name = "host:port".'
 
-_SECTIONS: Final = ("node", "p2p", "rpc", "timestamp", "verify", "pool", "log", "client")
+_SECTIONS: Final = ("node", "p2p", "rpc", "timestamp", "gateway", "verify", "pool", "log", "client")
 _PEERS: Final = "peers"
 
 
@@ -372,6 +384,7 @@ def load_config(home: Path) -> NodeConfig:
         rpc_tls_certificate=settings.path(home, "rpc.tls_certificate"),
         rpc_tls_key=settings.path(home, "rpc.tls_key"),
         timestamp_policy=settings.text("timestamp.policy"),
+        gateway_tokens=settings.path(home, "gateway.tokens"),
         verify_workers=settings.number("verify.workers"),
         pool_max_count=settings.number("pool.max_count"),
         pool_max_bytes=settings.number("pool.max_bytes"),
@@ -380,6 +393,11 @@ def load_config(home: Path) -> NodeConfig:
         log_file=settings.path(home, "log.file"),
     )
     _check_rpc(config)
+    if config.gateway_tokens is not None and config.account is None:
+        raise DecodeError(
+            "gateway.tokens: found a file, and no node.account; expected the account that signs for the gateway",
+            field="node.account",
+        )
     return config
 
 

@@ -16,6 +16,7 @@ from cli.command import take_global_options
 from cli.devnet import devnet_group
 from cli.evidence import evidence
 from cli.exit_status import ExitStatus, exit_status_of
+from cli.gateway import gateway
 from cli.genesis import genesis
 from cli.identity import account, org
 from cli.init import init
@@ -57,6 +58,7 @@ for _command in (
     block,
     validators,
     evidence,
+    gateway,
     devnet_group,
 ):
     chainnode.add_command(_command)

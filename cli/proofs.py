@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from chainnode.client.trusted_chain import follow
-from chainnode.keystore.files import PUBLIC, write_new_file
+from chainnode.keystore.files import OWNER_ONLY, PUBLIC, write_new_file
 from chainnode.model.errors import DecodeError
 from chainnode.model.merkle import leaf_hash, verify_inclusion
 from chainnode.model.notarization import (
@@ -106,10 +106,19 @@ def replace_file(path: Path, content: bytes) -> None:
         ChainError: with code `file_error`.
         DecodeError: the old one cannot be replaced.
     """
+    _replace(path, content, PUBLIC)
+
+
+def replace_secret_file(path: Path, content: bytes) -> None:
+    """Replace a file that nobody but its owner can open; else as `replace_file`."""
+    _replace(path, content, OWNER_ONLY)
+
+
+def _replace(path: Path, content: bytes, mode: int) -> None:
     fresh = path.with_name(f".{path.name}.new")
     try:
         fresh.unlink(missing_ok=True)
-        write_new_file(fresh, content, mode=PUBLIC)
+        write_new_file(fresh, content, mode=mode)
         os.replace(fresh, path)  # noqa: PTH105  Path.replace says the same and reads like str.replace
     except OSError as error:
         raise DecodeError(f"cannot write {path}: {error.strerror}", code="unwritable") from error

@@ -40,10 +40,15 @@ from chainnode.node.timestamp_unit import HomeUnit, unit_names
 from chainnode.p2p.listener import listen_on
 from chainnode.p2p.member import PeerAddress
 from chainnode.p2p.peers import Peers
-from chainnode.rpc import tsa_endpoint
+from chainnode.rpc import gateway_endpoint, gateway_openapi, tsa_endpoint
+from chainnode.rpc.gateway_access import GatewayAccess
+from chainnode.rpc.gateway_endpoint import GatewayEndpoint
+from chainnode.rpc.gateway_openapi import OpenApiPage
 from chainnode.rpc.server import RpcServer
 from chainnode.rpc.tsa_endpoint import TsaEndpoint
 from chainnode.services.commits import Commits
+from chainnode.services.gateway import Gateway
+from chainnode.services.gateway_journal import GatewayJournal
 from chainnode.services.health import reason_not_vouching
 from chainnode.services.node_services import make_services
 from chainnode.services.own_account import OwnAccount
@@ -71,6 +76,10 @@ if TYPE_CHECKING:
 
 GC_OBJECTS: Final = 50_000
 """New objects between two collections; what the node makes in bulk dies by reference count anyway."""
+
+GATHER_S: Final = 0.01
+"""How long the gateway waits for more documents before it signs a list: little beside a block, and long enough for what
+comes together to share a signature and a sync."""
 
 
 async def run_node(config: NodeConfig, passphrase: bytes, log: Log, stop: asyncio.Event) -> None:
@@ -149,7 +158,7 @@ async def run_node(config: NodeConfig, passphrase: bytes, log: Log, stop: asynci
                 port=config.rpc_port,
                 ssl=_rpc_tls(config),
                 on_fault=fail,
-                endpoints=_endpoints(config, services, own_account, passphrase),
+                endpoints=_endpoints(config, services, own_account, passphrase, opened),
             )
             await server.start()
             running.push_async_callback(server.stop)
@@ -257,7 +266,11 @@ def _own_account(
 
 
 def _endpoints(
-    config: NodeConfig, services: NodeServices, own_account: OwnAccount | None, passphrase: bytes
+    config: NodeConfig,
+    services: NodeServices,
+    own_account: OwnAccount | None,
+    passphrase: bytes,
+    opened: ExitStack,
 ) -> dict[str, Endpoint]:
     if own_account is None:
         return {}
@@ -283,7 +296,34 @@ def _endpoints(
         for name in names
     }
     tsa = TsaEndpoint(units, default=names[0])
-    return {tsa_endpoint.PATH: tsa, tsa_endpoint.FOLDER: tsa}
+    endpoints: dict[str, Endpoint] = {tsa_endpoint.PATH: tsa, tsa_endpoint.FOLDER: tsa}
+    if config.gateway_tokens is not None:
+        endpoints |= _gateway(config.home, config.gateway_tokens, services, own_account, opened)
+    return endpoints
+
+
+def _gateway(
+    home: Path,
+    tokens: Path,
+    services: NodeServices,
+    own_account: OwnAccount,
+    opened: ExitStack,
+) -> dict[str, Endpoint]:
+    access = GatewayAccess(tokens, services.clock)
+    journal = GatewayJournal(DiskFile(home / "gateway.journal"), services.ledger.genesis.domain)
+    opened.callback(journal.close)
+    loop = asyncio.get_running_loop()
+    gateway = Gateway(
+        services=services,
+        own_account=own_account,
+        journal=journal,
+        clock=services.clock,
+        defer=lambda work: loop.call_later(GATHER_S, work),
+    )
+    return {
+        gateway_endpoint.FOLDER: GatewayEndpoint(gateway, access, services.commits),
+        gateway_openapi.PATH: OpenApiPage(services.software_version),
+    }
 
 
 def _rpc_tls(config: NodeConfig) -> ssl.SSLContext | None:
