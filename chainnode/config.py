@@ -85,6 +85,9 @@ class NodeConfig:
     gateway_tokens: Path | None
     """Tokens of the systems that the gateway serves; None: there is no gateway."""
 
+    gateway_webhooks: Path | None
+    """Targets that the gateway may tell of decisions; None: it tells nobody."""
+
     verify_workers: int
     """Processes that verify transactions' signatures; 0 verifies in the node's own."""
 
@@ -250,6 +253,15 @@ SETTINGS: Final = (
         ),
     ),
     Setting(
+        section="gateway",
+        key="webhooks",
+        default="",
+        comment=(
+            "File (mode 0600) with the targets that may be told of decisions, by name, and the secrets that sign for them;\n"
+            "read when the node starts; relative to this folder. Empty: nobody is told."
+        ),
+    ),
+    Setting(
         section="verify",
         key="workers",
         default=1,
@@ -385,6 +397,7 @@ def load_config(home: Path) -> NodeConfig:
         rpc_tls_key=settings.path(home, "rpc.tls_key"),
         timestamp_policy=settings.text("timestamp.policy"),
         gateway_tokens=settings.path(home, "gateway.tokens"),
+        gateway_webhooks=settings.path(home, "gateway.webhooks"),
         verify_workers=settings.number("verify.workers"),
         pool_max_count=settings.number("pool.max_count"),
         pool_max_bytes=settings.number("pool.max_bytes"),

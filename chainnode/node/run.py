@@ -23,6 +23,7 @@ from chainnode.keystore.tls import (
     listener_context,
     server_context,
 )
+from chainnode.keystore.webhook_targets import read_targets
 from chainnode.ledger.ledger import Ledger
 from chainnode.mempool.pool import Pool, PoolLimits
 from chainnode.model.errors import ChainError, ForkProven
@@ -46,6 +47,7 @@ from chainnode.rpc.gateway_endpoint import GatewayEndpoint
 from chainnode.rpc.gateway_openapi import OpenApiPage
 from chainnode.rpc.server import RpcServer
 from chainnode.rpc.tsa_endpoint import TsaEndpoint
+from chainnode.rpc.webhooks import Webhooks
 from chainnode.services.commits import Commits
 from chainnode.services.gateway import Gateway
 from chainnode.services.gateway_journal import GatewayJournal
@@ -152,13 +154,18 @@ async def run_node(config: NodeConfig, passphrase: bytes, log: Log, stop: asynci
                 challenge=fresh_challenge(),
             )
             own_account = _own_account(config, ledger, services.submission, passphrase, log)
+            endpoints = _endpoints(config, services, own_account, passphrase)
+            webhooks: Webhooks | None = None
+            if config.gateway_tokens is not None and own_account is not None:
+                gateway, webhooks = _gateway(config, services, own_account, opened)
+                endpoints |= gateway
             server = RpcServer(
                 services=services,
                 host=config.rpc_host,
                 port=config.rpc_port,
                 ssl=_rpc_tls(config),
                 on_fault=fail,
-                endpoints=_endpoints(config, services, own_account, passphrase, opened),
+                endpoints=endpoints,
             )
             await server.start()
             running.push_async_callback(server.stop)
@@ -192,7 +199,7 @@ async def run_node(config: NodeConfig, passphrase: bytes, log: Log, stop: asynci
                 listen=config.listen,
                 rpc=f"{config.rpc_host}:{server.port}",
             )
-            await _until_stopped(peers, stop)
+            await _until_stopped(peers, webhooks, stop)
         if faults and isinstance(faults[0], ForkProven):
             _keep_testimony(home, faults[0])
         if faults:
@@ -224,12 +231,15 @@ def _loop_handler(
     return handle
 
 
-async def _until_stopped(peers: Peers, stop: asyncio.Event) -> None:
+async def _until_stopped(peers: Peers, webhooks: Webhooks | None, stop: asyncio.Event) -> None:
     """Keep the links up until asked to stop; whatever a message's handling raised comes out here."""
     async with asyncio.TaskGroup() as tasks:
-        links = tasks.create_task(peers.run())
+        running = [tasks.create_task(peers.run())]
+        if webhooks is not None:
+            running.append(tasks.create_task(webhooks.run()))
         await stop.wait()
-        links.cancel()
+        for task in running:
+            task.cancel()
 
 
 async def _start_verifier(
@@ -270,7 +280,6 @@ def _endpoints(
     services: NodeServices,
     own_account: OwnAccount | None,
     passphrase: bytes,
-    opened: ExitStack,
 ) -> dict[str, Endpoint]:
     if own_account is None:
         return {}
@@ -297,33 +306,33 @@ def _endpoints(
     }
     tsa = TsaEndpoint(units, default=names[0])
     endpoints: dict[str, Endpoint] = {tsa_endpoint.PATH: tsa, tsa_endpoint.FOLDER: tsa}
-    if config.gateway_tokens is not None:
-        endpoints |= _gateway(config.home, config.gateway_tokens, services, own_account, opened)
     return endpoints
 
 
 def _gateway(
-    home: Path,
-    tokens: Path,
-    services: NodeServices,
-    own_account: OwnAccount,
-    opened: ExitStack,
-) -> dict[str, Endpoint]:
-    access = GatewayAccess(tokens, services.clock)
-    journal = GatewayJournal(DiskFile(home / "gateway.journal"), services.ledger.genesis.domain)
+    config: NodeConfig, services: NodeServices, own_account: OwnAccount, opened: ExitStack
+) -> tuple[dict[str, Endpoint], Webhooks]:
+    """Return the gateway's endpoints, and who tells of what it has done. Raises ChainError: its files are malformed."""
+    clock, loop = services.clock, asyncio.get_running_loop()
+    access = GatewayAccess(config.gateway_tokens or config.home, clock)
+    targets = () if config.gateway_webhooks is None else read_targets(config.gateway_webhooks)
+    domain = services.ledger.genesis.domain
+    journal = GatewayJournal(DiskFile(config.home / "gateway.journal"), domain)
     opened.callback(journal.close)
-    loop = asyncio.get_running_loop()
     gateway = Gateway(
         services=services,
         own_account=own_account,
         journal=journal,
-        clock=services.clock,
+        clock=clock,
         defer=lambda work: loop.call_later(GATHER_S, work),
     )
-    return {
-        gateway_endpoint.FOLDER: GatewayEndpoint(gateway, access, services.commits),
+    names = frozenset(target.name for target in targets)
+    endpoint = GatewayEndpoint(gateway, access, services.commits, names)
+    endpoints: dict[str, Endpoint] = {
+        gateway_endpoint.FOLDER: endpoint,
         gateway_openapi.PATH: OpenApiPage(services.software_version),
     }
+    return endpoints, Webhooks(gateway, targets, clock)
 
 
 def _rpc_tls(config: NodeConfig) -> ssl.SSLContext | None:

@@ -27,6 +27,8 @@ from chainnode.services.gateway_journal import ID_BYTES, MAX_KEY_BYTES
 from chainnode.services.outcome import Status
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from chainnode.rpc.gateway_access import GatewayAccess
     from chainnode.rpc.gateway_request import RecordRequest
     from chainnode.rpc.reading_turn import ReadingTurn
@@ -62,7 +64,15 @@ _HTTP: Final = {
 class GatewayEndpoint:
     """Answers everything below `/v1/`."""
 
-    def __init__(self, gateway: Gateway, access: GatewayAccess, commits: Commits) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        access: GatewayAccess,
+        commits: Commits,
+        webhooks: Container[str] = frozenset(),
+    ) -> None:
+        """Serve whom `access` lets in; `webhooks` are the names of targets that may be told."""
+        self._webhooks = webhooks
         self._gateway = gateway
         self._access = access
         self._commits = commits
@@ -117,6 +127,13 @@ class GatewayEndpoint:
         body = await read_body(request, most_bytes=MAX_BODY_BYTES)
         await turn.next(Share())
         asked = parse_record_request(body)
+        if asked.webhook is not None and asked.webhook not in self._webhooks:
+            raise DecodeError(
+                f"webhook: this node has no target of the name {asked.webhook[:64]!r}; its operator names them in "
+                "gateway.webhooks",
+                code="unknown_webhook",
+                field="webhook",
+            )
         id_ = await self._accepted(token, key, asked)
         if asked.wait is None:
             return _record(202, self._gateway.find(token, id_))
@@ -141,6 +158,7 @@ class GatewayEndpoint:
             request_hash=asked.request_hash,
             document=asked.document,
             is_public=asked.is_public,
+            webhook=asked.webhook,
         )
         self._gateway.submit(wish, done)
         answer = await heard
@@ -204,8 +222,9 @@ def _http_status(error: ChainError) -> int:
     return 503 if isinstance(error, Unavailable) else 422
 
 
-def _record(http_status: int, found: RecordStatus, proof: bytes | None = None) -> web.Response:
-    value: dict[str, Json] = {
+def record_value(found: RecordStatus) -> dict[str, Json]:
+    """Return where a document stands, as JSON."""
+    return {
         "id": found.id.hex(),
         "status": _STATUS_WORDS[found.status],
         "tx_id": found.tx_id.hex(),
@@ -215,6 +234,10 @@ def _record(http_status: int, found: RecordStatus, proof: bytes | None = None) -
         "code": found.code,
         "message": found.message,
     }
+
+
+def _record(http_status: int, found: RecordStatus, proof: bytes | None = None) -> web.Response:
+    value = record_value(found)
     if proof is not None:
         value["proof"] = proof.decode()
     response = _json(http_status, value)

@@ -175,6 +175,10 @@ def _schemas() -> Json:
                     "default": False,
                     "description": "Whether anybody who has the document may search the log for it",
                 },
+                "webhook": {
+                    "type": ["string", "null"],
+                    "description": "Name of a target that the operator has configured; it is told once this is decided",
+                },
                 "wait": {
                     "enum": ["committed", "proof", None],
                     "description": "For what to wait, 30 s at most",

@@ -18,7 +18,7 @@ MAX_BODY_BYTES: Final = 8 * 1024
 """Three digests and a title of 256 bytes, escaped, take under 3 KiB."""
 
 WAITS: Final = ("committed", "proof")
-_FIELDS: Final = ("digests", "title", "metadata_hash", "public", "wait")
+_FIELDS: Final = ("digests", "title", "metadata_hash", "public", "wait", "webhook")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +29,9 @@ class RecordRequest:
     is_public: bool
     wait: Literal["committed", "proof"] | None
     """For what the answer waits, beyond acceptance."""
+
+    webhook: str | None
+    """Name of a configured target."""
 
     request_hash: bytes
     """Of document and publicity: what an idempotency key stands for."""
@@ -61,7 +64,7 @@ def parse_record_request(body: bytes) -> RecordRequest:
     document = parse_document(
         (
             digests,
-            _text(value.get("title")),
+            _text(value.get("title"), "title"),
             None if metadata_hash is None else _hex(metadata_hash, "metadata_hash"),
         )
     )
@@ -69,6 +72,7 @@ def parse_record_request(body: bytes) -> RecordRequest:
         document=document,
         is_public=is_public,
         wait=_wait(wait),
+        webhook=_text(value.get("webhook"), "webhook"),
         request_hash=hashlib.sha256(codec.encode((document.as_value(), is_public))).digest(),
     )
 
@@ -93,10 +97,10 @@ def _wait(value: Json) -> Literal["committed", "proof"] | None:
             raise DecodeError(f"wait: expected one of {', '.join(WAITS)}", field="wait")
 
 
-def _text(value: Json) -> str | None:
+def _text(value: Json, what: str) -> str | None:
     if value is None or isinstance(value, str):
         return value
-    raise DecodeError("title: expected a string", field="title")
+    raise DecodeError(f"{what}: expected a string", field=what)
 
 
 def _hex(value: Json, what: str) -> bytes:

@@ -72,6 +72,8 @@ class Wish:
 
     document: Document
     is_public: bool
+    webhook: str | None = None
+    """Name of the target that shall be told how it ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,6 +215,7 @@ class Gateway:
                 token=wish.token,
                 key=wish.key,
                 request_hash=wish.request_hash,
+                webhook=wish.webhook,
             )
             for wish in wishes
         ]
@@ -332,6 +335,14 @@ class Gateway:
             decided()
         else:
             self._watchers.setdefault(one.number, []).append(decided)
+
+    def untold(self, most: int) -> tuple[Entry, ...]:
+        """Return the first `most` documents that have ended and whose webhooks are still to be told."""
+        return self._journal.untold(most)
+
+    def told(self, id_: bytes) -> None:
+        """Tell a document's webhook no more; durable on return."""
+        self._journal.told(id_)
 
     def prove(self, token: str, id_: bytes) -> bytes:
         """Return the bytes of a document's `.tlog-proof`.

@@ -4,8 +4,9 @@
     1  ended   [1, number, status, height, first_record, code, message]
     2  kept    [2, number, tx_id, [status, height, first_record, code, message], [entry, ...]]   an ended list, when the
                file is written anew
+    3  told    [3, id]      its webhook was told, or told in vain for long enough
 
-    entry = [id (16 bytes), token, key or nil, request hash (32 bytes)]
+    entry = [id (16 bytes), token, key or nil, request hash (32 bytes), webhook or nil]
 
 Canonical MessagePack in frames of `chainnode.storage.journal`. A list that has not ended is sent again after a restart,
 byte for byte, until the chain says what became of it. docs/formats/storage.md
@@ -14,6 +15,7 @@ byte for byte, until the chain says what became of it. docs/formats/storage.md
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from chainnode.model import codec
@@ -48,7 +50,7 @@ _REWRITE_BYTES: Final = 4 * 1024 * 1024
 _ENTRY_BYTES: Final = 128
 """What an entry takes on disk, about."""
 
-_LIST, _ENDED, _KEPT = range(3)
+_LIST, _ENDED, _KEPT, _TOLD = range(4)
 _FINAL: Final = {Status.COMMITTED.value: Status.COMMITTED, Status.FAILED.value: Status.FAILED}
 
 
@@ -67,6 +69,16 @@ class Entry:
 
     request_hash: bytes
     """Of what was asked, so that a key is not used for something else."""
+
+    webhook: str | None
+    """Name of the target that is told how it ended; None if nobody is, or no longer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """A record: a document's webhook is told no more."""
+
+    id: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +141,7 @@ class KeptList:
     entries: tuple[Entry, ...]
 
 
-Line = Listed | Ended | KeptList
+Line = Listed | Ended | KeptList | Told
 
 
 def encode_line(line: Line) -> bytes:
@@ -142,6 +154,8 @@ def encode_line(line: Line) -> bytes:
         case KeptList():
             entries = _entries_value(line.entries)
             return codec.encode((_KEPT, line.number, line.tx_id, line.ending.as_value(), entries))
+        case Told():
+            return codec.encode((_TOLD, line.id))
 
 
 def decode_line(payload: bytes) -> Line:
@@ -151,7 +165,7 @@ def decode_line(payload: bytes) -> Line:
         DecodeError: it is none.
     """
     fields = codec.array(codec.decode(payload, max_bytes=_MAX_RECORD_BYTES), "record")
-    kind = codec.integer(fields[0] if fields else None, "kind", most=_KEPT)
+    kind = codec.integer(fields[0] if fields else None, "kind", most=_TOLD)
     if kind == _LIST:
         _, number, envelope, entries = codec.array(fields, "list", arity=4)
         return Listed(
@@ -162,6 +176,9 @@ def decode_line(payload: bytes) -> Line:
     if kind == _ENDED:
         codec.array(fields, "ended", arity=7)
         return Ended(number=codec.integer(fields[1], "number"), ending=_ending(fields[2:]))
+    if kind == _TOLD:
+        _, id_ = codec.array(fields, "told", arity=2)
+        return Told(id=codec.binary(id_, "id", size=ID_BYTES))
     _, number, tx_id, ending, entries = codec.array(fields, "kept", arity=5)
     return KeptList(
         number=codec.integer(number, "number"),
@@ -172,19 +189,22 @@ def decode_line(payload: bytes) -> Line:
 
 
 def _entries_value(entries: tuple[Entry, ...]) -> Value:
-    return tuple((e.id, e.token, e.key, e.request_hash) for e in entries)
+    return tuple((e.id, e.token, e.key, e.request_hash, e.webhook) for e in entries)
 
 
 def _parse_entries(value: Value) -> tuple[Entry, ...]:
     found: list[Entry] = []
     for element in codec.array_up_to(value, "entries", least=1, most=MAX_DOCUMENTS_PER_CALL):
-        id_, token, key, request_hash = codec.array(element, "entry", arity=4)
+        id_, token, key, request_hash, webhook = codec.array(element, "entry", arity=5)
         found.append(
             Entry(
                 id=codec.binary(id_, "id", size=ID_BYTES),
                 token=codec.text(token, "token", most_bytes=MAX_NAME_BYTES),
                 key=None if key is None else codec.text(key, "key", most_bytes=MAX_KEY_BYTES),
                 request_hash=codec.binary(request_hash, "request_hash", size=HASH_BYTES),
+                webhook=None
+                if webhook is None
+                else codec.text(webhook, "webhook", most_bytes=MAX_NAME_BYTES),
             )
         )
     return tuple(found)
@@ -224,6 +244,7 @@ class GatewayJournal:
         self._domain = domain
         self._most_kept = most_kept
         self._book = _Book()
+        self._untold: dict[bytes, Entry] = {}
         self._kept = 0
         self._next = 0
         self._journal, payloads = Journal.open(file, MAGIC)
@@ -269,13 +290,32 @@ class GatewayJournal:
         live = _ENTRY_BYTES * len(self._book.places)
         live += sum(len(open_list.envelope) for open_list in self.open_lists)
         if self._journal.size_bytes > 2 * live + _REWRITE_BYTES:
-            self._journal.rewrite(
-                [encode_line(_line_of(kept)) for kept in self._book.lists.values()]
-            )
+            self._rewrite()
+
+    def untold(self, most: int) -> tuple[Entry, ...]:
+        """Return the first `most` documents that have ended and whose webhooks are still to be told, oldest first."""
+        return tuple(islice(self._untold.values(), most))
+
+    def told(self, id_: bytes) -> None:
+        """Write down that a document's webhook is told no more. A crash that loses it has it told again."""
+        self._journal.append(encode_line(Told(id=id_)))
+        self._untold.pop(id_, None)
 
     def close(self) -> None:
         """Release the file."""
         self._journal.close()
+
+    def _rewrite(self) -> None:
+        lists = self._book.lists.values()
+        # Whoever ended before its list was told is among the untold; all others of ended lists were.
+        told = [
+            Told(id=entry.id)
+            for one in lists
+            if one.ending is not None
+            for entry in one.entries
+            if entry.webhook is not None and entry.id not in self._untold
+        ]
+        self._journal.rewrite([encode_line(line) for line in (*map(_line_of, lists), *told)])
 
     def _replay(self, line: Line) -> None:
         match line:
@@ -304,6 +344,8 @@ class GatewayJournal:
                 )
                 self._add(one)
                 self._finish(one, line.ending)
+            case Told():
+                self._untold.pop(line.id, None)
 
     def _add(self, one: GatewayList) -> None:
         book = self._book
@@ -316,6 +358,7 @@ class GatewayJournal:
 
     def _finish(self, one: GatewayList, ending: Ending) -> None:
         one.ending, one.envelope = ending, b""
+        self._untold |= {entry.id: entry for entry in one.entries if entry.webhook is not None}
         self._kept += len(one.entries)
         while self._kept > self._most_kept:
             self._forget(
@@ -328,6 +371,7 @@ class GatewayJournal:
         self._kept -= len(one.entries)
         for entry in one.entries:
             book.places.pop(entry.id, None)
+            self._untold.pop(entry.id, None)
             if entry.key is not None:
                 book.keys.pop((entry.token, entry.key), None)
 

@@ -3,26 +3,30 @@
 import asyncio
 import contextlib
 import hashlib
+import hmac
 import json
 import zlib
 from dataclasses import dataclass
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from chainnode.keystore.gateway_tokens import Token, encode_tokens, fresh_token, hash_of
 from chainnode.keystore.signer import local_signer
+from chainnode.keystore.webhook_targets import Target, read_targets
 from chainnode.model.commitment import parse_digests
-from chainnode.model.errors import Refused, StorageFault, Unavailable
+from chainnode.model.errors import DecodeError, Refused, StorageFault, Unavailable
 from chainnode.model.keys import KeyPurpose
 from chainnode.model.notarization import digest_map, parse_notarization, verify_notarization
 from chainnode.model.tlog_policy import validators_policy
 from chainnode.model.tlog_proof import parse_proof
-from chainnode.rpc import gateway_endpoint, gateway_openapi
+from chainnode.rpc import gateway_endpoint, gateway_openapi, webhooks
 from chainnode.rpc.gateway_access import GatewayAccess
 from chainnode.rpc.gateway_endpoint import GatewayEndpoint
 from chainnode.rpc.gateway_openapi import OpenApiPage
 from chainnode.rpc.server import RpcServer
+from chainnode.rpc.webhooks import Webhooks
 from chainnode.services import gateway as gateway_service
 from chainnode.services.gateway import Gateway
 from chainnode.services.gateway_journal import MAGIC, Ending, Entry, GatewayJournal
@@ -113,7 +117,7 @@ async def open_desk(tmp_path, *, node=None, content=b"", per_minute=1_000):
         port=0,
         on_fault=faults.append,
         endpoints={
-            gateway_endpoint.FOLDER: GatewayEndpoint(gateway, access, node.commits),
+            gateway_endpoint.FOLDER: GatewayEndpoint(gateway, access, node.commits, {"hook"}),
             gateway_openapi.PATH: OpenApiPage("1"),
         },
     )
@@ -259,6 +263,8 @@ async def test_what_cannot_be_is_refused_and_names_its_field(tmp_path):
             ({"digests": {"sha256": good}, "wait": {}}, "wait"),
             ({"digests": {"sha256": good}, "metadata_hash": "ab"}, "metadata_hash"),
             ({"digests": {"sha256": good}, "url": "http://x"}, "url"),
+            ({"digests": {"sha256": good}, "webhook": "http://x"}, "webhook"),
+            ({"digests": {"sha256": good}, "webhook": 1}, "webhook"),
         ):
             status, answer = await desk.ask("POST", "/v1/records", body)
             assert (status, answer["error"]["field"]) == (400, field), body
@@ -404,18 +410,118 @@ def test_a_journal_forgets_the_oldest_and_is_written_anew(monkeypatch):
     envelope = node.chain.notarization(0).envelope
     lists = []
     for number in range(6):
-        entry = Entry(id=bytes([number]) * 16, token="a", key=f"{number}", request_hash=bytes(32))
+        entry = Entry(
+            id=bytes([number]) * 16, token="a", key=f"{number}", request_hash=bytes(32), webhook="w"
+        )
         lists.append(journal.accept([entry], envelope, bytes(32)))
         if number < 5:
             journal.end(lists[-1], ending)
+        if number == 2:
+            journal.told(bytes([2]) * 16)
     again = GatewayJournal(MemoryFile(file.read_all(10**6)), domain, most_kept=3)
     for book in (journal, again):
         assert book.by_key("a", "1") is None
         assert book.by_key("a", "4").id == bytes([4]) * 16
         assert book.place(bytes([4]) * 16)[0].ending == ending
         assert [one.number for one in book.open_lists] == [5]
+        assert [entry.id[0] for entry in book.untold(9)] == [3, 4]
     with pytest.raises(StorageFault):
         GatewayJournal(
             MemoryFile(MAGIC + b"\0\0\0\1" + zlib.crc32(b"\xc0").to_bytes(4, "big") + b"\xc0"),
             domain,
         )
+
+
+SECRET = "s" * 32
+
+
+@contextlib.asynccontextmanager
+async def target(answers, heard):
+    """A system that is told; it gives these answers, one after the other."""
+
+    async def take(request):
+        heard.append((request.headers.copy(), await request.read()))
+        return web.Response(status=answers.pop(0), headers={"Location": "/elsewhere"})
+
+    runner = web.ServerRunner(web.Server(take))
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        port = site._server.sockets[0].getsockname()[1]
+        yield Target(name="hook", url=f"http://127.0.0.1:{port}/x", secret=SECRET.encode())
+    finally:
+        await runner.cleanup()
+
+
+async def tell(desk, targets, monkeypatch):
+    """Tell until nothing is left to be told."""
+    monkeypatch.setattr(webhooks, "LOOK_S", 0.01)
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(Webhooks(desk.gateway, targets, desk.node.clock).run())
+        while desk.gateway.untold(1):
+            desk.node.clock.advance(1_000)
+            await asyncio.sleep(0.02)
+        running.cancel()
+
+
+@pytest.mark.asyncio
+async def test_a_system_is_told_once_it_takes_it_and_can_check_who_speaks(tmp_path, monkeypatch):
+    heard = []
+    async with open_desk(tmp_path) as desk, target([500, 302, 204], heard) as to:
+        _, made = await desk.submit(b"x", webhook="hook")
+        _, quiet = await desk.submit(b"y")
+        assert desk.gateway.untold(9) == ()
+        while desk.gateway.open_count:
+            await desk.decided()
+        # What is to be told outlives the node.
+        again = GatewayJournal(
+            MemoryFile(desk.file.read_all(10**6)), desk.node.chain.genesis.domain
+        )
+        assert [entry.id.hex() for entry in again.untold(9)] == [made["id"]]
+        await tell(desk, [to], monkeypatch)
+        again = GatewayJournal(
+            MemoryFile(desk.file.read_all(10**6)), desk.node.chain.genesis.domain
+        )
+        assert again.untold(9) == ()
+    assert len(heard) == 3
+    for headers, body in heard:
+        assert json.loads(body)["id"] == made["id"] != quiet["id"]
+        assert json.loads(body)["status"] == "committed"
+        signed = headers["X-Chainnode-Timestamp"].encode() + b"." + body
+        expected = hmac.new(SECRET.encode(), signed, "sha256").hexdigest()
+        assert headers["X-Chainnode-Signature"] == f"sha256={expected}"
+
+
+@pytest.mark.asyncio
+async def test_a_target_that_never_answers_or_is_no_more_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(webhooks, "MAX_TRIES", 3)
+    gone = Target(name="hook", url="http://127.0.0.1:9/x", secret=SECRET.encode())
+    async with open_desk(tmp_path) as desk:
+        for targets in ([gone], []):
+            await desk.submit(b"x", webhook="hook")
+            await desk.decided()
+            assert len(desk.gateway.untold(9)) == 1
+            await tell(desk, targets, monkeypatch)
+
+
+def test_targets_are_what_the_operator_wrote_and_nothing_else(tmp_path):
+    path = tmp_path / "hooks.json"
+    good = {"name": "a", "url": "https://a.example/x", "secret": SECRET}
+    for bad in (
+        [{**good, "url": "ftp://a"}],
+        [{**good, "url": "https://"}],
+        [{**good, "url": "https://a b"}],
+        [{**good, "secret": "short"}],
+        [{**good, "more": 1}],
+        [good, good],
+    ):
+        path.write_text(json.dumps({"version": 1, "targets": bad}))
+        path.chmod(0o600)
+        with pytest.raises(DecodeError):
+            read_targets(path)
+    path.write_text(json.dumps({"version": 1, "targets": [good]}))
+    assert SECRET not in repr(read_targets(path))
+    path.chmod(0o644)
+    with pytest.raises(Refused):
+        read_targets(path)

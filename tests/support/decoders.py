@@ -32,6 +32,7 @@ from chainnode.keystore.gateway_tokens import Token, decode_tokens, encode_token
 from chainnode.keystore.key_file import decode_key_file, encode_key_file
 from chainnode.keystore.signer import local_signer
 from chainnode.keystore.tls import public_key_of_certificate
+from chainnode.keystore.webhook_targets import decode_targets
 from chainnode.ledger.leader_history import decode_failed_turns
 from chainnode.ledger.tip import decode_tip_record
 from chainnode.model import codec
@@ -482,16 +483,17 @@ def _file_formats() -> dict[str, Decoder]:
             decode=decode_gateway_line,
             encode=encode_gateway_line,
             seeds=(
-                codec.encode((0, 3, b"envelope", ((bytes(16), "a", None, bytes(32)),))),
-                codec.encode((0, 4, b"", ((bytes(16), "a", "key", bytes(32)),) * 2)),
+                codec.encode((0, 3, b"envelope", ((bytes(16), "a", None, bytes(32), None),))),
+                codec.encode((0, 4, b"", ((bytes(16), "a", "key", bytes(32), "hook"),) * 2)),
                 codec.encode((1, 3, "committed", 7, 100, "", "")),
+                codec.encode((3, bytes(16))),
                 codec.encode(
                     (
                         2,
                         3,
                         bytes(32),
                         ("failed", 7, 0, "c", "m"),
-                        ((bytes(16), "a", "k", bytes(32)),),
+                        ((bytes(16), "a", "k", bytes(32), None),),
                     )
                 ),
             ),
@@ -506,6 +508,21 @@ def _file_formats() -> dict[str, Decoder]:
             ),
             shape="json",
             has_one_form=False,
+        ),
+        "webhook targets": Decoder(
+            function="chainnode.keystore.webhook_targets.decode_targets",
+            decode=decode_targets,
+            seeds=(
+                json.dumps(
+                    {
+                        "version": 1,
+                        "targets": [
+                            {"name": "a", "url": "https://a.example/x", "secret": "s" * 32}
+                        ],
+                    }
+                ).encode(),
+            ),
+            shape="json",
         ),
         "request for a record": Decoder(
             function="chainnode.rpc.gateway_request.parse_record_request",
