@@ -3,8 +3,8 @@
 What all nodes must agree on is in genesis; what may differ from node to node is here. A file that names a setting
 which does not exist is refused, since a mistyped limit would otherwise be the default without anybody knowing.
 
-    home = a node's    [node] [p2p] [p2p.peers] [rpc] [verify] [pool] [log] [witness] [outside] and, for its operator,
-                       [client]
+    home = a node's    [node] [p2p] [p2p.peers] [rpc] [timestamp] [gateway] [verify] [pool] [log] [witness] [outside]
+                       and, for its operator, [client]
     home = a client's  [client] only
 
 `SETTINGS` is the only list of them: reading, `chainnode check-config` and the file that `chainnode init` writes all
@@ -111,6 +111,12 @@ class NodeConfig:
     rpc_tls_key: Path | None
     timestamp_policy: str
     """Object identifier, dotted."""
+
+    gateway_tokens: Path | None
+    """Tokens of the systems that the gateway serves; None: there is no gateway."""
+
+    gateway_webhooks: Path | None
+    """Targets that the gateway may tell of decisions; None: it tells nobody."""
 
     verify_workers: int
     """Processes that verify transactions' signatures; 0 verifies in the node's own."""
@@ -281,6 +287,24 @@ SETTINGS: Final = (
         ),
     ),
     Setting(
+        section="gateway",
+        key="tokens",
+        default="",
+        comment=(
+            "File with the tokens of systems that may submit digests over /v1/ for node.account to sign, as\n"
+            "`chainnode gateway token new` makes it; relative to this folder. Empty: there is no gateway."
+        ),
+    ),
+    Setting(
+        section="gateway",
+        key="webhooks",
+        default="",
+        comment=(
+            "File (mode 0600) with the targets that may be told of decisions, by name, and the secrets that sign for them;\n"
+            "read when the node starts; relative to this folder. Empty: nobody is told."
+        ),
+    ),
+    Setting(
         section="verify",
         key="workers",
         default=1,
@@ -409,7 +433,8 @@ SETTINGS: Final = (
 PEERS_COMMENT: Final = 'Addresses that replace those in genesis, one line each: name = "host:port".'
 
 _SECTIONS: Final = (
-    "node", "p2p", "rpc", "timestamp", "verify", "pool", "log", "witness", "outside", "client"
+    "node", "p2p", "rpc", "timestamp", "gateway", "verify", "pool", "log", "witness", "outside",
+    "client",
 )  # fmt: skip
 _PEERS: Final = "peers"
 
@@ -465,6 +490,8 @@ def load_config(home: Path) -> NodeConfig:
         rpc_tls_certificate=settings.path(home, "rpc.tls_certificate"),
         rpc_tls_key=settings.path(home, "rpc.tls_key"),
         timestamp_policy=settings.text("timestamp.policy"),
+        gateway_tokens=settings.path(home, "gateway.tokens"),
+        gateway_webhooks=settings.path(home, "gateway.webhooks"),
         verify_workers=settings.number("verify.workers"),
         pool_max_count=settings.number("pool.max_count"),
         pool_max_bytes=settings.number("pool.max_bytes"),
@@ -475,6 +502,11 @@ def load_config(home: Path) -> NodeConfig:
         outside=_outside(settings, home),
     )
     _check_rpc(config)
+    if config.gateway_tokens is not None and config.account is None:
+        raise DecodeError(
+            "gateway.tokens: found a file, and no node.account; expected the account that signs for the gateway",
+            field="node.account",
+        )
     return config
 
 

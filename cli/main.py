@@ -18,6 +18,7 @@ from cli.command import take_global_options
 from cli.devnet import devnet_group
 from cli.evidence import evidence
 from cli.exit_status import ExitStatus, exit_status_of
+from cli.gateway import gateway
 from cli.genesis import genesis
 from cli.history import history
 from cli.identity import account, org
@@ -71,6 +72,7 @@ for _command in (
     block,
     validators,
     evidence,
+    gateway,
     devnet_group,
 ):
     chainnode.add_command(_command)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chainnode.client.trusted_chain import follow
-from chainnode.keystore.files import PUBLIC, replace_file
+from chainnode.keystore.files import OWNER_ONLY, PUBLIC, replace_file
 from chainnode.model.errors import ChainError, DecodeError
 from chainnode.model.merkle import leaf_hash, verify_inclusion
 from chainnode.model.notarization import (
@@ -104,7 +104,16 @@ def write_result(path: Path, content: bytes) -> None:
     Raises:
         DecodeError: it cannot be written.
     """
+    _replace(path, content, PUBLIC)
+
+
+def replace_secret_file(path: Path, content: bytes) -> None:
+    """Replace a file that nobody but its owner can open; else as `write_result`."""
+    _replace(path, content, OWNER_ONLY)
+
+
+def _replace(path: Path, content: bytes, mode: int) -> None:
     try:
-        replace_file(path, content, mode=PUBLIC)
+        replace_file(path, content, mode=mode)
     except ChainError as error:
         raise DecodeError(error.message, code="unwritable") from error

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
+from chainnode.keystore.webhook_targets import read_targets
 from chainnode.node.timestamp_unit import HomeUnit, unit_names
-from chainnode.rpc import tsa_endpoint, witness_endpoint
+from chainnode.rpc import gateway_endpoint, gateway_openapi, tsa_endpoint, witness_endpoint
+from chainnode.rpc.gateway_access import GatewayAccess
+from chainnode.rpc.gateway_endpoint import GatewayEndpoint
+from chainnode.rpc.gateway_openapi import OpenApiPage
 from chainnode.rpc.tsa_endpoint import TsaEndpoint
+from chainnode.rpc.webhooks import Webhooks
+from chainnode.services.gateway import Gateway
+from chainnode.services.gateway_journal import GatewayJournal
 from chainnode.services.health import reason_not_vouching
 from chainnode.services.timestamping import Timestamping
+from chainnode.storage.append_file import DiskFile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import ExitStack
 
     from chainnode.config import NodeConfig
     from chainnode.model.suites import Suite
@@ -19,6 +30,10 @@ if TYPE_CHECKING:
     from chainnode.services.node_services import NodeServices
     from chainnode.services.own_account import OwnAccount
     from chainnode.services.witness import WitnessService
+
+GATHER_S: Final = 0.01
+"""How long the gateway waits for more documents before it signs a list: little beside a block, and long enough for what
+comes together to share a signature and a sync."""
 
 
 def witness_endpoints(witness: WitnessService | None) -> Mapping[str, Endpoint]:
@@ -65,3 +80,46 @@ def timestamp_endpoints(units: Mapping[str, Timestamping], suite: Suite) -> Mapp
         return {}
     tsa = TsaEndpoint(units, default=unit_names(suite)[0])
     return {tsa_endpoint.PATH: tsa, tsa_endpoint.FOLDER: tsa}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenGateway:
+    """The gateway of a node, and who tells of what it has done."""
+
+    endpoints: Mapping[str, Endpoint]
+    webhooks: Webhooks
+    """To be run for as long as the node is."""
+
+
+def open_gateway(
+    config: NodeConfig,
+    services: NodeServices,
+    own_account: OwnAccount | None,
+    opened: ExitStack,
+) -> OpenGateway | None:
+    """Return the gateway, or None if none is configured; `opened` closes its journal. Raises ChainError: its files are malformed."""
+    if config.gateway_tokens is None or own_account is None:
+        return None
+    clock, loop = services.clock, asyncio.get_running_loop()
+    access = GatewayAccess(config.gateway_tokens, clock)
+    targets = () if config.gateway_webhooks is None else read_targets(config.gateway_webhooks)
+    journal = GatewayJournal(
+        DiskFile(config.home / "gateway.journal"), services.ledger.genesis.domain
+    )
+    opened.callback(journal.close)
+    gateway = Gateway(
+        services=services,
+        own_account=own_account,
+        journal=journal,
+        clock=clock,
+        defer=lambda work: loop.call_later(GATHER_S, work),
+    )
+    names = frozenset(target.name for target in targets)
+    endpoint = GatewayEndpoint(gateway, access, services.commits, names)
+    return OpenGateway(
+        endpoints={
+            gateway_endpoint.FOLDER: endpoint,
+            gateway_openapi.PATH: OpenApiPage(services.software_version),
+        },
+        webhooks=Webhooks(gateway, targets, clock),
+    )

@@ -29,6 +29,7 @@ from chainnode.mempool.pool import Pool, PoolLimits
 from chainnode.model.errors import ChainError, ForkProven
 from chainnode.node.driver import EngineDriver
 from chainnode.node.endpoints import (
+    open_gateway,
     timestamp_endpoints,
     timestamp_units,
     witness_endpoints,
@@ -63,7 +64,7 @@ from contracts.query import account_view
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine, Sequence
     from pathlib import Path
 
     from chainnode.config import NodeConfig
@@ -153,6 +154,7 @@ async def run_node(config: NodeConfig, passphrase: bytes, log: Log, stop: asynci
             )
             own_account = _own_account(config, ledger, services.submission, passphrase, log)
             units = timestamp_units(config, services, own_account, passphrase)
+            gateway = open_gateway(config, services, own_account, opened)
             server = RpcServer(
                 services=services,
                 host=config.rpc_host,
@@ -162,6 +164,7 @@ async def run_node(config: NodeConfig, passphrase: bytes, log: Log, stop: asynci
                 endpoints={
                     **witness_endpoints(witness),
                     **timestamp_endpoints(units, genesis.suite),
+                    **({} if gateway is None else gateway.endpoints),
                 },
                 on_tick=[unit.tick for unit in units.values()],
             )
@@ -197,8 +200,13 @@ async def run_node(config: NodeConfig, passphrase: bytes, log: Log, stop: asynci
                 listen=config.listen,
                 rpc=f"{config.rpc_host}:{server.port}",
             )
+            work = [peers.run]
+            if gateway is not None:
+                work.append(gateway.webhooks.run)
             rounds = _outside_rounds(config, outside, services, log)
-            await _until_stopped(peers, rounds, stop)
+            if rounds is not None:
+                work.append(rounds.run)
+            await _until_stopped(work, stop)
         if faults and isinstance(faults[0], ForkProven):
             _keep_testimony(home, faults[0])
         if faults:
@@ -230,12 +238,12 @@ def _loop_handler(
     return handle
 
 
-async def _until_stopped(peers: Peers, rounds: OutsideRounds | None, stop: asyncio.Event) -> None:
-    """Keep the links up, and outside witnesses asked, until asked to stop; whatever was raised in that comes out here."""
+async def _until_stopped(
+    work: Sequence[Callable[[], Coroutine[None, None, None]]], stop: asyncio.Event
+) -> None:
+    """Keep the links up, and whatever else goes on beside, until asked to stop; what was raised in that comes out here."""
     async with asyncio.TaskGroup() as tasks:
-        running = [tasks.create_task(peers.run())]
-        if rounds is not None:
-            running.append(tasks.create_task(rounds.run()))
+        running = [tasks.create_task(part()) for part in work]
         await stop.wait()
         for task in running:
             task.cancel()

@@ -28,9 +28,11 @@ from chainnode.config import FILE_NAME, MAX_CONFIG_BYTES, load_config, parse_set
 from chainnode.engine.message_codec import decode_message, encode_message
 from chainnode.engine.messages import UnknownMessage
 from chainnode.engine.vote_records import decode_records, encode_records
+from chainnode.keystore.gateway_tokens import Token, decode_tokens, encode_tokens
 from chainnode.keystore.key_file import decode_key_file, encode_key_file
 from chainnode.keystore.signer import local_signer
 from chainnode.keystore.tls import public_key_of_certificate
+from chainnode.keystore.webhook_targets import decode_targets
 from chainnode.ledger.leader_history import decode_failed_turns
 from chainnode.ledger.tip import decode_tip_record
 from chainnode.model import codec
@@ -84,8 +86,11 @@ from chainnode.pki.request import decode_request
 from chainnode.pki.revocation import decode_crl
 from chainnode.rpc.base64_text import from_base64
 from chainnode.rpc.client import parse_json
+from chainnode.rpc.gateway_request import parse_record_request
 from chainnode.rpc.json_text import encode_json, parse_request
 from chainnode.rpc.shapes import Base64
+from chainnode.services.gateway_journal import decode_line as decode_gateway_line
+from chainnode.services.gateway_journal import encode_line as encode_gateway_line
 from chainnode.storage.append_file import MemoryFile
 from chainnode.storage.journal import Journal
 from chainnode.storage.vote_log import VoteLog, VoteRecord
@@ -545,6 +550,69 @@ def _file_formats() -> dict[str, Decoder]:
             decode=lambda data: decode_list(samples(SUITES[0]).chain.genesis.domain, data),
             encode=lambda made: made.transaction.envelope,
             seeds=(_list_envelope(),),
+        ),
+        "line of the gateway's journal": Decoder(
+            function="chainnode.services.gateway_journal.decode_line",
+            decode=decode_gateway_line,
+            encode=encode_gateway_line,
+            seeds=(
+                codec.encode((0, 3, b"envelope", ((bytes(16), "a", None, bytes(32), None),))),
+                codec.encode((0, 4, b"", ((bytes(16), "a", "key", bytes(32), "hook"),) * 2)),
+                codec.encode((1, 3, "committed", 7, 100, "", "")),
+                codec.encode((3, bytes(16))),
+                codec.encode(
+                    (
+                        2,
+                        3,
+                        bytes(32),
+                        ("failed", 7, 0, "c", "m"),
+                        ((bytes(16), "a", "k", bytes(32), None),),
+                    )
+                ),
+            ),
+        ),
+        "tokens": Decoder(
+            function="chainnode.keystore.gateway_tokens.decode_tokens",
+            decode=decode_tokens,
+            encode=encode_tokens,
+            seeds=(
+                encode_tokens(()),
+                encode_tokens((Token(name="a", sha256=bytes(32), per_minute=9, created_ms=1),)),
+            ),
+            shape="json",
+            has_one_form=False,
+        ),
+        "webhook targets": Decoder(
+            function="chainnode.keystore.webhook_targets.decode_targets",
+            decode=decode_targets,
+            seeds=(
+                json.dumps(
+                    {
+                        "version": 1,
+                        "targets": [
+                            {"name": "a", "url": "https://a.example/x", "secret": "s" * 32}
+                        ],
+                    }
+                ).encode(),
+            ),
+            shape="json",
+        ),
+        "request for a record": Decoder(
+            function="chainnode.rpc.gateway_request.parse_record_request",
+            decode=parse_record_request,
+            seeds=(
+                json.dumps({"digests": {"sha256": "ab" * 32, "sm3": "cd" * 32}}).encode(),
+                json.dumps(
+                    {
+                        "digests": {"sha512": "ab" * 64},
+                        "title": "通知",
+                        "metadata_hash": "ab" * 32,
+                        "public": True,
+                        "wait": "proof",
+                    }
+                ).encode(),
+            ),
+            shape="json",
         ),
         "journal": Decoder(
             function="chainnode.storage.journal.Journal.open",

@@ -35,6 +35,7 @@ _PREFIXES = {
     "certificates": ("chainnode.pki.", "chainnode.tsp."),
     "store": (
         "chainnode.client.",
+        "chainnode.services.",
         "chainnode.storage.",
         "chainnode.engine.vote_records.",
         "chainnode.ledger.",

@@ -1,0 +1,382 @@
+"""What the gateway has accepted, on disk before anybody is told, and in memory by id and by idempotency key.
+
+    0  list    [0, number, envelope, [entry, ...]]       accepted; or signed anew, under the same number, after it expired
+    1  ended   [1, number, status, height, first_record, code, message]
+    2  kept    [2, number, tx_id, [status, height, first_record, code, message], [entry, ...]]   an ended list, when the
+               file is written anew
+    3  told    [3, id]      its webhook was told, or told in vain for long enough
+
+    entry = [id (16 bytes), token, key or nil, request hash (32 bytes), webhook or nil]
+
+Canonical MessagePack in frames of `chainnode.storage.journal`. A list that has not ended is sent again after a restart,
+byte for byte, until the chain says what became of it. docs/formats/storage.md
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from chainnode.model import codec
+from chainnode.model.errors import DecodeError, StorageFault
+from chainnode.model.limits import MAX_DOCUMENTS_PER_CALL, MAX_NAME_BYTES, MAX_TRANSACTION_BYTES
+from chainnode.model.suites import HASH_BYTES
+from chainnode.model.transaction import decode_transaction
+from chainnode.services.outcome import Status
+from chainnode.storage.journal import Journal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from chainnode.model.codec import Value
+    from chainnode.model.domain import Domain
+    from chainnode.storage.append_file import AppendFile
+
+MAGIC: Final = b"cngate\x00\x01"
+ID_BYTES: Final = 16
+MAX_KEY_BYTES: Final = 256
+"""An `Idempotency-Key`."""
+
+MAX_KEPT: Final = 100_000
+"""Records that are remembered after their list ended, some 60 MiB. Beyond it the oldest lists are forgotten: their ids read
+`unknown`, and their keys are new."""
+
+_MAX_RECORD_BYTES: Final = 1024 * 1024
+_MAX_MESSAGE_BYTES: Final = 1_024
+_REWRITE_BYTES: Final = 4 * 1024 * 1024
+"""The file is written anew when it has twice as many bytes as there is to remember, and so many more."""
+
+_ENTRY_BYTES: Final = 128
+"""What an entry takes on disk, about."""
+
+_LIST, _ENDED, _KEPT, _TOLD = range(4)
+_FINAL: Final = {Status.COMMITTED.value: Status.COMMITTED, Status.FAILED.value: Status.FAILED}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One accepted document."""
+
+    id: bytes
+    """16 random bytes, by which its submitter asks for it."""
+
+    token: str
+    """Name of the token under which it came; nobody else sees it."""
+
+    key: str | None
+    """Its idempotency key, which is that token's alone."""
+
+    request_hash: bytes
+    """Of what was asked, so that a key is not used for something else."""
+
+    webhook: str | None
+    """Name of the target that is told how it ended; None if nobody is, or no longer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """A record: a document's webhook is told no more."""
+
+    id: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a list ended; final."""
+
+    status: Status
+    """`COMMITTED` or `FAILED`."""
+
+    height: int
+    first_record: int
+    """Log index of its first document."""
+
+    code: str
+    message: str
+
+    def as_value(self) -> tuple[Value, ...]:
+        """Return the array form."""
+        return (self.status.value, self.height, self.first_record, self.code, self.message)
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class GatewayList:
+    """Documents in one transaction."""
+
+    number: int
+    entries: tuple[Entry, ...]
+    envelope: bytes
+    """The transaction's bytes; empty once it has ended, for the chain has them."""
+
+    tx_id: bytes
+
+    ending: Ending | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A record: a list was accepted, or signed anew."""
+
+    number: int
+    envelope: bytes
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """A record: a list has ended."""
+
+    number: int
+    ending: Ending
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptList:
+    """A record: a list that has ended, in a file that was written anew."""
+
+    number: int
+    tx_id: bytes
+    ending: Ending
+    entries: tuple[Entry, ...]
+
+
+Line = Listed | Ended | KeptList | Told
+
+
+def encode_line(line: Line) -> bytes:
+    """Return the payload of a record."""
+    match line:
+        case Listed():
+            return codec.encode((_LIST, line.number, line.envelope, _entries_value(line.entries)))
+        case Ended():
+            return codec.encode((_ENDED, line.number, *line.ending.as_value()))
+        case KeptList():
+            entries = _entries_value(line.entries)
+            return codec.encode((_KEPT, line.number, line.tx_id, line.ending.as_value(), entries))
+        case Told():
+            return codec.encode((_TOLD, line.id))
+
+
+def decode_line(payload: bytes) -> Line:
+    """Read the payload of a record.
+
+    Raises:
+        DecodeError: it is none.
+    """
+    fields = codec.array(codec.decode(payload, max_bytes=_MAX_RECORD_BYTES), "record")
+    kind = codec.integer(fields[0] if fields else None, "kind", most=_TOLD)
+    if kind == _LIST:
+        _, number, envelope, entries = codec.array(fields, "list", arity=4)
+        return Listed(
+            number=codec.integer(number, "number"),
+            envelope=codec.binary(envelope, "envelope", most=MAX_TRANSACTION_BYTES),
+            entries=_parse_entries(entries),
+        )
+    if kind == _ENDED:
+        codec.array(fields, "ended", arity=7)
+        return Ended(number=codec.integer(fields[1], "number"), ending=_ending(fields[2:]))
+    if kind == _TOLD:
+        _, id_ = codec.array(fields, "told", arity=2)
+        return Told(id=codec.binary(id_, "id", size=ID_BYTES))
+    _, number, tx_id, ending, entries = codec.array(fields, "kept", arity=5)
+    return KeptList(
+        number=codec.integer(number, "number"),
+        tx_id=codec.binary(tx_id, "tx_id", size=HASH_BYTES),
+        ending=_ending(ending),
+        entries=_parse_entries(entries),
+    )
+
+
+def _entries_value(entries: tuple[Entry, ...]) -> Value:
+    return tuple((e.id, e.token, e.key, e.request_hash, e.webhook) for e in entries)
+
+
+def _parse_entries(value: Value) -> tuple[Entry, ...]:
+    found: list[Entry] = []
+    for element in codec.array_up_to(value, "entries", least=1, most=MAX_DOCUMENTS_PER_CALL):
+        id_, token, key, request_hash, webhook = codec.array(element, "entry", arity=5)
+        found.append(
+            Entry(
+                id=codec.binary(id_, "id", size=ID_BYTES),
+                token=codec.text(token, "token", most_bytes=MAX_NAME_BYTES),
+                key=None if key is None else codec.text(key, "key", most_bytes=MAX_KEY_BYTES),
+                request_hash=codec.binary(request_hash, "request_hash", size=HASH_BYTES),
+                webhook=None
+                if webhook is None
+                else codec.text(webhook, "webhook", most_bytes=MAX_NAME_BYTES),
+            )
+        )
+    return tuple(found)
+
+
+def _ending(value: Value) -> Ending:
+    status, height, first_record, code, message = codec.array(value, "ending", arity=5)
+    found = _FINAL.get(codec.text(status, "status", most_bytes=MAX_NAME_BYTES))
+    if found is None:
+        raise DecodeError(f"status: found {status!r}; expected a final one", field="status")
+    return Ending(
+        status=found,
+        height=codec.integer(height, "height"),
+        first_record=codec.integer(first_record, "first_record"),
+        code=codec.text(code, "code", most_bytes=MAX_NAME_BYTES),
+        message=codec.text(message, "message", most_bytes=_MAX_MESSAGE_BYTES),
+    )
+
+
+@dataclass(slots=True)
+class _Book:
+    """What the journal says, by everything that one asks by."""
+
+    lists: dict[int, GatewayList] = field(default_factory=dict)
+    places: dict[bytes, tuple[GatewayList, int]] = field(default_factory=dict)
+    """By id: the list, and which document of it."""
+
+    keys: dict[tuple[str, str], Entry] = field(default_factory=dict)
+    """By token and idempotency key."""
+
+
+class GatewayJournal:
+    """The accepted documents of one node. Raises StorageFault wherever the disk fails: then the node stops."""
+
+    def __init__(self, file: AppendFile, domain: Domain, *, most_kept: int = MAX_KEPT) -> None:
+        """Read a journal, or begin one. Raises StorageFault: the disk failed, or the journal is damaged."""
+        self._domain = domain
+        self._most_kept = most_kept
+        self._book = _Book()
+        self._untold: dict[bytes, Entry] = {}
+        self._kept = 0
+        self._next = 0
+        self._journal, payloads = Journal.open(file, MAGIC)
+        try:
+            for payload in payloads:
+                self._replay(decode_line(payload))
+        except DecodeError as error:
+            raise StorageFault(
+                f"the gateway's journal is damaged: {error.message}; restore it from a backup"
+            ) from error
+
+    @property
+    def open_lists(self) -> tuple[GatewayList, ...]:
+        """Lists that have not ended, in the order in which they were accepted."""
+        return tuple(one for one in self._book.lists.values() if one.ending is None)
+
+    def place(self, id_: bytes) -> tuple[GatewayList, int] | None:
+        """Return the list of an id, and which document of it."""
+        return self._book.places.get(id_)
+
+    def by_key(self, token: str, key: str) -> Entry | None:
+        """Return what came under an idempotency key."""
+        return self._book.keys.get((token, key))
+
+    def accept(self, entries: Sequence[Entry], envelope: bytes, tx_id: bytes) -> GatewayList:
+        """Write down a list; durable on return, and only then is anybody told that it is accepted."""
+        one = GatewayList(number=self._next, entries=tuple(entries), envelope=envelope, tx_id=tx_id)
+        line = Listed(number=one.number, envelope=envelope, entries=one.entries)
+        self._journal.append(encode_line(line))
+        self._add(one)
+        return one
+
+    def sign_anew(self, one: GatewayList, envelope: bytes, tx_id: bytes) -> None:
+        """Write down other bytes for a list that expired; durable on return, and only then are they sent."""
+        line = Listed(number=one.number, envelope=envelope, entries=one.entries)
+        self._journal.append(encode_line(line))
+        one.envelope, one.tx_id = envelope, tx_id
+
+    def end(self, one: GatewayList, ending: Ending) -> None:
+        """Write down how a list ended. A crash that loses it has the chain asked again."""
+        self._journal.append(encode_line(Ended(number=one.number, ending=ending)))
+        self._finish(one, ending)
+        live = _ENTRY_BYTES * len(self._book.places)
+        live += sum(len(open_list.envelope) for open_list in self.open_lists)
+        if self._journal.size_bytes > 2 * live + _REWRITE_BYTES:
+            self._rewrite()
+
+    def untold(self, most: int) -> tuple[Entry, ...]:
+        """Return the first `most` documents that have ended and whose webhooks are still to be told, oldest first."""
+        return tuple(islice(self._untold.values(), most))
+
+    def told(self, id_: bytes) -> None:
+        """Write down that a document's webhook is told no more. A crash that loses it has it told again."""
+        self._journal.append(encode_line(Told(id=id_)))
+        self._untold.pop(id_, None)
+
+    def close(self) -> None:
+        """Release the file."""
+        self._journal.close()
+
+    def _rewrite(self) -> None:
+        lists = self._book.lists.values()
+        # Whoever ended before its list was told is among the untold; all others of ended lists were.
+        told = [
+            Told(id=entry.id)
+            for one in lists
+            if one.ending is not None
+            for entry in one.entries
+            if entry.webhook is not None and entry.id not in self._untold
+        ]
+        self._journal.rewrite([encode_line(line) for line in (*map(_line_of, lists), *told)])
+
+    def _replay(self, line: Line) -> None:
+        match line:
+            case Listed():
+                known = self._book.lists.get(line.number)
+                tx_id = decode_transaction(self._domain, line.envelope).id
+                if known is not None:
+                    known.envelope, known.tx_id = line.envelope, tx_id
+                    return
+                self._add(
+                    GatewayList(
+                        number=line.number,
+                        entries=line.entries,
+                        envelope=line.envelope,
+                        tx_id=tx_id,
+                    )
+                )
+            case Ended():
+                one = self._book.lists.get(line.number)
+                if one is None or one.ending is not None:
+                    raise DecodeError(f"list {line.number} ended, and was not open")
+                self._finish(one, line.ending)
+            case KeptList():
+                one = GatewayList(
+                    number=line.number, entries=line.entries, envelope=b"", tx_id=line.tx_id
+                )
+                self._add(one)
+                self._finish(one, line.ending)
+            case Told():
+                self._untold.pop(line.id, None)
+
+    def _add(self, one: GatewayList) -> None:
+        book = self._book
+        book.lists[one.number] = one
+        self._next = max(self._next, one.number + 1)
+        for item, entry in enumerate(one.entries):
+            book.places[entry.id] = (one, item)
+            if entry.key is not None:
+                book.keys[entry.token, entry.key] = entry
+
+    def _finish(self, one: GatewayList, ending: Ending) -> None:
+        one.ending, one.envelope = ending, b""
+        self._untold |= {entry.id: entry for entry in one.entries if entry.webhook is not None}
+        self._kept += len(one.entries)
+        while self._kept > self._most_kept:
+            self._forget(
+                next(kept for kept in self._book.lists.values() if kept.ending is not None)
+            )
+
+    def _forget(self, one: GatewayList) -> None:
+        book = self._book
+        del book.lists[one.number]
+        self._kept -= len(one.entries)
+        for entry in one.entries:
+            book.places.pop(entry.id, None)
+            self._untold.pop(entry.id, None)
+            if entry.key is not None:
+                book.keys.pop((entry.token, entry.key), None)
+
+
+def _line_of(one: GatewayList) -> Line:
+    if one.ending is None:
+        return Listed(number=one.number, envelope=one.envelope, entries=one.entries)
+    return KeptList(number=one.number, tx_id=one.tx_id, ending=one.ending, entries=one.entries)

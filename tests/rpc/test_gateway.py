@@ -1,0 +1,527 @@
+"""The gateway over a real listener, on a real ledger whose engine decides when told."""
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+import json
+import zlib
+from dataclasses import dataclass
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from chainnode.keystore.gateway_tokens import Token, encode_tokens, fresh_token, hash_of
+from chainnode.keystore.signer import local_signer
+from chainnode.keystore.webhook_targets import Target, read_targets
+from chainnode.model.commitment import parse_digests
+from chainnode.model.errors import DecodeError, Refused, StorageFault, Unavailable
+from chainnode.model.keys import KeyPurpose
+from chainnode.model.notarization import digest_map, parse_notarization, verify_notarization
+from chainnode.model.tlog_policy import validators_policy
+from chainnode.model.tlog_proof import parse_proof
+from chainnode.rpc import gateway_endpoint, gateway_openapi, webhooks
+from chainnode.rpc.gateway_access import GatewayAccess
+from chainnode.rpc.gateway_endpoint import GatewayEndpoint
+from chainnode.rpc.gateway_openapi import OpenApiPage
+from chainnode.rpc.server import RpcServer
+from chainnode.rpc.webhooks import Webhooks
+from chainnode.services import gateway as gateway_service
+from chainnode.services.gateway import Gateway
+from chainnode.services.gateway_journal import MAGIC, Ending, Entry, GatewayJournal
+from chainnode.services.outcome import Status
+from chainnode.services.own_account import OwnAccount
+from chainnode.storage.append_file import MemoryFile
+from tests.support.chain import CLERK
+from tests.support.rpc import make_node
+
+
+@dataclass
+class Desk:
+    """A gateway with a client."""
+
+    node: object
+    file: MemoryFile
+    gateway: Gateway
+    session: aiohttp.ClientSession
+    url: str
+    tokens: dict
+    path: object
+    faults: list
+
+    async def ask(self, verb, path, body=None, *, token="a", key=None):
+        headers = (
+            {} if token is None else {"Authorization": f"Bearer {self.tokens.get(token, token)}"}
+        )
+        if key is not None:
+            headers["Idempotency-Key"] = key
+        data = body if isinstance(body, (bytes, type(None))) else json.dumps(body).encode()
+        async with self.session.request(
+            verb, self.url + path, data=data, headers=headers
+        ) as response:
+            text = await response.text()
+            is_json = response.content_type == "application/json"
+            return response.status, json.loads(text) if is_json else text
+
+    async def submit(self, content, *, token="a", key=None, **fields):
+        digests = {"sha256": hashlib.sha256(content).hexdigest()}
+        body = {"digests": digests, **fields}
+        return await self.ask("POST", "/v1/records", body, token=token, key=key)
+
+    def decide(self):
+        self.node.engine.commit()
+        self.node.engine.cosign()
+        self.node.commits.publish()
+
+    async def decided(self):
+        """Let the list reach the pool, and decide it."""
+        async with asyncio.timeout(10):
+            while not self.node.engine.pool:
+                await asyncio.sleep(0.01)
+        self.decide()
+        await asyncio.sleep(0)
+
+
+@contextlib.asynccontextmanager
+async def open_desk(tmp_path, *, node=None, content=b"", per_minute=1_000):
+    node = make_node() if node is None else node
+    keys = node.chain.accounts[CLERK]
+    own = OwnAccount(
+        name=CLERK,
+        signers=[
+            local_signer(
+                name="k", suite=keys.suite, purpose=KeyPurpose.ACCOUNT, private_key=keys.private
+            )
+        ],
+        ledger=node.ledger,
+        submission=node.services.submission,
+    )
+    tokens = {name: fresh_token() for name in ("a", "b")}
+    path = tmp_path / "tokens.json"
+    write_tokens(path, tokens, per_minute)
+    file = MemoryFile(content)
+    loop = asyncio.get_running_loop()
+    gateway = Gateway(
+        services=node.services,
+        own_account=own,
+        journal=GatewayJournal(file, node.chain.genesis.domain),
+        clock=node.clock,
+        defer=loop.call_soon,
+    )
+    access = GatewayAccess(path, node.clock)
+    faults = []
+    server = RpcServer(
+        node.services,
+        host="127.0.0.1",
+        port=0,
+        on_fault=faults.append,
+        endpoints={
+            gateway_endpoint.FOLDER: GatewayEndpoint(gateway, access, node.commits, {"hook"}),
+            gateway_openapi.PATH: OpenApiPage("1"),
+        },
+    )
+    await server.start()
+    try:
+        async with aiohttp.ClientSession() as session:
+            url = f"http://127.0.0.1:{server.port}"
+            yield Desk(node, file, gateway, session, url, tokens, path, faults)
+    finally:
+        await server.stop()
+
+
+def write_tokens(path, tokens, per_minute=1_000):
+    kept = tuple(
+        Token(name=name, sha256=hash_of(text), per_minute=per_minute, created_ms=1)
+        for name, text in tokens.items()
+    )
+    path.write_bytes(encode_tokens(kept))
+    path.chmod(0o600)
+
+
+def verify(node, content, text):
+    genesis = node.chain.genesis
+    policy = validators_policy(
+        genesis.suite,
+        genesis.chain_id,
+        [(v.name, v.log_key, v.cosigner_key) for v in genesis.validator_set.members],
+    )
+    proof = parse_proof(text.encode())
+    notarization = parse_notarization(proof.extra)
+    found = digest_map(parse_digests((("sha256", hashlib.sha256(content).digest()),)))
+    verify_notarization(proof, policy, notarization, found)
+    return notarization
+
+
+@pytest.mark.asyncio
+async def test_a_digest_goes_in_and_a_proof_comes_out(tmp_path):
+    async with open_desk(tmp_path) as desk:
+        status, made = await desk.submit(b"one", title="t")
+        assert (status, made["status"], made["index"]) == (202, "accepted", None)
+        place = f"/v1/records/{made['id']}"
+        assert (await desk.ask("GET", f"{place}/proof"))[1]["error"]["code"] == "not_yet_committed"
+        await desk.decided()
+        status, found = await desk.ask("GET", place)
+        assert (status, found["status"], found["tx_id"]) == (200, "committed", made["tx_id"])
+        status, text = await desk.ask("GET", f"{place}/proof")
+        assert status == 200
+        assert not verify(desk.node, b"one", text).is_public
+        digest = hashlib.sha256(b"one").hexdigest()
+        _, listed = await desk.ask("GET", f"/v1/digests/sha256/{digest}")
+        assert [one["index"] for one in listed["records"]] == [found["index"]]
+
+
+@pytest.mark.asyncio
+async def test_what_comes_together_goes_into_one_list_and_public_ones_apart(tmp_path):
+    async with open_desk(tmp_path) as desk:
+        async with asyncio.TaskGroup() as tasks:
+            asked = [
+                tasks.create_task(desk.submit(b"%d" % n, public=n % 2 == 0, wait="proof"))
+                for n in range(6)
+            ]
+            await asyncio.sleep(0.2)
+            desk.decide()
+        answers = [task.result() for task in asked]
+        assert {status for status, _ in answers} == {200}
+        assert len({made["tx_id"] for _, made in answers}) <= 4
+        for number, (_, made) in enumerate(answers):
+            assert verify(desk.node, b"%d" % number, made["proof"]).is_public is (number % 2 == 0)
+
+
+@pytest.mark.asyncio
+async def test_a_key_names_one_wish_of_one_token(tmp_path):
+    async with open_desk(tmp_path) as desk:
+        async with asyncio.TaskGroup() as tasks:
+            same = [tasks.create_task(desk.submit(b"x", key="k")) for _ in range(4)]
+        ids = {task.result()[1]["id"] for task in same}
+        assert len(ids) == 1
+        assert (await desk.submit(b"x", key="k", token="b"))[1]["id"] not in ids
+        status, refused = await desk.submit(b"y", key="k")
+        assert (status, refused["error"]["code"]) == (422, "key_conflict")
+        assert (await desk.submit(b"x", key="k", public=True))[0] == 422
+        await desk.decided()
+        assert (await desk.submit(b"x", key="k"))[1]["status"] == "committed"
+
+
+@pytest.mark.asyncio
+async def test_one_token_sees_nothing_of_another(tmp_path):
+    async with open_desk(tmp_path) as desk:
+        _, made = await desk.submit(b"mine")
+        await desk.decided()
+        for path in (f"/v1/records/{made['id']}", f"/v1/records/{made['id']}/proof"):
+            status, answer = await desk.ask("GET", path, token="b")
+            assert (status, answer["error"]["code"]) == (404, "unknown_record")
+
+
+@pytest.mark.asyncio
+async def test_without_a_token_there_is_nothing_on_loopback_either(tmp_path):
+    async with open_desk(tmp_path) as desk:
+        for token in (None, "", "cng_" + "A" * 43, "x" * 4_000):
+            assert (await desk.submit(b"x", token=token))[0] == 401
+        async with desk.session.get(
+            f"{desk.url}/v1/records/{'0' * 32}", headers={"Authorization": "Basic eDp5"}
+        ) as response:
+            assert (response.status, response.headers["WWW-Authenticate"]) == (401, "Bearer")
+        assert (await desk.submit(b"x"))[0] == 202
+        write_tokens(desk.path, {"b": desk.tokens["b"]})
+        desk.node.clock.advance(1_000)
+        assert (await desk.submit(b"x"))[0] == 401
+        desk.path.chmod(0o644)
+        desk.path.write_text("{}")
+        desk.node.clock.advance(1_000)
+        assert (await desk.submit(b"x", token="b"))[0] == 401
+
+
+@pytest.mark.asyncio
+async def test_a_token_has_its_share_of_a_minute(tmp_path):
+    async with open_desk(tmp_path, per_minute=2) as desk:
+        for _ in range(2):
+            assert (await desk.submit(b"x"))[0] == 202
+        status, refused = await desk.submit(b"x")
+        assert (status, refused["error"]["code"]) == (429, "overloaded")
+        assert (await desk.submit(b"x", token="b"))[0] == 202
+        desk.node.clock.advance(60_000)
+        assert (await desk.submit(b"x"))[0] == 202
+
+
+@pytest.mark.asyncio
+async def test_what_cannot_be_is_refused_and_names_its_field(tmp_path):
+    good = "ab" * 32
+    async with open_desk(tmp_path) as desk:
+        for body, field in (
+            (b"{", None),
+            (b"\xff", None),
+            ([], None),
+            ({}, "digests"),
+            ({"digests": {}}, "digests"),
+            ({"digests": {"md5": "ab"}}, "algorithm"),
+            ({"digests": {"sha256": good[:-2]}}, "digest"),
+            ({"digests": {"sha256": good.upper()}}, "digests.sha256"),
+            ({"digests": {"sha256": good}, "title": 1}, "title"),
+            ({"digests": {"sha256": good}, "title": "x" * 257}, "title"),
+            ({"digests": {"sha256": good}, "public": 1}, "public"),
+            ({"digests": {"sha256": good}, "wait": {}}, "wait"),
+            ({"digests": {"sha256": good}, "metadata_hash": "ab"}, "metadata_hash"),
+            ({"digests": {"sha256": good}, "url": "http://x"}, "url"),
+            ({"digests": {"sha256": good}, "webhook": "http://x"}, "webhook"),
+            ({"digests": {"sha256": good}, "webhook": 1}, "webhook"),
+        ):
+            status, answer = await desk.ask("POST", "/v1/records", body)
+            assert (status, answer["error"]["field"]) == (400, field), body
+        assert (await desk.ask("POST", "/v1/records", b" " * 9_000))[0] == 413
+        assert (await desk.submit(b"x", key="k" * 257))[0] == 400
+        for path, status in (
+            ("/v1/records", 404),
+            ("/v1/records/xyz", 400),
+            (f"/v1/records/{'0' * 32}", 404),
+            (f"/v1/digests/md5/{good}", 400),
+            ("/v1/", 404),
+        ):
+            assert (await desk.ask("GET", path))[0] == status, path
+        assert desk.gateway.open_count == 0
+
+
+@pytest.mark.asyncio
+async def test_too_much_that_is_open_is_refused_before_it_is_accepted(tmp_path, monkeypatch):
+    monkeypatch.setattr(gateway_service, "MAX_OPEN", 2)
+    async with open_desk(tmp_path) as desk:
+        for _ in range(2):
+            assert (await desk.submit(b"x"))[0] == 202
+        status, refused = await desk.submit(b"x")
+        assert (status, refused["error"]["retry_after_ms"]) == (429, 500)
+        await desk.decided()
+        while desk.gateway.open_count:
+            await desk.decided()
+        assert (await desk.submit(b"x"))[0] == 202
+
+
+@pytest.mark.asyncio
+async def test_what_was_accepted_is_committed_once_after_a_crash(tmp_path):
+    async with open_desk(tmp_path) as desk:
+        _, made = await desk.submit(b"kept", key="k")
+        _, lost = await desk.submit(b"decided", key="d")
+        await desk.decided()
+        node, content = desk.node, desk.file.read_all(10**6)
+        tokens = desk.tokens
+    # The first life's pool is lost with it; what had been decided is known to the ledger alone.
+    node.engine.pool.clear()
+    async with open_desk(tmp_path, node=node, content=content) as desk:
+        desk.tokens.update(tokens)
+        write_tokens(desk.path, tokens)
+        node.clock.advance(1_000)
+        assert (await desk.submit(b"kept", key="k"))[1]["id"] == made["id"]
+        assert (await desk.submit(b"decided", key="d"))[1]["id"] == lost["id"]
+        async with asyncio.timeout(10):
+            while desk.gateway.open_count:
+                node.clock.advance(1_100)
+                await asyncio.sleep(0.05)
+                if node.engine.pool:
+                    desk.decide()
+        for one, text in ((made, b"kept"), (lost, b"decided")):
+            status, proof = await desk.ask("GET", f"/v1/records/{one['id']}/proof")
+            assert status == 200
+            verify(node, text, proof)
+            digest = hashlib.sha256(text).hexdigest()
+            _, listed = await desk.ask("GET", f"/v1/digests/sha256/{digest}")
+            assert len(listed["records"]) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_list_that_expired_is_signed_anew_under_the_same_ids(tmp_path, monkeypatch):
+    monkeypatch.setattr("chainnode.services.own_account.VALID_HEIGHTS", 1)
+    async with open_desk(tmp_path) as desk:
+        _, made = await desk.submit(b"late")
+        desk.node.engine.pool.clear()
+        desk.decide()
+        desk.decide()
+        async with asyncio.timeout(10):
+            while not desk.node.engine.pool:
+                desk.node.clock.advance(1_100)
+                await asyncio.sleep(0.05)
+        desk.decide()
+        _, found = await desk.ask("GET", f"/v1/records/{made['id']}")
+        assert found["status"] == "committed"
+        assert found["tx_id"] != made["tx_id"]
+        status, proof = await desk.ask("GET", f"/v1/records/{made['id']}/proof")
+        assert status == 200
+        verify(desk.node, b"late", proof)
+
+
+@pytest.mark.asyncio
+async def test_a_node_that_is_refused_goes_on_trying(tmp_path):
+    async with open_desk(tmp_path) as desk:
+        for refusal in (
+            Unavailable("busy", code="overloaded", retry_after_ms=2_000),
+            Refused("no such account", code="unknown_account"),
+        ):
+            desk.node.engine.refusal = refusal
+            _, made = await desk.submit(b"%d" % id(refusal))
+            assert made["status"] == "accepted"
+            desk.node.engine.refusal = None
+            async with asyncio.timeout(10):
+                while not desk.node.engine.pool:
+                    desk.node.clock.advance(1_100)
+                    await asyncio.sleep(0.05)
+            desk.decide()
+            _, found = await desk.ask("GET", f"/v1/records/{made['id']}")
+            assert found["status"] == "committed"
+
+
+@pytest.mark.asyncio
+async def test_a_disk_that_fails_stops_the_node_and_nobody_is_told_accepted(tmp_path, monkeypatch):
+    async with open_desk(tmp_path) as desk:
+        heard = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: heard.append(context["exception"]))
+
+        def full(self, data):
+            raise StorageFault("no space")
+
+        monkeypatch.setattr(MemoryFile, "append", full)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await desk.submit(b"x")
+        assert [type(error) for error in heard] == [StorageFault]
+
+
+@pytest.mark.asyncio
+async def test_the_description_names_what_there_is(tmp_path):
+    async with open_desk(tmp_path) as desk:
+        status, document = await desk.ask("GET", "/openapi.json", token=None)
+        assert (status, document["openapi"]) == (200, "3.1.0")
+        assert sorted(document["paths"]) == [
+            "/v1/digests/{algorithm}/{digest}",
+            "/v1/records",
+            "/v1/records/{id}",
+            "/v1/records/{id}/proof",
+        ]
+        schema = document["components"]["schemas"]
+        _, made = await desk.submit(b"x")
+        assert set(made) == set(schema["Record"]["required"])
+        assert (await desk.ask("POST", "/openapi.json", token=None))[0] == 405
+
+
+def test_a_journal_forgets_the_oldest_and_is_written_anew(monkeypatch):
+    monkeypatch.setattr("chainnode.services.gateway_journal._REWRITE_BYTES", 0)
+    node, file = make_node(), MemoryFile()
+    domain = node.chain.genesis.domain
+    journal = GatewayJournal(file, domain, most_kept=3)
+    ending = Ending(status=Status.COMMITTED, height=1, first_record=2, code="", message="")
+    envelope = node.chain.notarization(0).envelope
+    lists = []
+    for number in range(6):
+        entry = Entry(
+            id=bytes([number]) * 16, token="a", key=f"{number}", request_hash=bytes(32), webhook="w"
+        )
+        lists.append(journal.accept([entry], envelope, bytes(32)))
+        if number < 5:
+            journal.end(lists[-1], ending)
+        if number == 2:
+            journal.told(bytes([2]) * 16)
+    again = GatewayJournal(MemoryFile(file.read_all(10**6)), domain, most_kept=3)
+    for book in (journal, again):
+        assert book.by_key("a", "1") is None
+        assert book.by_key("a", "4").id == bytes([4]) * 16
+        assert book.place(bytes([4]) * 16)[0].ending == ending
+        assert [one.number for one in book.open_lists] == [5]
+        assert [entry.id[0] for entry in book.untold(9)] == [3, 4]
+    with pytest.raises(StorageFault):
+        GatewayJournal(
+            MemoryFile(MAGIC + b"\0\0\0\1" + zlib.crc32(b"\xc0").to_bytes(4, "big") + b"\xc0"),
+            domain,
+        )
+
+
+SECRET = "s" * 32
+
+
+@contextlib.asynccontextmanager
+async def target(answers, heard):
+    """A system that is told; it gives these answers, one after the other."""
+
+    async def take(request):
+        heard.append((request.headers.copy(), await request.read()))
+        return web.Response(status=answers.pop(0), headers={"Location": "/elsewhere"})
+
+    runner = web.ServerRunner(web.Server(take))
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        port = site._server.sockets[0].getsockname()[1]
+        yield Target(name="hook", url=f"http://127.0.0.1:{port}/x", secret=SECRET.encode())
+    finally:
+        await runner.cleanup()
+
+
+async def tell(desk, targets, monkeypatch):
+    """Tell until nothing is left to be told."""
+    monkeypatch.setattr(webhooks, "LOOK_S", 0.01)
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(Webhooks(desk.gateway, targets, desk.node.clock).run())
+        while desk.gateway.untold(1):
+            desk.node.clock.advance(1_000)
+            await asyncio.sleep(0.02)
+        running.cancel()
+
+
+@pytest.mark.asyncio
+async def test_a_system_is_told_once_it_takes_it_and_can_check_who_speaks(tmp_path, monkeypatch):
+    heard = []
+    async with open_desk(tmp_path) as desk, target([500, 302, 204], heard) as to:
+        _, made = await desk.submit(b"x", webhook="hook")
+        _, quiet = await desk.submit(b"y")
+        assert desk.gateway.untold(9) == ()
+        while desk.gateway.open_count:
+            await desk.decided()
+        # What is to be told outlives the node.
+        again = GatewayJournal(
+            MemoryFile(desk.file.read_all(10**6)), desk.node.chain.genesis.domain
+        )
+        assert [entry.id.hex() for entry in again.untold(9)] == [made["id"]]
+        await tell(desk, [to], monkeypatch)
+        again = GatewayJournal(
+            MemoryFile(desk.file.read_all(10**6)), desk.node.chain.genesis.domain
+        )
+        assert again.untold(9) == ()
+    assert len(heard) == 3
+    for headers, body in heard:
+        assert json.loads(body)["id"] == made["id"] != quiet["id"]
+        assert json.loads(body)["status"] == "committed"
+        signed = headers["X-Chainnode-Timestamp"].encode() + b"." + body
+        expected = hmac.new(SECRET.encode(), signed, "sha256").hexdigest()
+        assert headers["X-Chainnode-Signature"] == f"sha256={expected}"
+
+
+@pytest.mark.asyncio
+async def test_a_target_that_never_answers_or_is_no_more_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(webhooks, "MAX_TRIES", 3)
+    gone = Target(name="hook", url="http://127.0.0.1:9/x", secret=SECRET.encode())
+    async with open_desk(tmp_path) as desk:
+        for targets in ([gone], []):
+            await desk.submit(b"x", webhook="hook")
+            await desk.decided()
+            assert len(desk.gateway.untold(9)) == 1
+            await tell(desk, targets, monkeypatch)
+
+
+def test_targets_are_what_the_operator_wrote_and_nothing_else(tmp_path):
+    path = tmp_path / "hooks.json"
+    good = {"name": "a", "url": "https://a.example/x", "secret": SECRET}
+    for bad in (
+        [{**good, "url": "ftp://a"}],
+        [{**good, "url": "https://"}],
+        [{**good, "url": "https://a b"}],
+        [{**good, "secret": "short"}],
+        [{**good, "more": 1}],
+        [good, good],
+    ):
+        path.write_text(json.dumps({"version": 1, "targets": bad}))
+        path.chmod(0o600)
+        with pytest.raises(DecodeError):
+            read_targets(path)
+    path.write_text(json.dumps({"version": 1, "targets": [good]}))
+    assert SECRET not in repr(read_targets(path))
+    path.chmod(0o644)
+    with pytest.raises(Refused):
+        read_targets(path)
