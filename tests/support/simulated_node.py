@@ -69,6 +69,9 @@ class SimulatedNode:
         self.slow_disk_ms = 0
         """A sync takes up to this long, and the process does nothing else meanwhile."""
 
+        self.time_source: Callable[[], int | None] | None = None
+        """How far a time source of its own, which it measures, is ahead of UTC; None when it does not answer."""
+
         self.pool_limits = PoolLimits()
         """Of the lives that begin from now on."""
 
@@ -180,6 +183,7 @@ class SimulatedNode:
             self._do(self._take, peer, data)
 
     def _take(self, peer: str, data: bytes) -> None:
+        self._world.dating.heard(self.host, data)
         for monitor in self._world.monitors:
             monitor.heard(self.host, data)
         try:
