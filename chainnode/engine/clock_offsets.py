@@ -26,6 +26,9 @@ MAX_AGE_MS: Final = 60_000
 DRIFT_PPM: Final = 200
 """How fast two quartz clocks may come apart: 100 parts in a million each, as the cheapest ones do."""
 
+FAST_SHARE: Final = 100
+"""A peer's clock that gains a hundredth is wrong, and shall be seen: by it, the peer held our sample for longer than we waited."""
+
 _UNANSWERED: Final = 4
 """Samples on their way to a peer whose echoes are still known; one every few seconds."""
 
@@ -89,11 +92,12 @@ class ClockOffsets:
         asked_ms = next((at for wall, at in known.sent if wall == message.echoed_ms), None)
         if message.echoed_ms == 0 or asked_ms is None:
             return
-        round_trip_ms = (now_ms - asked_ms) - (message.sent_ms - message.received_ms)
+        held_ms = message.sent_ms - message.received_ms
+        round_trip_ms = (now_ms - asked_ms) - held_ms
         ahead_ms = ((message.received_ms - asked_ms) + (message.sent_ms - now_ms)) // 2
-        if not 0 <= round_trip_ms <= 2 * INTERVAL_MS:
+        if not -(abs(held_ms) // FAST_SHARE) <= round_trip_ms <= 2 * INTERVAL_MS:
             return
-        found = Reading(ahead_ms=ahead_ms, round_trip_ms=round_trip_ms, measured_ms=now_ms)
+        found = Reading(ahead_ms=ahead_ms, round_trip_ms=max(0, round_trip_ms), measured_ms=now_ms)
         # A clock that has jumped is where it is now.
         kept = [sample for sample in known.samples if sample.agrees_with(found)]
         known.samples = deque((*kept, found), maxlen=SAMPLES)

@@ -69,7 +69,7 @@ class OpenHeight:
         height = self._ledger.tip.height + 1
         if self._height == height:
             return False
-        self._height = height
+        self._height, self._held = height, None
         self._records = self._licence.take_records(height, self._ledger.validators(height))
         self._has_work = self._pool.oldest_since_ms is not None
         if self._pool.oldest_since_ms is None:
@@ -116,14 +116,14 @@ class OpenHeight:
 
     def build(self, build: Build) -> None:
         """Make a block of what waits, for the core to propose; or none, if our clock must date none."""
-        tip = self._ledger.tip
+        tip, self._held = self._ledger.tip, None
         if build.height != tip.height + 1:
             return
         if not self._timekeeper.may_date():
             self._emit(Declined(height=build.height, view=build.view))
             return
-        self._held = build if self._early_by_ms() else None
-        if self._held is not None:
+        if self._early_by_ms():
+            self._held = build
             return
         parameters = self._genesis.parameters
         executed = self._ledger.build(

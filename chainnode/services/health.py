@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chainnode.model.quorum import quorum_of
+from chainnode.services.ports import ClockVerdict
 from chainnode.services.standstill import STALLED_MS, explain
 
 if TYPE_CHECKING:
@@ -29,3 +30,13 @@ def reason_not_ready(status: EngineStatus, now_ms: int) -> str | None:
     began_ms = status.undecided_since_ms
     waited_ms = now_ms - (status.waiting_since_ms if began_ms is None else began_ms)
     return explain(status, now_ms) if status.step != "idle" and waited_ms > STALLED_MS else None
+
+
+def warning_of(status: EngineStatus) -> str | None:
+    """Return what an operator must see to though the node serves its clients, as a sentence, or None.
+
+    A node whose clock is wrong takes transactions, votes and answers as ever; others date the blocks.
+    """
+    if status.clock.verdict in {ClockVerdict.WRONG, ClockVerdict.DISPUTED}:
+        return f"clock {status.clock.verdict.value}: {status.clock.sentence}"
+    return None

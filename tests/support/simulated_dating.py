@@ -1,9 +1,9 @@
 """Whether blocks are dated rightly: the certified interval of each, as its records state it, against true time.
 
 Assumed: at most f validators of the block's height lie, or have a clock that is off by more than `clock_bound_ms` while
-its proposal is under way. Then at least f + 1 validators with right clocks got the block's first proposal, or made it,
-at a time within the interval. Where more are wrong nothing is promised, and nothing is judged; `judged` says how many
-blocks were.
+its proposal is under way. Then at least f + 1 validators with right clocks voted for the block in the view in which it was
+proposed first, and had got that proposal, or made it, at a time within the interval. Where more are wrong nothing is
+promised, and nothing is judged; `judged` says how many blocks were.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from chainnode.engine.message_codec import decode_message
-from chainnode.engine.messages import ProposeMessage
+from chainnode.engine.messages import ProposeMessage, Vote
 from chainnode.model.block import decode_outline
 from chainnode.model.errors import ChainError
 from chainnode.model.record import decode_record
@@ -37,24 +37,44 @@ class Dating:
         self._read: dict[bytes, tuple[Header, bytes] | None] = {}
         self._times: dict[bytes, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
         self._wrong: dict[bytes, set[str]] = defaultdict(set)
+        self._headers: dict[bytes, Header] = {}
+        self._voted: dict[bytes, dict[str, frozenset[int]]] = defaultdict(dict)
+        """By block and validator, when it had got the proposal when it voted for that."""
 
     def heard(self, host: str, data: bytes) -> None:
         """The host's engine takes this message."""
-        self._note(host, data)
+        if kind_of(data) == Kind.PROPOSE:
+            self._note(host, data)
 
     def said(self, host: str, data: bytes) -> None:
-        """The host says this."""
-        self._note(host, data)
+        """The host says this; what others have signed it may only pass on."""
+        if kind_of(data) not in {Kind.PROPOSE, Kind.PREPARE}:
+            return
+        message = decode_message(data)
+        assert isinstance(message, ProposeMessage | Vote)
+        name = self._world.nodes[host].name
+        members = self._world.observer.validators(message.height).members
+        if members[message.sender].name != name:
+            return
+        if isinstance(message, ProposeMessage):
+            self._note(host, data)
+            found = self._read[data]
+            digest = None if found is None else found[1]
+        else:
+            header = self._headers.get(message.digest)
+            is_first = header is not None and header.first_view == message.view
+            digest = message.digest if is_first else None
+        if digest is not None:
+            self._voted[digest].setdefault(name, frozenset(self._times[digest][name]))
 
     def _note(self, host: str, data: bytes) -> None:
-        if kind_of(data) != Kind.PROPOSE:
-            return
         if data not in self._read:
             self._read[data] = self._first_proposal(data)
         found = self._read[data]
         if found is None or found[0].height <= self.height:
             return
         node, digest = self._world.nodes[host], found[1]
+        self._headers[digest] = found[0]
         if self._is_right(host):
             self._times[digest][node.name].add(self._world.time.utc_ms)
         else:
@@ -85,11 +105,11 @@ class Dating:
         self.height = header.height
         validators = self._world.observer.validators(header.height)
         names = {member.name for member in validators.members}
-        wrong = self._wrong.pop(digest, set()) | {
+        wrong = self._wrong[digest] | {
             node.name for node in self._world.nodes.values() if not self._is_right(node.host)
         }
-        times = self._times.pop(digest, {})
-        self._read.clear()
+        times = self._voted[digest]
+        self._forget()
         if len(wrong & names) > validators.faulty:
             return
         record = decode_record(executed.results.log.emitted[0].leaf)
@@ -102,6 +122,13 @@ class Dating:
             raise Violation(
                 f"the certified interval of block {header.height}, "
                 f"{record.not_before_ms} to {record.not_after_ms}, is wrong: it was proposed first in view "
-                f"{header.first_view} and came to { {n: sorted(m) for n, m in times.items()} } at true times"
+                f"{header.first_view} and had come to its voters { {n: sorted(m) for n, m in times.items()} } at true times"
             )
         self.judged += 1
+
+    def _forget(self) -> None:
+        """Drop what is of decided heights."""
+        self._read.clear()
+        for digest in [d for d, h in self._headers.items() if h.height <= self.height]:
+            for known in (self._headers, self._times, self._wrong, self._voted):
+                known.pop(digest, None)
