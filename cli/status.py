@@ -13,7 +13,7 @@ from cli.output import print_fields, print_json, print_table, size_text, time_te
 
 if TYPE_CHECKING:
     from chainnode.rpc.client import RpcClient
-    from chainnode.rpc.results import PeerResult, StandingResult, StatusResult
+    from chainnode.rpc.results import ClockResult, PeerResult, StandingResult, StatusResult
     from cli.output import Json
     from cli.session import Session
 
@@ -78,6 +78,8 @@ def show(found: StatusResult) -> None:
                     f"{found['unverified']} being verified"
                 ),
             ),
+            ("clock", clock_text(found["clock"])),
+            ("sources", _sources(found["clock"])),
             ("disk", size_text(found["disk_bytes"])),
             ("up", f"{found['uptime_ms'] // 1_000} s, {found['view_changes']} view changes"),
         ]
@@ -89,7 +91,7 @@ def show(found: StatusResult) -> None:
     )
     click.echo()
     print_table(
-        ("peer", "clock", "round trip"),
+        ("peer", "clock", "round trip", "judged"),
         [_clock(peer) for peer in found["peers"]],
     )
 
@@ -160,4 +162,31 @@ def _clock(peer: PeerResult) -> tuple[str, ...]:
         peer["name"],
         "-" if offset is None else f"{offset:+d} ms",
         "-" if round_trip is None else f"{round_trip} ms",
+        {None: "-", True: "OFF", False: "right"}[peer["clock_is_off"]],
     )
+
+
+def clock_text(clock: ClockResult) -> str:
+    """Return what the node thinks of its own clock, why, and what has happened to it."""
+    alarm = clock["verdict"] in {"wrong", "disputed"}
+    verdict = f"{clock['verdict'].upper() if alarm else clock['verdict']}: {clock['sentence']}"
+    lines = [verdict, "can vouch for a time" if clock["vouches"] else "cannot vouch for a time"]
+    if clock["declined"]:
+        lines.append(f"{clock['declined']} turns to propose were given up since it was wrong")
+    if clock["jumps"]:
+        lines.append(
+            f"{clock['jumps']} jumps since start, the last by {clock['last_jump_ms']:+d} ms "
+            f"to {time_text(clock['last_jump_at_ms'])}"
+        )
+    return "\n".join(lines)
+
+
+def _sources(clock: ClockResult) -> str:
+    declared = ", ".join(clock["declared"]) or "none declared"
+    source = clock["source"]
+    if source is None:
+        return declared
+    if source["offset_ms"] is None:
+        return f"{declared}\n{source['server']} is not known: {source['problem']}"
+    measured = f"{source['server']} is {source['offset_ms']:+d} ms from this clock, to within {source['error_ms']} ms"
+    return f"{declared}\n{measured}" + (f"; {source['problem']}" if source["problem"] else "")

@@ -147,7 +147,10 @@ def _print_text(
             ("record", f"{record.kind} by {record.account}"),
             ("block", record.height),
             ("time", time_text(record.time_ms)),
-            ("certified", f"{time_text(record.not_before_ms)} .. {time_text(record.not_after_ms)}"),
+            (
+                "certified",
+                certified_text(record.not_before_ms, record.not_after_ms),
+            ),
             ("transaction", f"{record.tx_id.hex()} call {record.call} item {record.item}"),
             ("public", "yes" if notarization.is_public else "no"),
             ("log", checkpoint.origin),
@@ -160,6 +163,16 @@ def _print_text(
             *_context_rows(notarization, capture),
             *(_UNASKED if known is None else marks_rows(known)),
         ]
+    )
+
+
+def certified_text(not_before_ms: int, not_after_ms: int) -> str:
+    """Return what a certified interval says, for whoever reads it in years."""
+    seconds = f"{(not_after_ms - not_before_ms) / 1_000:.3f}"
+    return (
+        f"between {time_text(not_before_ms)} and {time_text(not_after_ms)}\n"
+        f"in these {seconds} s more validators than may lie, by clocks that were right, got the record\n"
+        "so the document existed by the later of the two times; it may be older than the earlier one"
     )
 
 

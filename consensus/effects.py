@@ -80,7 +80,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Build:
-    """Build a block for this view; `Built` is the answer. In a view above 0 even an empty one."""
+    """Build a block for this view; `Built` is the answer, or `Declined`. In a view above 0 even an empty one."""
 
     height: Height
     view: View

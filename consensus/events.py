@@ -134,6 +134,14 @@ class Built:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Declined:
+    """The host makes no block for this view, since it cannot date one: the other answer to `Build`."""
+
+    height: Height
+    view: View
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkPending:
     """There are transactions to decide. Holds across heights until `WorkDone` or the next one."""
 
@@ -160,5 +168,5 @@ Received: TypeAlias = (
     | StatusReceived
 )
 Event: TypeAlias = (
-    StartHeight | Recovered | Received | Verdict | Built | WorkPending | WorkDone | Tick
+    StartHeight | Recovered | Received | Verdict | Built | Declined | WorkPending | WorkDone | Tick
 )

@@ -1,7 +1,9 @@
 """R1, R11: what a leader proposes, and when."""
 
+from dataclasses import replace
+
 from consensus.effects import Build, Outbox
-from consensus.events import Built
+from consensus.events import Built, Declined
 from consensus.justification import justify
 from consensus.messages import Proposal, leader_of
 from consensus.state import HeightState, Plan
@@ -69,7 +71,7 @@ def propose_again(state: HeightState, now_ms: int, out: Outbox) -> bool:
 def on_built(state: HeightState, built: Built, now_ms: int, out: Outbox) -> None:
     """Propose the block that we asked for, if our view is still the one that it was built for."""
     plan = state.plan
-    if plan is None or not plan.is_fresh() or built.view != state.view or state.digest is not None:
+    if plan is None or not _awaits(state, plan, built):
         return
     keep_built(state, built)
     propose(
@@ -86,3 +88,17 @@ def on_built(state: HeightState, built: Built, now_ms: int, out: Outbox) -> None
         now_ms,
         out,
     )
+
+
+def on_declined(state: HeightState, declined: Declined) -> None:
+    """Note that our host has no block for our view, so that R8 leaves it.
+
+    A block that is locked is proposed again all the same: nothing about it is ours.
+    """
+    if state.plan is not None and _awaits(state, state.plan, declined):
+        state.plan = replace(state.plan, is_declined=True)
+
+
+def _awaits(state: HeightState, plan: Plan, answer: Built | Declined) -> bool:
+    """Tell whether a block of our own making is still wanted for the view that the answer is about."""
+    return plan.is_fresh() and answer.view == state.view and state.digest is None

@@ -19,6 +19,7 @@ from consensus.events import (
     Built,
     CommitReceived,
     DecidedReceived,
+    Declined,
     Event,
     PrepareReceived,
     ProposalReceived,
@@ -35,7 +36,7 @@ from consensus.events import (
 from consensus.held import claims_of_event, claims_of_state
 from consensus.messages import Claim, Height, ValidatorIndex
 from consensus.parameters import ANTI_ENTROPY_IDLE_FACTOR, Parameters
-from consensus.proposing import on_built, plan_first, plan_next, propose_again
+from consensus.proposing import on_built, on_declined, plan_first, plan_next, propose_again
 from consensus.recovery import restore
 from consensus.snapshot import Snapshot, take_snapshot
 from consensus.state import HeightState
@@ -118,7 +119,7 @@ class Replica:
                 self._set_work(event.since_ms)
             case WorkDone():
                 self._set_work(None)
-            case Verdict() | Built():
+            case Verdict() | Built() | Declined():
                 self._answer(event, now_ms, out)
             case Tick():
                 pass
@@ -166,15 +167,18 @@ class Replica:
         if self._state is not None:
             self._state.work_since_ms = since_ms
 
-    def _answer(self, event: Verdict | Built, now_ms: int, out: Outbox) -> None:
+    def _answer(self, event: Verdict | Built | Declined, now_ms: int, out: Outbox) -> None:
         """Take an answer of the host; one for a height that has passed is late, not wrong."""
         state = self._state
         if state is None or event.height != state.height or state.decided is not None:
             return
-        if isinstance(event, Verdict):
-            on_verdict(state, event)
-        else:
-            on_built(state, event, now_ms, out)
+        match event:
+            case Verdict():
+                on_verdict(state, event)
+            case Built():
+                on_built(state, event, now_ms, out)
+            case Declined():
+                on_declined(state, event)
 
     def _receive(self, event: Received, now_ms: int, out: Outbox) -> None:
         """R13: take in what is of our height; hold, answer or point out what is not."""

@@ -62,6 +62,9 @@ class Plan:
     justification: Justification | None
     """What goes with the proposal; None in view 0."""
 
+    is_declined: bool = False
+    """Whether the host has said that it makes no block for this view."""
+
     def is_fresh(self) -> bool:
         """Tell whether the block is ours to choose."""
         return self.justification is None or self.justification.prepared is None
@@ -112,7 +115,7 @@ class HeightState:
     """When this view's timer was started by R4, R9 or R14; view 0 has one from the start anyway."""
 
     early_leaves: int = 0
-    """Views of this height that we left before their time, since their blocks were invalid to us."""
+    """Views of this height that we left before their time, since nothing could come of them for us."""
 
     status_due_ms: int = 0
     was_idle: bool = True

@@ -42,10 +42,12 @@ def jump(state: HeightState, _now_ms: int, out: Outbox) -> bool:
 
 
 def expire(state: HeightState, now_ms: int, out: Outbox) -> bool:
-    """R8: give the view up when its time is over, or at once when its block is invalid to us.
+    """R8: give the view up when its time is over, or at once when nothing can come of it for us.
 
-    Leaving early on an invalid block is safe, since leaving a view always is, and costs nothing:
-    we would not vote in it any more. A node that alone finds blocks invalid moves nobody. But where
+    That is when its block is invalid to us, or it has none and will have none: its leader, which may be
+    ourselves, has no block for it, and leaves. Leaving early is safe, since leaving a view always is, and
+    costs nothing: we would not vote in it any more. A node that alone finds blocks invalid moves nobody,
+    and a leader moves others out of no view but its own. But where
     more than f compute something else than the rest, each leader's block is invalid to f + 1, who
     take all others along (R10): views would follow each other as fast as messages travel, each with
     a block and votes on everybody's disk. One of f + 1 leaders in a row is honest, so more than f
@@ -53,14 +55,23 @@ def expire(state: HeightState, now_ms: int, out: Outbox) -> bool:
     """
     deadline_ms = view_deadline_ms(state)
     late = deadline_ms is not None and now_ms >= deadline_ms
-    verdict = None if state.digest is None else state.verdict(state.digest)
-    invalid = verdict is not None and not verdict.valid and state.my_prepare is None
-    early = invalid and not late and state.early_leaves < state.f
+    early = _is_in_vain(state) and not late and state.early_leaves < state.f
     if not (late or early) or state.view + 1 >= MAX_VIEW:
         return False
     state.early_leaves += early
     ask_for_view(state, View(state.view + 1), out)
     return True
+
+
+def _is_in_vain(state: HeightState) -> bool:
+    """Tell whether we can vote for nothing in this view any more, however long it lasts."""
+    if state.digest is None:
+        if state.leader == state.me:
+            return state.plan is not None and state.plan.is_declined
+        left_for = state.view_changes.highest(state.leader)
+        return left_for is not None and left_for > state.view
+    verdict = state.verdict(state.digest)
+    return verdict is not None and not verdict.valid and state.my_prepare is None
 
 
 def ask_for_view(state: HeightState, view: View, out: Outbox) -> None:

@@ -28,6 +28,7 @@ from chainnode.engine.relay import TransactionRelay
 from chainnode.engine.status import describe
 from chainnode.engine.sync import Sync
 from chainnode.engine.testimony import Testimony
+from chainnode.engine.timekeeping import Timekeeper
 from chainnode.engine.unknown_kinds import UnknownKinds
 from chainnode.engine.vote_keeping import VoteKeeper
 from chainnode.model.errors import ChainError, InvariantViolation, Unavailable
@@ -41,6 +42,7 @@ from consensus.replica import Replica
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from chainnode.engine.clock_offsets import Reading
     from chainnode.engine.ports import Clock, Network, TransactionVerifier
     from chainnode.keystore.signer import Signer
     from chainnode.ledger.errors import InvalidBlock
@@ -81,8 +83,28 @@ class Engine:
         verifier: TransactionVerifier,
         witness: Witness,
         challenge: bytes,
+        time_sources: tuple[str, ...] = (),
+        time_check: str | None = None,
     ) -> None:
-        """`vote_records` are what `vote_log` held when it was opened; `challenge` is 32 fresh random bytes."""
+        """Wire the parts.
+
+        Args:
+            genesis: The chain's.
+            name: This validator's, in genesis.
+            ledger: Open.
+            pool: Empty.
+            vote_log: Open.
+            vote_records: What it held when it was opened.
+            consensus_signer: For votes.
+            cosigner_signer: For checkpoints.
+            network: The links with other validators.
+            clock: Both clocks.
+            verifier: Of transactions' signatures.
+            witness: Is told what happens.
+            challenge: 32 fresh random bytes.
+            time_sources: Where this machine's clock has its time from, as its operator declares.
+            time_check: The time source that `time_measured` will tell of, if any.
+        """
         self._name = name
         self._ledger = ledger
         self._pool = pool
@@ -175,6 +197,16 @@ class Engine:
             network=network,
             clock=clock,
         )
+        self._timekeeper = Timekeeper(
+            ledger=ledger,
+            name=name,
+            offsets=self._neighbours.offsets,
+            clock=clock,
+            witness=witness,
+            jumped=self._outbox.own_clock_jumped,
+            declared=time_sources,
+            source=time_check,
+        )
         self._replica = Replica(waiting_times(genesis, name))
         self._events: deque[Event] = deque()
         self._open_height = OpenHeight(
@@ -184,6 +216,7 @@ class Engine:
             pool=pool,
             candidates=self._candidates,
             licence=self._licence,
+            timekeeper=self._timekeeper,
             clock=clock,
             emit=self._events.append,
         )
@@ -239,6 +272,7 @@ class Engine:
             self._outbox.deadline_ms,
             self._presence.deadline_ms,
             self._inquiry.deadline_ms,
+            self._open_height.deadline_ms,
         )
         return min(d for d in deadlines if d is not None)
 
@@ -252,8 +286,10 @@ class Engine:
         self._presence.repeat(now_ms)
         if self._presence.is_ending:
             return
+        self._timekeeper.look()
         if self._replica.deadline_ms is not None and self._replica.deadline_ms <= now_ms:
             self._events.append(Tick())
+        self._open_height.go_on()
         self._candidates.advance()
         self._work_off()
         self._catch_up()
@@ -294,6 +330,7 @@ class Engine:
 
     def status(self) -> EngineStatus:
         """Return where consensus stands, and for whom it waits."""
+        self._timekeeper.look()
         height = self._ledger.tip.height + 1
         validators = self._ledger.validators(height)
         return describe(
@@ -304,6 +341,7 @@ class Engine:
             is_voting=self._open_height.is_voting,
             quarantine=self._licence.reason(height, validators),
             neighbours=self._neighbours,
+            timekeeper=self._timekeeper,
             is_syncing=self._sync.is_active or self._candidates.awaited is not None,
             cosigned=self._cosigner.newest,
             view_changes=self._keeper.view_changes,
@@ -312,6 +350,10 @@ class Engine:
             unknown_messages=self._unknown_kinds.total,
             wall_minus_monotonic_ms=self._clock.now_ms() - self._clock.monotonic_ms(),
         )
+
+    def time_measured(self, found: Reading | None, problem: str | None) -> None:
+        """Take what the time source of `time_check` said, or why it said nothing."""
+        self._timekeeper.source_measured(found, problem)
 
     # -- peers ---------------------------------------------------------------------------------------------
 

@@ -311,7 +311,11 @@ class Inbox:
             if not self._owes(peer):
                 self._outbox.answer(peer, message, received_ms)
             return
-        self._neighbours.offsets.receive(peer, message, received_ms)
+        # When the message left the socket, on the monotonic clock.
+        waited_ms = max(0, self._clock.now_ms() - received_ms)
+        self._neighbours.offsets.receive(
+            peer, message, received_ms, self._clock.monotonic_ms() - waited_ms
+        )
         self._inquiry.heard(peer, message)
         self._licence.answered()
 

@@ -10,7 +10,7 @@ import zlib
 from typing import TYPE_CHECKING, Final
 
 from chainnode.engine.leaders import leaders_at
-from consensus.events import Built, Recovered, StartHeight, WorkDone, WorkPending
+from consensus.events import Built, Declined, Recovered, StartHeight, WorkDone, WorkPending
 from consensus.messages import Digest, Height, ValidatorIndex
 from consensus.parameters import Parameters
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from chainnode.engine.candidates import Candidates
     from chainnode.engine.ports import Clock
     from chainnode.engine.recovery import VotingLicence
+    from chainnode.engine.timekeeping import Timekeeper
     from chainnode.ledger.ledger import Ledger
     from chainnode.mempool.pool import Pool
     from chainnode.model.genesis import Genesis
@@ -42,6 +43,7 @@ class OpenHeight:
         pool: Pool,
         candidates: Candidates,
         licence: VotingLicence,
+        timekeeper: Timekeeper,
         clock: Clock,
         emit: Callable[[Event], None],
     ) -> None:
@@ -52,11 +54,13 @@ class OpenHeight:
         self._pool = pool
         self._candidates = candidates
         self._licence = licence
+        self._timekeeper = timekeeper
         self._clock = clock
         self._emit = emit
         self._height = 0
         self._has_work = False
         self._records: tuple[Record, ...] = ()
+        self._held: Build | None = None
         self.is_voting = False
         """Whether this validator votes on it, or only observes."""
 
@@ -65,7 +69,7 @@ class OpenHeight:
         height = self._ledger.tip.height + 1
         if self._height == height:
             return False
-        self._height = height
+        self._height, self._held = height, None
         self._records = self._licence.take_records(height, self._ledger.validators(height))
         self._has_work = self._pool.oldest_since_ms is not None
         if self._pool.oldest_since_ms is None:
@@ -111,16 +115,21 @@ class OpenHeight:
             self._emit(WorkPending(since_ms=since_ms))
 
     def build(self, build: Build) -> None:
-        """Make a block of what waits, for the core to propose."""
-        tip = self._ledger.tip
+        """Make a block of what waits, for the core to propose; or none, if our clock must date none."""
+        tip, self._held = self._ledger.tip, None
         if build.height != tip.height + 1:
+            return
+        if not self._timekeeper.may_date():
+            self._emit(Declined(height=build.height, view=build.view))
+            return
+        if self._early_by_ms():
+            self._held = build
             return
         parameters = self._genesis.parameters
         executed = self._ledger.build(
             transactions=self._pool.select(
                 parameters.max_block_transactions, parameters.max_block_bytes
             ),
-            # A clock behind the parent's time costs the block at most one view: peers judge the stamp.
             time_ms=max(self._clock.now_ms(), tip.time_ms + 1),
             first_view=build.view,
             proposer=self._name,
@@ -128,6 +137,25 @@ class OpenHeight:
         self._candidates.add_executed(executed)
         digest = Digest(executed.outline.block_hash)
         self._emit(Built(height=build.height, view=build.view, digest=digest))
+
+    def _early_by_ms(self) -> int:
+        """Return how long it takes until our own clock would let the least time above the parent's pass; mostly 0.
+
+        Our proposal is our PREPARE, so we must find it timely ourselves. After a leap second, or when a clock was set
+        back, the parent's time lies ahead of right clocks.
+        """
+        least_ms = self._ledger.tip.time_ms + 1 - self._genesis.parameters.tolerance_ms
+        return max(0, least_ms - self._clock.now_ms())
+
+    @property
+    def deadline_ms(self) -> int | None:
+        """When `go_on` has something to do; None for never."""
+        return None if self._held is None else self._clock.monotonic_ms() + self._early_by_ms()
+
+    def go_on(self) -> None:
+        """Make the block that had to wait for our clock, if it still does."""
+        if self._held is not None and not self._early_by_ms():
+            self.build(self._held)
 
     def validate(self, validate: Validate) -> None:
         """Have a proposed block judged."""

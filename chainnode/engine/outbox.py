@@ -39,6 +39,9 @@ DECISION_INTERVAL_MS: Final = 250
 STATUS_EVERY_MS: Final = 3_000
 """How often peers hear of our heights even when the core says nothing, as when it only observes."""
 
+CLOCK_AGAIN_MS: Final = 1_000
+"""After our clock has jumped, peers are shown it so soon: by then their answers have come, and can be echoed."""
+
 ANSWER_EVERY_MS: Final = 20
 """A peer's question is answered at most this often; it asks again after half a second."""
 
@@ -86,8 +89,20 @@ class Outbox:
         if now_ms >= self._next_clock_ms:
             self._next_clock_ms = now_ms + INTERVAL_MS
             for peer in self._neighbours.linked():
-                sample = self._neighbours.offsets.message_to(peer, self._clock.now_ms())
-                self._network.send(peer, encode_message(sample), Urgency.VOTE)
+                self._tell_time(peer)
+
+    def own_clock_jumped(self) -> None:
+        """Ask all what their clocks read, and soon show them ours: what they have measured of it is void."""
+        wall_ms, now_ms = self._clock.now_ms(), self._clock.monotonic_ms()
+        for peer in self._neighbours.linked():
+            self.ask(peer, wall_ms)
+        self._next_clock_ms = min(self._next_clock_ms, now_ms + CLOCK_AGAIN_MS)
+
+    def _tell_time(self, peer: str) -> None:
+        sample = self._neighbours.offsets.message_to(
+            peer, self._clock.now_ms(), self._clock.monotonic_ms()
+        )
+        self._network.send(peer, encode_message(sample), Urgency.VOTE)
 
     # -- what the core says --------------------------------------------------------------------------------
 
@@ -152,17 +167,18 @@ class Outbox:
     def ask(self, peer: str, wall_ms: int) -> None:
         """Ask a peer what it has heard of us; `wall_ms` is what its answer will echo. See `inquiry`."""
         self.greet(peer)
-        question = ClockMessage(sent_ms=wall_ms, echoed_ms=0, received_ms=0)
+        question = self._neighbours.offsets.question_to(peer, wall_ms, self._clock.monotonic_ms())
         self._network.send(peer, encode_message(question), Urgency.VOTE)
 
     def answer(self, peer: str, question: ClockMessage, received_ms: int) -> None:
         """Answer a question, after what was to be pushed: where we stand, and an echo of the peer's clock."""
         if self._answer_turns.take(peer):
             # Not noted before: the next sample echoes what is noted, and would pass for the answer.
-            self._neighbours.offsets.receive(peer, question, received_ms)
+            self._neighbours.offsets.receive(
+                peer, question, received_ms, self._clock.monotonic_ms()
+            )
             self.greet(peer)
-            sample = self._neighbours.offsets.message_to(peer, self._clock.now_ms())
-            self._network.send(peer, encode_message(sample), Urgency.VOTE)
+            self._tell_time(peer)
 
     def tell_decision(self, peer: str, height: int) -> None:
         """Help a peer that works on a decided height, at most once in a while."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from chainnode.engine.neighbours import Neighbours
     from chainnode.engine.quarantine import Quarantine
+    from chainnode.engine.timekeeping import Timekeeper
     from chainnode.ledger.ledger import Ledger
     from chainnode.mempool.pool import Pool
     from chainnode.model.cosigned import CosignedCheckpoint
@@ -42,6 +43,7 @@ def describe(
     is_voting: bool,
     quarantine: Quarantine | None,
     neighbours: Neighbours,
+    timekeeper: Timekeeper,
     is_syncing: bool,
     cosigned: CosignedCheckpoint | None,
     view_changes: int,
@@ -97,10 +99,11 @@ def describe(
         unverified=unverified,
         unknown_messages=unknown_messages,
         peers=tuple(
-            _peer(validator.name, neighbours)
+            _peer(validator.name, neighbours, timekeeper)
             for validator in validators.members
             if validator.name != name
         ),
+        clock=timekeeper.status(),
         quorum=validators.quorum,
         digest=None if snapshot is None else snapshot.digest,
         standings=tuple(
@@ -158,8 +161,8 @@ def _waiting(
     return snapshot.step.value, awaited, snapshot.since_ms
 
 
-def _peer(name: str, neighbours: Neighbours) -> PeerStatus:
-    sample = neighbours.offsets.of(name)
+def _peer(name: str, neighbours: Neighbours, timekeeper: Timekeeper) -> PeerStatus:
+    sample = timekeeper.offset_ms(name)
     return PeerStatus(
         name=name,
         connected=neighbours.is_linked(name),
@@ -168,4 +171,5 @@ def _peer(name: str, neighbours: Neighbours) -> PeerStatus:
         view=neighbours.view(name),
         clock_offset_ms=None if sample is None else sample[0],
         round_trip_ms=None if sample is None else sample[1],
+        clock_is_off=timekeeper.is_off(name),
     )

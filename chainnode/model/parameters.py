@@ -4,9 +4,10 @@
                   timeout_ms, timeout_cap_ms, max_block_transactions, max_block_bytes, max_block_records,
                   skip_heights]
 
-The certified interval of a block's time follows from them offline: at least f+1 correct validators saw the
-proposal when their clocks, right to within `precision_ms`, read within [time - precision, time + delay(first
-view) + precision]. Source: proposer-based timestamps (Tendermint PBTS specification).
+The certified interval of a block's time follows from them offline: at least f+1 validators whose clocks were right got
+the proposal at a time, UTC, within [time - precision, time + delay(first view) + precision]. Half of the precision is
+what a right clock may be wrong by; the other half is what its validator allows a stamp to be off. Source:
+proposer-based timestamps (Tendermint PBTS specification), which leaves the first half to the reader.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Parameters:
     """What all validators of a chain agree on about time and size."""
 
     precision_ms: int = 500
-    """How far a correct validator's clock may be from UTC."""
+    """How far the certified interval reaches beyond the delay; twice what a right clock may be from UTC."""
 
     message_delay_ms: int = 2_000
     """How late a first proposal of view 0 may arrive; grows by a tenth with every view."""
@@ -66,6 +67,16 @@ class Parameters:
 
     skip_heights: int = 1_000
     """For how many heights a validator whose turn to lead failed leads only after all others; 0 for never."""
+
+    @property
+    def clock_bound_ms(self) -> int:
+        """How far a right clock may be from UTC, and how far right clocks may be apart without costing a view."""
+        return self.precision_ms // 2
+
+    @property
+    def tolerance_ms(self) -> int:
+        """How far outside its own clock's bounds a validator lets a stamp be: what the clock's error leaves of the precision."""
+        return self.precision_ms - self.clock_bound_ms
 
     def as_value(self) -> Value:
         """Return the array form."""
@@ -107,8 +118,8 @@ class Parameters:
 
     def is_timely(self, time_ms: int, first_view: int, received_ms: int) -> bool:
         """Whether a first proposal stamped `time_ms` may be voted for by a clock that read `received_ms`."""
-        earliest, latest = self.interval_ms(time_ms, first_view)
-        return earliest <= received_ms <= latest
+        latest_ms = time_ms + self.delay_ms(first_view) + self.tolerance_ms
+        return time_ms - self.tolerance_ms <= received_ms <= latest_ms
 
 
 def parse_parameters(value: Value) -> Parameters:

@@ -170,6 +170,7 @@ def _status(services: NodeServices) -> results.StatusResult:
         "now_ms": now_ms,
         "uptime_ms": services.clock.monotonic_ms() - services.started_ms,
         "peers": [render.peer(p) for p in engine.peers],
+        "clock": render.clock(engine.clock),
         "undecided_since_ms": engine.undecided_since_ms,
         "digest": None if engine.digest is None else engine.digest.hex(),
         "standings": [render.standing(s) for s in engine.standings],

@@ -14,11 +14,12 @@ from chainnode.pki.pem import CERTIFICATE, write_pem
 from chainnode.rpc.json_text import encode_json
 from chainnode.rpc.limits import RETRY_AFTER_MS
 from chainnode.rpc.openrpc import openrpc_document
-from chainnode.services.health import reason_not_ready
+from chainnode.services.health import reason_not_ready, warning_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from chainnode.rpc.results import Json
     from chainnode.rpc.table import Method
     from chainnode.services.node_services import NodeServices
 
@@ -105,8 +106,14 @@ class Pages:
         return _page(200, b"ok\n", _TEXT, _NO_STORE)
 
     def _readiness(self) -> web.Response:
-        reason = reason_not_ready(self._services.engine.status(), self._services.clock.now_ms())
-        body = encode_json({"ready": reason is None, "reason": reason}).encode() + b"\n"
+        status = self._services.engine.status()
+        reason = reason_not_ready(status, self._services.clock.now_ms())
+        found: dict[str, Json] = {
+            "ready": reason is None,
+            "reason": reason,
+            "warning": warning_of(status),
+        }
+        body = encode_json(found).encode() + b"\n"
         return _page(200 if reason is None else 503, body, "application/json", _NO_STORE)
 
     def _metrics(self) -> web.Response:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from chainnode.services.history import FoundMark, History
     from chainnode.services.log import RecordProof, SignedCheckpoint
     from chainnode.services.outcome import Outcome
-    from chainnode.services.ports import PeerStatus, Standing
+    from chainnode.services.ports import ClockStatus, PeerStatus, Standing
     from chainnode.services.registrations import Found, FoundPage
     from contracts.query import AccountView, AuthorityView, KeyRecord
 
@@ -34,6 +34,37 @@ def peer(status: PeerStatus) -> results.PeerResult:
         "view": status.view,
         "clock_offset_ms": status.clock_offset_ms,
         "round_trip_ms": status.round_trip_ms,
+        "clock_is_off": status.clock_is_off,
+    }
+
+
+def clock(status: ClockStatus) -> results.ClockResult:
+    """Render what the node knows of its own clock."""
+    earliest_ms, latest_ms = (None, None) if status.agreed_ms is None else status.agreed_ms
+    source = status.source
+    return {
+        "verdict": status.verdict.value,
+        "sentence": status.sentence,
+        "vouches": status.vouches,
+        "since_ms": status.since_ms,
+        "bound_ms": status.bound_ms,
+        "agreed_earliest_ms": earliest_ms,
+        "agreed_latest_ms": latest_ms,
+        "judges": status.judges,
+        "jumps": status.jumps,
+        "last_jump_ms": status.last_jump_ms,
+        "last_jump_at_ms": status.last_jump_at_ms,
+        "declined": status.declined,
+        "declared": list(status.declared),
+        "source": None
+        if source is None
+        else {
+            "server": source.server,
+            "offset_ms": source.offset_ms,
+            "error_ms": source.error_ms,
+            "measured_ms": source.measured_ms,
+            "problem": source.problem,
+        },
     }
 
 

@@ -24,6 +24,45 @@ class PeerResult(TypedDict):
     view: int
     clock_offset_ms: int | None
     round_trip_ms: int | None
+    clock_is_off: bool | None
+    """Whether its clock is outside the bound of what the clocks agree on; null if that cannot be told."""
+
+
+class TimeSourceResult(TypedDict):
+    """What the node has measured of the time source that it checks its clock with."""
+
+    server: str
+    offset_ms: int | None
+    """That source minus the node's clock; null if no measurement is fresh."""
+    error_ms: int | None
+    measured_ms: int
+    problem: str | None
+
+
+class ClockResult(TypedDict):
+    """What the node knows of its own clock."""
+
+    verdict: Literal["unknown", "right", "disputed", "wrong"]
+    sentence: str
+    """Why, for people."""
+    vouches: bool
+    """Whether this clock can vouch for a time now."""
+    since_ms: int
+    bound_ms: int
+    """How far a right clock may be from what it is judged by."""
+    agreed_earliest_ms: int | None
+    """What the clocks agree on, minus the node's own; null if too few are known."""
+    agreed_latest_ms: int | None
+    judges: int
+    """Validators whose clocks are known, this one included."""
+    jumps: int
+    last_jump_ms: int
+    last_jump_at_ms: int
+    declined: int
+    """Turns to propose that were given up since this clock was wrong."""
+    declared: list[str]
+    """Time sources that the node's configuration names."""
+    source: TimeSourceResult | None
 
 
 class VoteResult(TypedDict):
@@ -102,6 +141,7 @@ class StatusResult(TypedDict):
     now_ms: int
     uptime_ms: int
     peers: list[PeerResult]
+    clock: ClockResult
     undecided_since_ms: int | None
     """Since when the open height has had something to decide."""
     digest: str | None

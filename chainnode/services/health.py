@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chainnode.model.quorum import quorum_of
+from chainnode.services.ports import ClockVerdict
 from chainnode.services.standstill import STALLED_MS, explain
 
 if TYPE_CHECKING:
@@ -40,4 +41,16 @@ def reason_not_vouching(status: EngineStatus, now_ms: int) -> str | None:
     """
     if status.quarantine is not None:
         return f"this node does not vote: {status.quarantine.sentence}"
+    if not status.clock.vouches:
+        return f"the clock of this node cannot vouch for the time: {status.clock.sentence}"
     return reason_not_ready(status, now_ms)
+
+
+def warning_of(status: EngineStatus) -> str | None:
+    """Return what an operator must see to though the node serves its clients, as a sentence, or None.
+
+    A node whose clock is wrong takes transactions, votes and answers as ever; others date the blocks.
+    """
+    if status.clock.verdict in {ClockVerdict.WRONG, ClockVerdict.DISPUTED}:
+        return f"clock {status.clock.verdict.value}: {status.clock.sentence}"
+    return None

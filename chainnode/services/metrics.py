@@ -16,6 +16,7 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.utils import floatToGoString
 
+from chainnode.services.clock_metrics import clock_metrics
 from chainnode.services.ports import QuarantineCode
 
 if TYPE_CHECKING:
@@ -266,6 +267,7 @@ class _NodeCollector:
             is_it = status.quarantine is not None and status.quarantine.code == code
             quarantine.add_metric((code.value,), int(is_it))
         yield quarantine
+        yield from clock_metrics(status.clock)
         yield from self._traffic()
 
     def _age_s(self, since_ms: int | None) -> float:

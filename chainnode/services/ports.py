@@ -36,6 +36,86 @@ class PeerStatus:
 
     round_trip_ms: int | None
 
+    clock_is_off: bool | None
+    """Whether its clock is outside the bound of what the clocks agree on; None if that cannot be told."""
+
+
+class ClockVerdict(StrEnum):
+    """What a node thinks of its own clock."""
+
+    UNKNOWN = "unknown"
+    """Too few other clocks are known, as after a start."""
+
+    RIGHT = "right"
+
+    DISPUTED = "disputed"
+    """The clocks are so far apart that none of them can be called right."""
+
+    WRONG = "wrong"
+    """Outside the bound of what the clocks agree on, or of the node's own time source; it proposes no block."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeSourceStatus:
+    """What a node has measured of the time source that it checks its clock with."""
+
+    server: str
+
+    offset_ms: int | None
+    """Its clock minus ours; None if no measurement is fresh."""
+
+    error_ms: int | None
+    """How far off that may be."""
+
+    measured_ms: int
+    """Wall clock of the newest measurement, milliseconds UTC; 0 before the first."""
+
+    problem: str | None
+    """Why there was none the last time, or None if there was one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockStatus:
+    """What a node knows of its own clock; see `chainnode.engine.timekeeping`."""
+
+    verdict: ClockVerdict
+
+    sentence: str
+    """Why, for people."""
+
+    vouches: bool
+    """Whether this clock can vouch for a time: right by all that judges it, and by enough of that."""
+
+    since_ms: int
+    """Since when the verdict stands; wall clock, milliseconds UTC."""
+
+    bound_ms: int
+    """How far a right clock may be from what it is judged by."""
+
+    agreed_ms: tuple[int, int] | None
+    """What the clocks agree on, earliest and latest, minus our clock; None if too few are known."""
+
+    judges: int
+    """Validators whose clocks are known and fresh, this one included."""
+
+    jumps: int
+    """How often this clock has jumped since start."""
+
+    last_jump_ms: int
+    """By how much it did the last time; below 0 for backwards, 0 if never."""
+
+    last_jump_at_ms: int
+    """When, by the clock as it read afterwards; 0 if never."""
+
+    declined: int
+    """Turns to propose that were given up since start because this clock was wrong."""
+
+    declared: tuple[str, ...]
+    """The time sources that this node's configuration names."""
+
+    source: TimeSourceStatus | None
+    """The one that it measures itself, if any."""
+
 
 class QuarantineCode(StrEnum):
     """Every reason for a validator to observe; see `chainnode.engine.quarantine`."""
@@ -159,6 +239,8 @@ class EngineStatus:
     """Peers' messages of unknown kinds, of newer versions, since start; they were ignored."""
 
     peers: tuple[PeerStatus, ...]
+
+    clock: ClockStatus
 
     quorum: int
     """How many validators it takes to decide."""

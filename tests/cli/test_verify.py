@@ -36,7 +36,7 @@ def test_a_proof_that_holds_is_status_0_and_says_what_it_shows(paths, suite):
         "log index    6",
         "size 11",
         "sz.gov.example/alliance/a1 at 2026-09-21T14:13:20.000Z",
-        "2026-09-21T14:13:19.123Z .. 2026-09-21T14:13:21.123Z",
+        "between 2026-09-21T14:13:19.123Z and 2026-09-21T14:13:21.123Z",
         "public       no",
     ):
         assert shown in ran.out

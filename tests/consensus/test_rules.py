@@ -26,6 +26,7 @@ from consensus.events import (
     Built,
     CommitReceived,
     DecidedReceived,
+    Declined,
     PrepareReceived,
     ProposalReceived,
     Recovered,
@@ -308,6 +309,69 @@ def test_r8_views_take_their_time_once_as_many_blocks_were_invalid_as_may_have_l
     deadline_ms = replica.snapshot().deadline_ms
     assert deadline_ms == 2 + T0 * 3 // 2
     assert messages(replica.step(Tick(), deadline_ms), ProvenViewChange) == [ask(1, 2)]
+
+
+def test_r8_a_leader_whose_host_makes_no_block_leaves_its_view_at_once():
+    replica = opened(height=1)
+    replica.step(WorkPending(since_ms=0), 0)
+    assert replica.step(Tick(), 100).build == (Build(height=1, view=0),)
+    effects = replica.step(Declined(height=1, view=0), 100)
+    assert messages(effects) == [ask(1, 1, height=1)]
+    assert effects.persist == (Voted(vote=ask(1, 1, height=1).claim),)
+    assert replica.step(Built(height=1, view=0, digest=A), 101).send == ()
+
+
+def test_r8_a_leader_that_is_bound_by_a_lock_needs_no_block_of_its_host():
+    replica = opened()
+    replica.step(got(ask(0, 3, proof(digest=B))), 0)
+    replica.step(got(ask(2, 3)), 0)
+    assert replica.step(Declined(height=2, view=3), 0).send == ()
+    effects = replica.step(verdict(B), 1)
+    assert [m.digest for m in messages(effects, Proposal)] == [B]
+
+
+@pytest.mark.parametrize("late", [Declined(height=2, view=0), Declined(height=1, view=3)])
+def test_r8_a_block_that_is_declined_for_another_view_is_still_awaited(late):
+    replica = opened()
+    replica.step(got(ask(0, 3)), 0)
+    replica.step(got(ask(2, 3)), 0)
+    assert replica.step(late, 0).send == ()
+    assert messages(replica.step(Built(height=2, view=3, digest=A), 0), Proposal) != []
+
+
+def test_r8_a_view_whose_leader_has_left_it_without_a_block_is_left_at_once():
+    replica = opened()
+    assert messages(replica.step(got(ask(3, 1)), 5), ProvenViewChange) == []
+    assert messages(replica.step(got(ask(2, 1)), 5)) == [ask(1, 1)]
+
+
+def test_r8_a_view_that_has_a_block_lasts_though_its_leader_has_left_it():
+    replica = opened()
+    replica.step(got(proposal()), 0)
+    assert messages(replica.step(got(ask(2, 1)), 5)) == []
+    assert messages(replica.step(verdict(), 6)) == [prepare(1)]
+
+
+def test_r8_leaders_that_leave_move_others_as_often_as_may_be_and_then_views_take_their_time():
+    replica = opened()
+    replica.step(got(ask(2, 1)), 5)
+    assert replica.snapshot().view == 1
+    replica.step(got(ask(3, 2)), 6)
+    assert replica.snapshot().view == 1
+    # A quorum has asked for view 1, so its time runs.
+    replica.step(got(ask(0, 1)), 7)
+    assert replica.snapshot().deadline_ms == 6 + T0 * 3 // 2
+    assert messages(replica.step(Tick(), 6 + T0 * 3 // 2), ProvenViewChange) == [ask(1, 2)]
+
+
+def test_r8_one_that_validates_alone_and_makes_no_block_lets_its_views_last():
+    replica = opened(height=1, me=0, n=1)
+    replica.step(WorkPending(since_ms=0), 0)
+    assert replica.step(Tick(), 100).build == (Build(height=1, view=0),)
+    assert replica.step(Declined(height=1, view=0), 100).send == ()
+    assert replica.snapshot().deadline_ms >= T0
+    late = replica.step(Tick(), replica.snapshot().deadline_ms)
+    assert late.build == (Build(height=1, view=1),)
 
 
 def test_only_the_first_verdict_that_was_asked_for_counts():

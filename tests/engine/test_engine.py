@@ -8,6 +8,7 @@ import pytest
 
 from chainnode.engine import book as book_module
 from chainnode.engine import inbox as inbox_module
+from chainnode.engine.clock_offsets import INTERVAL_MS
 from chainnode.engine.faults import MAX_NOTES_PER_S
 from chainnode.engine.message_codec import encode_message
 from chainnode.engine.messages import (
@@ -374,14 +375,12 @@ def test_a_validator_whose_turn_failed_is_passed_over_by_all_that_the_engine_jud
     assert bench.engine.status().skipped == (A,)
     # Height 5 is not open yet, and what is proven about it is judged by its own order.
     with pytest.raises(PeerFault, match="signature"):
-        bench.receive(B, change_with_lock(sender=2, height=5, leader=1))
-    bench.receive(B, change_with_lock(sender=2, height=5, leader=2))
+        bench.receive(B, change_with_lock(sender=0, height=5, leader=1))
+    bench.receive(B, change_with_lock(sender=0, height=5, leader=2))
     bench.commit_here(bench.block())
+    bench.clock.advance(1_000)
     executed = bench.ledger.build(
-        transactions=(),
-        time_ms=max(bench.clock.now_ms(), bench.ledger.tip.time_ms + 1),
-        first_view=0,
-        proposer=B,
+        transactions=(), time_ms=bench.clock.now_ms(), first_view=0, proposer=B
     )
     bench.sent(Vote)
     bench.receive(A, bench.proposal(executed, sender=1))
@@ -445,8 +444,14 @@ def test_an_observer_tells_its_heights_too() -> None:
 def test_operators_see_peers_clocks_and_who_is_linked() -> None:
     bench = EngineBench()
     bench.engine.link(C, is_up=True)
+    bench.pass_ms(INTERVAL_MS)
+    question = bench.sent(ClockMessage)[-1][1]
     now = bench.clock.now_ms()
-    bench.receive(C, ClockMessage(sent_ms=now + 40, echoed_ms=now, received_ms=now + 40))
+    spent_ms = now - question.sent_ms
+    bench.receive(
+        C,
+        ClockMessage(sent_ms=now + 40, echoed_ms=question.sent_ms, received_ms=now + 40 - spent_ms),
+    )
     peers = {p.name: p for p in bench.engine.status().peers}
     assert peers[C].connected
     assert peers[C].clock_offset_ms == 40

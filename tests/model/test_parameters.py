@@ -86,15 +86,31 @@ def test_the_delay_grows_by_a_tenth_with_each_view_to_its_cap() -> None:
 
 
 @given(st.integers(0, 2**62), st.integers(0, 40), st.integers(-20_000, 20_000))
-def test_a_block_is_timely_exactly_within_its_interval(
+def test_a_stamp_is_timely_exactly_where_a_right_clock_says_that_its_interval_holds(
     time_ms: int, first_view: int, offset: int
 ) -> None:
     earliest, latest = DEFAULT.interval_ms(time_ms, first_view)
     assert earliest == max(0, time_ms - 500)
     assert latest == time_ms + DEFAULT.delay_ms(first_view) + 500
     received = time_ms + offset
-    assert DEFAULT.is_timely(time_ms, first_view, received) == (earliest <= received <= latest)
-    assert DEFAULT.is_timely(time_ms, first_view, earliest)
-    assert DEFAULT.is_timely(time_ms, first_view, latest)
-    assert not DEFAULT.is_timely(time_ms, first_view, earliest - 1)
-    assert not DEFAULT.is_timely(time_ms, first_view, latest + 1)
+    first, last = time_ms - 250, time_ms + DEFAULT.delay_ms(first_view) + 250
+    assert DEFAULT.is_timely(time_ms, first_view, received) == (first <= received <= last)
+    for moment, is_timely in ((first, True), (last, True), (first - 1, False), (last + 1, False)):
+        assert DEFAULT.is_timely(time_ms, first_view, moment) == is_timely
+
+
+@given(st.integers(1, 60_000), st.integers(0, 40), st.integers(0, 10**6))
+def test_whatever_a_right_clock_finds_timely_it_is_in_the_interval_by_true_time(
+    precision_ms: int, first_view: int, wrong_by: int
+) -> None:
+    parameters = replace(DEFAULT, precision_ms=precision_ms)
+    time_ms, error_ms = 10**12, wrong_by % (parameters.clock_bound_ms + 1)
+    earliest, latest = parameters.interval_ms(time_ms, first_view)
+    delay_ms = parameters.delay_ms(first_view)
+    for read_ms in (
+        time_ms - parameters.tolerance_ms,
+        time_ms + delay_ms + parameters.tolerance_ms,
+    ):
+        assert parameters.is_timely(time_ms, first_view, read_ms)
+        for true_ms in (read_ms - error_ms, read_ms + error_ms):
+            assert earliest <= true_ms <= latest

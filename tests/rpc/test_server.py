@@ -8,6 +8,7 @@ import io
 import json
 import re
 import ssl
+from dataclasses import replace
 
 import aiohttp
 import pytest
@@ -29,6 +30,7 @@ from chainnode.rpc.reading_turn import ReadingTurn
 from chainnode.rpc.server import RpcServer, check_listen_address
 from chainnode.rpc.session import Session
 from chainnode.rpc.stream import RpcStream
+from chainnode.services.ports import ClockVerdict
 from tests.support.rpc import make_node, serve
 
 pytestmark = pytest.mark.asyncio
@@ -373,7 +375,10 @@ async def test_tiles_are_immutable_and_their_absence_is_not():
 
 async def test_readiness_has_a_reason_and_health_has_none():
     async with serve() as served:
-        assert await served.client.get("/readyz") == (200, b'{"ready":true,"reason":null}\n')
+        assert await served.client.get("/readyz") == (
+            200,
+            b'{"ready":true,"reason":null,"warning":null}\n',
+        )
         served.node.engine.set(is_syncing=True)
         status, body = await served.client.get("/readyz")
         assert status == 503
@@ -381,6 +386,20 @@ async def test_readiness_has_a_reason_and_health_has_none():
         assert (await served.client.get("/healthz"))[0] == 200
         found = await served.client.chain_status()
         assert (found["is_ready"], found["is_syncing"]) == (False, True)
+
+
+async def test_a_wrong_clock_warns_whoever_watches_and_sends_no_client_away():
+    async with serve() as served:
+        clock = served.node.engine.status().clock
+        wrong = replace(clock, verdict=ClockVerdict.WRONG, vouches=False, sentence="it is 3 s off")
+        served.node.engine.set(clock=wrong)
+        status, body = await served.client.get("/readyz")
+        assert (status, json.loads(body)["warning"]) == (200, "clock wrong: it is 3 s off")
+        found = await served.client.chain_status()
+        assert (found["is_ready"], found["clock"]["vouches"]) == (True, False)
+        _, metrics = await served.client.get("/metrics")
+        assert b'chainnode_clock_verdict{verdict="wrong"} 1.0' in metrics
+        assert b"chainnode_clock_vouches 0.0" in metrics
 
 
 async def test_metrics_are_prometheus_text():

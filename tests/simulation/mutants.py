@@ -18,6 +18,7 @@ from chainnode.model.errors import ChainError, NodeFault
 from tests.support.mutants import MUTANTS
 from tests.support.simulated_chaos import SIZES, run_chaos
 from tests.support.simulated_checks import Violation
+from tests.support.simulated_clocks import EdgeLiar, clock_validators, run_clocks
 
 if TYPE_CHECKING:
     from tests.support.mutants import Mutant
@@ -49,13 +50,18 @@ def hunt(mutant: Mutant, seeds: range = range(MOST_SEEDS)) -> Kill | None:
             validators = SIZES[seed % len(SIZES)]
             drawn: list[str] = []
             try:
-                run_chaos(
-                    seed,
-                    validators=validators,
-                    chaos_ms=CHAOS_MS,
-                    healed_ms=HEALED_MS,
-                    tell_adversary=drawn.append,
-                )
+                if mutant.is_of_time:
+                    drawn.append(EdgeLiar.name)
+                    validators = clock_validators(seed)
+                    run_clocks(seed)
+                else:
+                    run_chaos(
+                        seed,
+                        validators=validators,
+                        chaos_ms=CHAOS_MS,
+                        healed_ms=HEALED_MS,
+                        tell_adversary=drawn.append,
+                    )
             except (Violation, ChainError, NodeFault) as error:
                 return Kill(
                     seeds=number,

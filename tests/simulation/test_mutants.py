@@ -20,6 +20,8 @@ FOUND_BEFORE = {
     "lock-in-memory": 16,
     "always-licensed": 14,
     "results-believed": 124,
+    "delay-unsaid": 113,
+    "one-liar-decides": 80,
 }
 """Seeds that have found a mutant, tried first; if one finds it no longer, all are tried in turn."""
 

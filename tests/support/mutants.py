@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from chainnode.engine import cluster_time
 from chainnode.engine.cosigning import Cosigner
 from chainnode.engine.engine import Engine
 from chainnode.engine.misconduct import Misconduct
@@ -21,6 +22,7 @@ from chainnode.ledger.reader import ChainReader
 from chainnode.model import quorum
 from chainnode.model.checkpoint import Checkpoint
 from chainnode.model.cosignature import cosign
+from chainnode.model.parameters import Parameters as ChainParameters
 from chainnode.storage.append_file import MemoryFile
 from chainnode.storage.vote_log import VoteLog
 from consensus import (
@@ -57,6 +59,11 @@ class Mutant:
     """What the mutant does, in a sentence."""
 
     patch: Callable[[contextlib.ExitStack], None]
+
+    @property
+    def is_of_time(self) -> bool:
+        """Whether runs that are about clocks alone are to find it; rules of time are hurt by nothing else."""
+        return self.rule == "time"
 
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
@@ -482,6 +489,24 @@ def _both(
     return patch
 
 
+# -- time ---------------------------------------------------------------------------------------------------------
+
+_interval_ms = ChainParameters.interval_ms
+
+
+def _interval_of_view_0(parameters, time_ms, _first_view):
+    return _interval_ms(parameters, time_ms, 0)
+
+
+def _agree_with_anybody(clocks, faulty):
+    if len(clocks) < 2 * faulty + 1:
+        return None
+    return cluster_time.Span(
+        earliest_ms=max(clock.earliest_ms for clock in clocks),
+        latest_ms=max(clock.latest_ms for clock in clocks),
+    )
+
+
 def _mutant(
     rule: str, name: str, what: str, patch: Callable[[contextlib.ExitStack], None]
 ) -> Mutant:
@@ -749,6 +774,24 @@ MUTANTS: tuple[Mutant, ...] = (
         "results-believed",
         "a proposal's results are not compared with one's own",
         _function(checks.check_results, _believe_results),
+    ),
+    _mutant(
+        "time",
+        "whole-precision",
+        "a stamp may be off by all of the precision, which leaves nothing for the error of right clocks",
+        _attribute(ChainParameters, "tolerance_ms", property(lambda self: self.precision_ms)),
+    ),
+    _mutant(
+        "time",
+        "delay-unsaid",
+        "the certified interval of every block is as short as that of view 0",
+        _attribute(ChainParameters, "interval_ms", _interval_of_view_0),
+    ),
+    _mutant(
+        "time",
+        "one-liar-decides",
+        "what clocks agree on is what the fastest of them says",
+        _function(cluster_time.agree, _agree_with_anybody),
     ),
 )
 """At least one for each of R1 to R15."""

@@ -22,7 +22,15 @@ from chainnode.rpc.server import RpcServer
 from chainnode.services.commits import Commits
 from chainnode.services.node_services import NodeServices, make_services
 from chainnode.services.outside import OutsideCosignatures
-from chainnode.services.ports import EngineStatus, LinkStatus, PeerStatus, Standing
+from chainnode.services.ports import (
+    ClockStatus,
+    ClockVerdict,
+    EngineStatus,
+    LinkStatus,
+    PeerStatus,
+    Standing,
+    TimeSourceStatus,
+)
 from chainnode.storage.memory import MemoryStore
 from tests.support.chain import CLERK, Chain, make_chain
 
@@ -84,8 +92,30 @@ def engine_status(names: Sequence[str]) -> EngineStatus:
                 view=0,
                 clock_offset_ms=3,
                 round_trip_ms=1,
+                clock_is_off=False,
             )
             for name in names[1:]
+        ),
+        clock=ClockStatus(
+            verdict=ClockVerdict.RIGHT,
+            sentence="the validators' clocks agree on -2 to +4 ms from this one; 250 ms are allowed",
+            vouches=True,
+            since_ms=NOW_MS,
+            bound_ms=250,
+            agreed_ms=(-2, 4),
+            judges=len(names),
+            jumps=0,
+            last_jump_ms=0,
+            last_jump_at_ms=0,
+            declined=0,
+            declared=("ntp.example", "GNSS receiver"),
+            source=TimeSourceStatus(
+                server="ntp.example:123",
+                offset_ms=1,
+                error_ms=5,
+                measured_ms=NOW_MS,
+                problem=None,
+            ),
         ),
         undecided_since_ms=None,
         quorum=quorum_of(len(names)),

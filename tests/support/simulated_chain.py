@@ -19,7 +19,8 @@ from chainnode.model.parameters import Parameters
 from chainnode.model.suites import ED25519_SHA256
 from tests.support.chain import ARCHIVE, CLERK
 from tests.support.simulated_checks import Observer, Violation
-from tests.support.simulated_clock import EPOCH_MS, VirtualTime
+from tests.support.simulated_clock import VirtualTime
+from tests.support.simulated_dating import Dating
 from tests.support.simulated_network import SimulatedNetwork
 from tests.support.simulated_node import SimulatedNode, State
 from tests.support.simulated_suite import replace_validators, simulated_genesis
@@ -100,8 +101,9 @@ class SimulatedChain:
 
         self.observer = Observer(self.chain.genesis)
         self.monitors: list[Monitor] = []
+        self.dating = Dating(self)
         self.network = SimulatedNetwork(self.time, self.random)
-        self.network.watchers.append(self.observer)
+        self.network.watchers += (self.observer, self.dating)
         self.network.lag_ms = lambda host: self.nodes[host].lag_ms
         self.nodes: dict[str, SimulatedNode] = {}
         """By machine: the validator's name, unless it is a twin."""
@@ -288,9 +290,7 @@ class SimulatedChain:
         header = executed.outline.header
         if node.name in self.faulty:
             return
-        ahead_ms = header.time_ms - (EPOCH_MS + self.time.now_ms)
-        if ahead_ms > 2 * self.parameters.precision_ms:
-            raise Violation(f"block {header.height} is {ahead_ms} ms ahead of time")
+        self.dating.committed(executed)
         self.observer.committed(node.host, executed, certificate)
         for monitor in self.monitors:
             monitor.opened(node.host, header.height + 1)
@@ -339,6 +339,23 @@ class SimulatedChain:
         """Return the index of whoever leads a view."""
         leaders = self.observer.leaders(height)
         return leaders[view % len(leaders)]
+
+    def may_be_found_wrong(self, host: str) -> bool:
+        """Whether others, or its own time source, may rightly find a clock wrong: it was far enough from one of them.
+
+        A clock that was wrong for an hour is one of the f whose word counts for nothing.
+        """
+        node = self.nodes[host]
+        bound_ms = self.parameters.clock_bound_ms
+        least_ms, most_ms = node.clock.errors_ms
+        if node.time_source is not None or node.clock.has_jumped:
+            return True
+        return any(
+            most_ms - other.clock.errors_ms[0] > bound_ms
+            or other.clock.errors_ms[1] - least_ms > bound_ms
+            for other in self.correct()
+            if not other.clock.has_jumped
+        )
 
     def describe(self) -> str:
         """Return where every node stands, in one line."""

@@ -19,8 +19,17 @@ class VirtualTime:
     def __init__(self) -> None:
         self.now_ms = 0
         self.events = 0
+        self.leap_at_ms: int | None = None
+        """When UTC inserts a second: 23:59:59 is read twice, as POSIX counts."""
+
         self._queue: list[tuple[int, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
+
+    @property
+    def utc_ms(self) -> int:
+        """True time: UTC as POSIX counts it, in which a leap second has no number of its own."""
+        has_leapt = self.leap_at_ms is not None and self.now_ms >= self.leap_at_ms
+        return EPOCH_MS + self.now_ms - 1_000 * has_leapt
 
     def after(self, delay_ms: int, action: Callable[[], None]) -> None:
         """Do `action` in `delay_ms` milliseconds, 0 or more."""
@@ -54,21 +63,36 @@ class SimulatedClock:
         self.has_jumped = False
         """Whether the wall clock was ever off by more than a minute."""
 
+        self.wander: Callable[[int], int] = lambda _now_ms: 0
+        """How far the wall clock is off besides, by virtual time: drift, or what it makes of a leap second."""
+
+        self.errors_ms: tuple[int, int] = (skew_ms, skew_ms)
+        """Least and most by which it was ever ahead of UTC, as far as anybody has looked."""
+
         self.skew_ms = skew_ms
         self.monotonic_base_ms = monotonic_base_ms
 
     @property
     def skew_ms(self) -> int:
-        """How far the wall clock is ahead of true time."""
+        """How far the wall clock was set ahead of true time."""
         return self._skew_ms
 
     @skew_ms.setter
     def skew_ms(self, skew_ms: int) -> None:
         self._skew_ms = skew_ms
         self.has_jumped = self.has_jumped or abs(skew_ms) > 60_000
+        self.error_ms()
+
+    def error_ms(self) -> int:
+        """Return how far the wall clock is ahead of UTC."""
+        error_ms = self.now_ms() - self._time.utc_ms
+        least_ms, most_ms = self.errors_ms
+        self.errors_ms = (min(least_ms, error_ms), max(most_ms, error_ms))
+        return error_ms
 
     def now_ms(self) -> int:
-        return EPOCH_MS + self._time.now_ms + self._skew_ms
+        now_ms = self._time.now_ms
+        return EPOCH_MS + now_ms + self._skew_ms + self.wander(now_ms)
 
     def monotonic_ms(self) -> int:
         return self.monotonic_base_ms + self._time.now_ms

@@ -8,6 +8,7 @@ from enum import Enum, auto
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from chainnode.engine.clock_offsets import Reading
 from chainnode.engine.engine import Engine
 from chainnode.keystore.signer import local_signer
 from chainnode.ledger.ledger import Ledger
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 MAX_TICKS_PER_SECOND = 400
 """More wakings than this in a virtual second are a busy loop: no honest timer needs them."""
+
+TIME_SOURCE_EVERY_MS = 16_000
+"""Between two measurements of a time source, where a node has one."""
 
 _PRESENCE_KINDS = {Kind.PRESENCE, Kind.CLONE}
 
@@ -59,6 +63,9 @@ class SimulatedNode:
         self.is_deaf_to_presence = False
         """Whether it hears nothing by which two processes of one validator notice each other, as an adversary would not."""
 
+        self.dates_regardless = False
+        """Whether it proposes blocks however wrong its clock is, as a liar does."""
+
         self.disk = SimulatedDisk()
         self.clock = SimulatedClock(world.time)
         self.state = State.DOWN
@@ -68,6 +75,9 @@ class SimulatedNode:
         self.verifier_delay_ms = (0, 0)
         self.slow_disk_ms = 0
         """A sync takes up to this long, and the process does nothing else meanwhile."""
+
+        self.time_source: Callable[[], int | None] | None = None
+        """How far a time source of its own, which it measures, is ahead of UTC; None when it does not answer."""
 
         self.pool_limits = PoolLimits()
         """Of the lives that begin from now on."""
@@ -108,7 +118,23 @@ class SimulatedNode:
         self._guard(partial(self._open, plan))
         if self.state is State.RUNNING:
             self._world.booted(self)
+        if self.time_source is not None:
+            self._ask_time_source()
         self._after()
+
+    def _ask_time_source(self) -> None:
+        """Measure it now, and every few seconds in this life."""
+        assert self.time_source is not None
+        off_ms = self.time_source()
+        now_ms = self.clock.monotonic_ms()
+        if off_ms is None:
+            self.engine.time_measured(None, "no answer within 1000 ms")
+        else:
+            ahead_ms = self._world.time.utc_ms + off_ms - now_ms
+            self.engine.time_measured(
+                Reading(ahead_ms=ahead_ms, round_trip_ms=2, measured_ms=now_ms), None
+            )
+        self.later(TIME_SOURCE_EVERY_MS, self._ask_time_source)
 
     def _open(self, plan: FaultPlan) -> None:
         world, life = self._world, self.life
@@ -144,11 +170,15 @@ class SimulatedNode:
             verifier=_Verifier(self),
             witness=_Witness(self),
             challenge=hashlib.sha256(f"{world.seed} {self.host} {life}".encode()).digest(),
+            time_sources=("receiver",) if self.time_source is not None else (),
+            time_check="receiver" if self.time_source is not None else None,
         )
         if self.is_deaf_to_presence:
             # Nor does it fall silent when it hears what the other machine has said.
             self.engine._book.exposed = lambda _claim: None
             self.engine._licence.reason = lambda _height, _validators: None
+        if self.dates_regardless:
+            self.engine._timekeeper.may_date = lambda: True
         self.engine.start()
 
     def crash(self) -> None:
@@ -180,6 +210,7 @@ class SimulatedNode:
             self._do(self._take, peer, data)
 
     def _take(self, peer: str, data: bytes) -> None:
+        self._world.dating.heard(self.host, data)
         for monitor in self._world.monitors:
             monitor.heard(self.host, data)
         try:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from chainnode.engine.clock_offsets import INTERVAL_MS
 from chainnode.engine.open_height import MAX_JITTER_PERMILLE
 from chainnode.engine.sync import ANSWER_MS
+from chainnode.services.ports import ClockVerdict
 from tests.support.simulated_checks import Violation
 from tests.support.simulated_network import PERFECT
 from tests.support.simulated_node import State
@@ -17,9 +19,13 @@ from tests.support.simulated_trouble import STEP_MS
 if TYPE_CHECKING:
     from tests.support.adversaries.base import Adversary
     from tests.support.simulated_chain import SimulatedChain
+    from tests.support.simulated_node import SimulatedNode
 
 NEW_HEIGHTS = 3
 """What must be decided after healing, besides the first."""
+
+CLOCKS_MS = 2 * INTERVAL_MS
+"""Two samples of each peer's clock: the first may have been on its way when that was set."""
 
 LEAST_HEIGHTS = 30
 """What a whole run must decide, or it has shown too little."""
@@ -77,7 +83,8 @@ def heal(world: SimulatedChain, adversary: Adversary | None = None) -> None:
         node.disk.plan.at = None
         node.verifier_delay_ms = (0, 0)
         node.slow_disk_ms = 0
-        if abs(node.clock.skew_ms) > world.parameters.precision_ms // 2:
+        if abs(node.clock.skew_ms) > world.parameters.clock_bound_ms // 2:
+            # Right clocks that are no farther apart than the bound cost no view.
             node.clock.skew_ms = 0
         if node.state is State.PAUSED:
             node.resume()
@@ -110,6 +117,13 @@ def check_recovery(world: SimulatedChain, adversary: Adversary | None = None) ->
         what="all level and nothing pending",
     )
     spent_ms += _end_quarantines(world, adversary)
+    spent_ms += _run_acting(
+        world,
+        adversary,
+        lambda: all(_believes_its_clock(node) for node in world.running()),
+        within_ms=CLOCKS_MS,
+        what="all clocks are right, and everybody knows that of its own",
+    )
     world.check_history()
     return spent_ms
 
@@ -134,6 +148,10 @@ def _end_quarantines(world: SimulatedChain, adversary: Adversary | None) -> int:
     if not _everybody_votes(world):
         raise Violation(f"somebody still does not vote: {world.describe()}")
     return spent_ms
+
+
+def _believes_its_clock(node: SimulatedNode) -> bool:
+    return node.engine.status().clock.verdict is not ClockVerdict.WRONG
 
 
 def _everybody_votes(world: SimulatedChain) -> bool:

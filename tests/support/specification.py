@@ -457,11 +457,24 @@ class Specification:
         too_early = self._too_early(host, chapter, height, view - 1)
         if not too_early:
             return
-        if not chapter.has_refused:
+        if not chapter.has_refused and not self._is_leaderless(host, what, chapter, change):
             raise Violation(f"{too_early[:2]}: {what}: {too_early[4:]}")
         chapter.hasty += 1
         if chapter.hasty > self._faulty(height):
             raise Violation(f"R8: {what}: in haste for the {chapter.hasty}th time in this height")
+
+    def _is_leaderless(self, host: str, what: str, chapter: Chapter, change: ChangeSeen) -> bool:
+        """R8: whether the view that is left has no block and will have none, since its leader has left it."""
+        left = change.view - 1
+        order = self._world.observer.leaders(change.height)
+        leader = order[left % len(order)]
+        if leader != change.sender:
+            return chapter.asked.get(leader, 0) > left and (PREPARE, left) not in chapter.own
+        if (PREPARE, left) in chapter.own:
+            return False
+        if not self._world.may_be_found_wrong(host):
+            raise Violation(f"R8: {what}: it declines its turn, and its clock is right")
+        return True
 
     def _too_early(self, host: str, chapter: Chapter, height: int, left: int) -> str:
         """Return the rule and the reason why its time in a view is not over; empty if it is."""

@@ -93,15 +93,22 @@ class TimeLiar(Adversary):
         super().__init__(world, excess=excess)
         parameters = world.parameters
         precision_ms, delay_ms = parameters.precision_ms, parameters.message_delay_ms
+        tolerance_ms, bound_ms = parameters.tolerance_ms, parameters.clock_bound_ms
         self._skews = self.random.choice(
             (
                 (2 * precision_ms - 1,),
                 (precision_ms,),
+                # Believed by those whose clocks are fast, or slow, as far as right ones may be.
+                (tolerance_ms + bound_ms // 2,),
+                (precision_ms + bound_ms // 2,),
+                (-delay_ms - tolerance_ms - bound_ms // 2,),
                 (-delay_ms - precision_ms // 2,),
                 (-2 * precision_ms, 2 * precision_ms),
                 (-3_600_000, 0, 3_600_000),
             )
         )
+        for node in world.nodes.values():
+            node.dates_regardless = node.name in self.keys
         self.act()
 
     def act(self) -> None:
@@ -116,6 +123,9 @@ class TimeLiar(Adversary):
             return ((0, data),)
         message = decode_message(data)
         assert isinstance(message, ClockMessage)
+        if message.echoed_ms == 0:
+            # A question: who lies in it gets no answer that it knows, and would never vote or propose.
+            return ((0, data),)
         lie = replace(message, sent_ms=message.sent_ms + self.random.randrange(10_000))
         return ((0, encode_message(lie)),)
 
