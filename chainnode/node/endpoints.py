@@ -21,7 +21,7 @@ from chainnode.services.timestamping import Timestamping
 from chainnode.storage.append_file import DiskFile
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from contextlib import ExitStack
 
     from chainnode.config import NodeConfig
@@ -87,6 +87,9 @@ class OpenGateway:
     """The gateway of a node, and who tells of what it has done."""
 
     endpoints: Mapping[str, Endpoint]
+    tick: Callable[[], None]
+    """To be called some times a second: lists have deadlines."""
+
     webhooks: Webhooks
     """To be run for as long as the node is."""
 
@@ -121,5 +124,6 @@ def open_gateway(
             gateway_endpoint.FOLDER: endpoint,
             gateway_openapi.PATH: OpenApiPage(services.software_version),
         },
+        tick=gateway.tick,
         webhooks=Webhooks(gateway, targets, clock),
     )

@@ -166,7 +166,10 @@ async def run_node(config: NodeConfig, passphrase: bytes, log: Log, stop: asynci
                     **timestamp_endpoints(units, genesis.suite),
                     **({} if gateway is None else gateway.endpoints),
                 },
-                on_tick=[unit.tick for unit in units.values()],
+                on_tick=[
+                    *(unit.tick for unit in units.values()),
+                    *(() if gateway is None else (gateway.tick,)),
+                ],
             )
             await server.start()
             running.push_async_callback(server.stop)

@@ -107,10 +107,6 @@ class GatewayEndpoint:
         except ChainError as error:
             return error_response(error)
 
-    def tick(self) -> None:
-        """Hand in lists whose time has come."""
-        self._gateway.tick()
-
     def refuse(self, error: DecodeError | Unavailable) -> web.StreamResponse:
         """Return the response to what cannot be read, or for which there is no room."""
         response = error_response(error)

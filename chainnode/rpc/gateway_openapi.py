@@ -36,9 +36,6 @@ class OpenApiPage:
             headers={"Content-Type": "application/json", "Cache-Control": "no-cache"},
         )
 
-    def tick(self) -> None:
-        """Nothing waits here."""
-
     def refuse(self, error: DecodeError | Unavailable) -> web.StreamResponse:
         """Return the response when there is no room."""
         return web.Response(status=429, text=f"{error.message}\n")

@@ -73,9 +73,6 @@ class SubmissionEndpoint:
             return _refusal(error)
         return _text(200, signature_lines((signature,)).removesuffix("\n"))
 
-    def tick(self) -> None:
-        """Nothing waits here."""
-
     def refuse(self, error: DecodeError | Unavailable) -> web.StreamResponse:
         """Return the response to what cannot be read, or has no room."""
         return _refusal(error)
@@ -102,9 +99,6 @@ class WitnessedEndpoint:
         except NotFound as error:
             return _refusal(error)
         return _text(200, note.encode().decode().removesuffix("\n"))
-
-    def tick(self) -> None:
-        """Nothing waits here."""
 
     def refuse(self, error: DecodeError | Unavailable) -> web.StreamResponse:
         """Return the response to what has no room."""

@@ -120,6 +120,7 @@ async def open_desk(tmp_path, *, node=None, content=b"", per_minute=1_000):
             gateway_endpoint.FOLDER: GatewayEndpoint(gateway, access, node.commits, {"hook"}),
             gateway_openapi.PATH: OpenApiPage("1"),
         },
+        on_tick=[gateway.tick],
     )
     await server.start()
     try:
