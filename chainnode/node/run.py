@@ -31,6 +31,7 @@ from chainnode.node.home import open_signers, own_validator, read_genesis
 from chainnode.node.library_logs import gather_library_logs
 from chainnode.node.network import PeerNetwork
 from chainnode.node.observers import Observers
+from chainnode.node.time_source import watch_time_source
 from chainnode.p2p.listener import listen_on
 from chainnode.p2p.member import PeerAddress
 from chainnode.p2p.peers import Peers
@@ -46,9 +47,10 @@ from chainnode.verification.pool import WorkerPool
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from pathlib import Path
 
+    from chainnode.clock import Clock
     from chainnode.config import NodeConfig
     from chainnode.engine.ports import TransactionVerifier
     from chainnode.logs import Log
@@ -126,6 +128,8 @@ async def run_node(config: NodeConfig, passphrase: bytes, log: Log, stop: asynci
                 verifier=verifier,
                 witness=Observers((commits, services.metrics), log),
                 challenge=fresh_challenge(),
+                time_sources=config.time_sources,
+                time_check=config.time_check,
             )
             server = RpcServer(
                 services=services,
@@ -166,7 +170,7 @@ async def run_node(config: NodeConfig, passphrase: bytes, log: Log, stop: asynci
                 listen=config.listen,
                 rpc=f"{config.rpc_host}:{server.port}",
             )
-            await _until_stopped(peers, stop)
+            await _until_stopped(peers, stop, _time_source(config, clock, driver))
         if faults and isinstance(faults[0], ForkProven):
             _keep_testimony(home, faults[0])
         if faults:
@@ -198,12 +202,31 @@ def _loop_handler(
     return handle
 
 
-async def _until_stopped(peers: Peers, stop: asyncio.Event) -> None:
+async def _until_stopped(
+    peers: Peers, stop: asyncio.Event, time_source: Coroutine[Any, Any, None] | None
+) -> None:
     """Keep the links up until asked to stop; whatever a message's handling raised comes out here."""
     async with asyncio.TaskGroup() as tasks:
-        links = tasks.create_task(peers.run())
+        running = [tasks.create_task(peers.run())]
+        if time_source is not None:
+            running.append(tasks.create_task(time_source))
         await stop.wait()
-        links.cancel()
+        for task in running:
+            task.cancel()
+
+
+def _time_source(
+    config: NodeConfig, clock: Clock, driver: EngineDriver
+) -> Coroutine[Any, Any, None] | None:
+    """Return what measures the clock against a source of the operator's choice, if there is one."""
+    if config.time_check is None:
+        return None
+    return watch_time_source(
+        config.time_check,
+        every_s=config.time_check_every_s,
+        clock=clock,
+        measured=driver.time_measured,
+    )
 
 
 async def _start_verifier(

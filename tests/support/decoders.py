@@ -52,6 +52,7 @@ from chainnode.model.note import (
     parse_verifier_key,
 )
 from chainnode.model.rpc_auth import canonical_json
+from chainnode.model.sntp import decode_answer
 from chainnode.model.state_tree import decode_state_proof
 from chainnode.model.tlog_policy import parse_policy
 from chainnode.model.tlog_proof import parse_proof
@@ -431,6 +432,16 @@ def _file_formats() -> dict[str, Decoder]:
             decode=_of_file("offer", lambda path: read_offer(path, "archive/new")),
             seeds=(line,),
             shape="lines",
+        ),
+        "SNTP answer": Decoder(
+            function="chainnode.model.sntp.decode_answer",
+            decode=lambda data: decode_answer(data, bytes(8)),
+            seeds=(
+                bytes((0x24, 1))
+                + bytes(30)
+                + bytes.fromhex("ee0000008000000000000001ee00000080000000")[:16],
+            ),
+            shape="bytes",
         ),
         "TLS certificate": Decoder(
             function="chainnode.model.tls_certificate.read_tls_certificate",
