@@ -3,8 +3,8 @@
 What all nodes must agree on is in genesis; what may differ from node to node is here. A file that names a setting
 which does not exist is refused, since a mistyped limit would otherwise be the default without anybody knowing.
 
-    home = a node's    [node] [p2p] [p2p.peers] [rpc] [timestamp] [gateway] [verify] [pool] [log] [witness] [outside]
-                       and, for its operator, [client]
+    home = a node's    [node] [p2p] [p2p.peers] [rpc] [timestamp] [gateway] [verify] [pool] [time] [log] [witness]
+                       [outside] and, for its operator, [client]
     home = a client's  [client] only
 
 `SETTINGS` is the only list of them: reading, `chainnode check-config` and the file that `chainnode init` writes all
@@ -39,6 +39,9 @@ MAX_CONFIG_BYTES: Final = 64 * 1024
 MAX_LINE_CHARACTERS: Final = 1_024
 """Of one line. A longer one could be a name of thousands of dotted parts, for which the TOML reader takes gigabytes, or a
 number of thousands of digits, which Python refuses in another way than bad TOML."""
+
+MAX_TIME_SOURCES: Final = 8
+"""A clock steered by more than a few sources is steered by nobody in particular."""
 
 DEFAULT_RPC_PORT: Final = 8545
 DEFAULT_RPC_URL: Final = f"http://127.0.0.1:{DEFAULT_RPC_PORT}"
@@ -123,6 +126,13 @@ class NodeConfig:
 
     pool_max_count: int
     pool_max_bytes: int
+    time_sources: tuple[str, ...]
+    """Where this machine's clock has its time from, as the operator declares."""
+
+    time_check: str | None
+    """`host:port` of an SNTP server to measure the clock against, or None."""
+
+    time_check_every_s: int
     log_level: str
     """Lower-case name of a `chainnode.logs.Level`."""
 
@@ -221,6 +231,19 @@ def _check_oid(value: str, what: str) -> None:
             f"{what}: found {value[:80]!r}; expected an object identifier like {EXAMPLE_POLICY}",
             field=what,
         )
+
+
+def _check_sources(value: str, what: str) -> None:
+    names = _split(value)
+    if len(names) > MAX_TIME_SOURCES or not all(name.isprintable() for name in names):
+        raise DecodeError(
+            f"{what}: found {value[:80]!r}; expected at most {MAX_TIME_SOURCES} names, separated by commas",
+            field=what,
+        )
+
+
+def _split(value: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in value.split(",") if name.strip())
 
 
 SETTINGS: Final = (
@@ -331,6 +354,34 @@ SETTINGS: Final = (
         comment="Bytes of all waiting transactions together.",
     ),
     Setting(
+        section="time",
+        key="sources",
+        default="",
+        check=_check_sources,
+        comment=(
+            "Where this machine's clock has its time from, separated by commas: ntp.example, GNSS receiver.\n"
+            "Declared, not used: the operating system sets the clock."
+        ),
+    ),
+    Setting(
+        section="time",
+        key="check",
+        default="",
+        check=check_address,
+        comment=(
+            "host:port of an SNTP server that the clock is measured against; best one that no other agency has its\n"
+            "time from. If it is farther off than the chain allows, this node proposes no block. Empty for none."
+        ),
+    ),
+    Setting(
+        section="time",
+        key="check_every_s",
+        default=64,
+        least=16,
+        most=300,
+        comment="Seconds between two questions to it.",
+    ),
+    Setting(
         section="log",
         key="level",
         default="info",
@@ -433,8 +484,8 @@ SETTINGS: Final = (
 PEERS_COMMENT: Final = 'Addresses that replace those in genesis, one line each: name = "host:port".'
 
 _SECTIONS: Final = (
-    "node", "p2p", "rpc", "timestamp", "gateway", "verify", "pool", "log", "witness", "outside",
-    "client",
+    "node", "p2p", "rpc", "timestamp", "gateway", "verify", "pool", "time", "log", "witness",
+    "outside", "client",
 )  # fmt: skip
 _PEERS: Final = "peers"
 
@@ -495,6 +546,9 @@ def load_config(home: Path) -> NodeConfig:
         verify_workers=settings.number("verify.workers"),
         pool_max_count=settings.number("pool.max_count"),
         pool_max_bytes=settings.number("pool.max_bytes"),
+        time_sources=_split(settings.text("time.sources")),
+        time_check=settings.text("time.check") or None,
+        time_check_every_s=settings.number("time.check_every_s"),
         log_level=settings.text("log.level"),
         log_format=settings.text("log.format"),
         log_file=settings.path(home, "log.file"),

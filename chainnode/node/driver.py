@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chainnode.clock import Clock
+    from chainnode.engine.clock_offsets import Reading
     from chainnode.engine.engine import Engine
     from chainnode.model.cosigned import CosignedCheckpoint
     from chainnode.model.transaction import Transaction
@@ -79,6 +80,17 @@ class EngineDriver:
             return
         try:
             self._engine.link(peer, is_up=up)
+        except Exception as error:  # noqa: BLE001  # as above
+            self._stop_by(error)
+            return
+        self._settle_soon()
+
+    def time_measured(self, found: Reading | None, problem: str | None) -> None:
+        """Take what the time source said, or why it said nothing."""
+        if self._engine is None:
+            return
+        try:
+            self._engine.time_measured(found, problem)
         except Exception as error:  # noqa: BLE001  # as above
             self._stop_by(error)
             return

@@ -46,6 +46,7 @@ from chainnode.node.library_logs import gather_library_logs
 from chainnode.node.network import PeerNetwork
 from chainnode.node.observers import Observers
 from chainnode.node.outside_rounds import OutsideRounds
+from chainnode.node.time_source import watch_time_source
 from chainnode.p2p.listener import listen_on
 from chainnode.p2p.member import PeerAddress
 from chainnode.p2p.peers import Peers
@@ -151,6 +152,8 @@ async def run_node(config: NodeConfig, passphrase: bytes, log: Log, stop: asynci
                 verifier=verifier,
                 witness=Observers((commits, services.metrics), log),
                 challenge=fresh_challenge(),
+                time_sources=config.time_sources,
+                time_check=config.time_check,
             )
             own_account = _own_account(config, ledger, services.submission, passphrase, log)
             units = timestamp_units(config, services, own_account, passphrase)
@@ -203,12 +206,22 @@ async def run_node(config: NodeConfig, passphrase: bytes, log: Log, stop: asynci
                 listen=config.listen,
                 rpc=f"{config.rpc_host}:{server.port}",
             )
-            work = [peers.run]
+            work: list[Callable[[], Coroutine[Any, Any, None]]] = [peers.run]
             if gateway is not None:
                 work.append(gateway.webhooks.run)
             rounds = _outside_rounds(config, outside, services, log)
             if rounds is not None:
                 work.append(rounds.run)
+            time_check = config.time_check
+            if time_check is not None:
+                work.append(
+                    lambda: watch_time_source(
+                        time_check,
+                        every_s=config.time_check_every_s,
+                        clock=clock,
+                        measured=driver.time_measured,
+                    )
+                )
             await _until_stopped(work, stop)
         if faults and isinstance(faults[0], ForkProven):
             _keep_testimony(home, faults[0])
@@ -242,7 +255,7 @@ def _loop_handler(
 
 
 async def _until_stopped(
-    work: Sequence[Callable[[], Coroutine[None, None, None]]], stop: asyncio.Event
+    work: Sequence[Callable[[], Coroutine[Any, Any, None]]], stop: asyncio.Event
 ) -> None:
     """Keep the links up, and whatever else goes on beside, until asked to stop; what was raised in that comes out here."""
     async with asyncio.TaskGroup() as tasks:

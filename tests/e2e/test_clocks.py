@@ -92,6 +92,18 @@ class WrongClock:
             for found in self.offsets().values()
         )
 
+    def verdict(self):
+        """What it thinks of its own clock."""
+        return self.network.status(WRONG)["clock"]["verdict"]
+
+    def is_seen_off(self):
+        """Whether each of the others marks its clock, and no other one."""
+        marks = [
+            {peer["name"] for peer in self.network.status(name)["peers"] if peer["clock_is_off"]}
+            for name in RIGHT
+        ]
+        return marks == [{WRONG}] * len(RIGHT)
+
     def proposers(self):
         return {header["proposer"] for header in self.headers.values()}
 
@@ -120,6 +132,10 @@ def test_one_clock_that_is_wrong_dates_no_block_and_everybody_sees_it(clock, sec
     clock.commits_go_on(1)
     began = time.monotonic()
     wait_until(lambda: clock.is_measured(seconds * 1000), "the others have measured its clock")
+    wait_until(lambda: clock.verdict() == "wrong", "it knows that its clock is wrong")
+    wait_until(clock.is_seen_off, "the others say whose clock is wrong")
+    assert not clock.network.status(WRONG)["clock"]["vouches"]
+    assert all(clock.network.status(name)["clock"]["vouches"] for name in RIGHT)
     # After so long without a block, even the least time above its parent's is too old to be timely.
     time.sleep(max(0, SPAN_S - (time.monotonic() - began)))
     clock.commits_go_on(2)
@@ -148,6 +164,9 @@ def test_clock_that_jumps_to_and_fro_dates_no_block_and_counts_again_once_it_is_
         over.set()
         thread.join()
     clock.network.wait_level(timeout_ms=LEVEL_MS)
+    assert clock.network.status(WRONG)["clock"]["jumps"] >= len({10, 0, -10, 20, -3_600, 3_600})
+    assert [clock.network.status(name)["clock"]["jumps"] for name in RIGHT] == [0, 0, 0]
+    wait_until(lambda: clock.verdict() == "right", "its clock is right again, and it knows that")
     # Its votes make blocks again: without them and another's, there is no quorum.
     clock.network.stop("v1")
     try:

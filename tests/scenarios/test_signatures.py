@@ -26,6 +26,7 @@ from tests.support.scenario import (
     Puppet,
     begin,
     decide,
+    name_of_leader,
     names,
     recover,
     started,
@@ -148,7 +149,9 @@ def test_s33_no_number_of_signatures_of_one_validator_is_a_quorum(suite):
                 evil.tell(liar, ViewChangeMessage(change=change, proof=None), [alone.name])
         world.run_for(300)
     assert alone.ledger.tip.height == height - 1
-    assert alone.engine.status().view <= 1, "nor do requests of one make a quorum"
+    # Its own timer has it leave view 0, and the liar, which asks for view 2, may leave the view that it leads: once.
+    left = 1 + (name_of_leader(world, height, 1) == liar)
+    assert alone.engine.status().view <= left, "nor do requests of one make a quorum"
     recover(world)
 
 

@@ -70,6 +70,7 @@ from chainnode.model.note import (
     signature_lines,
 )
 from chainnode.model.proven_state import parse_proven_state
+from chainnode.model.sntp import decode_answer
 from chainnode.model.state_tree import decode_state_proof
 from chainnode.model.timestamp import parse_serial
 from chainnode.model.tlog_policy import parse_policy
@@ -640,6 +641,16 @@ def _file_formats() -> dict[str, Decoder]:
             encode=encode_memory,
             seeds=(encode_memory(Memory()), encode_memory(_monitor_memory())),
             shape="json",
+        ),
+        "SNTP answer": Decoder(
+            function="chainnode.model.sntp.decode_answer",
+            decode=lambda data: decode_answer(data, bytes(8)),
+            seeds=(
+                bytes((0x24, 1))
+                + bytes(30)
+                + bytes.fromhex("ee0000008000000000000001ee00000080000000")[:16],
+            ),
+            shape="bytes",
         ),
         "TLS certificate": Decoder(
             function="chainnode.model.tls_certificate.read_tls_certificate",
