@@ -11,7 +11,7 @@ from chainnode.model.limits import MAX_VALIDATORS
 from cli.command import pass_session
 from cli.networks import SUITE, VALIDATORS, end_as_by_ctrl_c
 from cli.output import note, print_fields, print_json, print_table
-from devnet.bench import growth, long_chain, one_dead, overload, reading
+from devnet.bench import growth, long_chain, one_dead, overload, reading, timestamp
 from devnet.bench.plan import (
     CATCH_UP,
     DEFAULT_RECORDS,
@@ -27,6 +27,7 @@ from devnet.bench.plan import (
     PROOF,
     QUERY,
     RESTART,
+    TIMESTAMP,
     WORKLOADS,
     Plan,
 )
@@ -137,7 +138,9 @@ def bench(
         _check_workload("rate", workload, [name for name in WORKLOADS if name not in unrated])
     if records is not None:
         _check_workload(
-            "records", workload, [name for name in WORKLOADS if name not in {ONE_DEAD, OVERLOAD}]
+            "records",
+            workload,
+            [name for name in WORKLOADS if name not in {ONE_DEAD, OVERLOAD, TIMESTAMP}],
         )
     elif workload in {PROOF, QUERY, RESTART, CATCH_UP, GROWTH}:
         records = DEFAULT_RECORDS
@@ -154,6 +157,9 @@ def bench(
         delay_ms=delay_ms,
     )
     end_as_by_ctrl_c()
+    if workload == TIMESTAMP:
+        _bench_timestamp(session, plan, top)
+        return
     if workload in _OTHERS:
         _OTHERS[workload](session, plan)
         return
@@ -164,7 +170,8 @@ def bench(
     print_fields(rows(report))
     if top:
         click.echo()
-        print_table(FUNCTION_HEADS, function_table(report, top))
+        figures = report.figures
+        print_table(FUNCTION_HEADS, function_table(figures.functions, figures.sampled, top))
 
 
 @click.command()
@@ -287,6 +294,17 @@ def _bench_long_chain(session: Session, plan: Plan) -> None:
         print_json(document)
     else:
         print_fields(table)
+
+
+def _bench_timestamp(session: Session, plan: Plan, top: int) -> None:
+    found = timestamp.measure(plan, say=note)
+    if session.json:
+        print_json(timestamp.as_json(found))
+        return
+    print_fields(timestamp.rows(found))
+    if top:
+        click.echo()
+        print_table(FUNCTION_HEADS, function_table(found.functions, found.sampled, top))
 
 
 def _bench_one_dead(session: Session, plan: Plan) -> None:

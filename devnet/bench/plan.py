@@ -24,10 +24,12 @@ QUERY: Final = "query"
 
 NOTARIZE: Final = "notarize"
 NOTARIZE_BATCH: Final = "notarize-batch"
+TIMESTAMP: Final = "timestamp"
 
 WORKLOADS: Final = (
     NOTARIZE,
     NOTARIZE_BATCH,
+    TIMESTAMP,
     PROOF,
     QUERY,
     ONE_DEAD,
@@ -36,8 +38,8 @@ WORKLOADS: Final = (
     CATCH_UP,
     GROWTH,
 )
-"""One document a transaction; a list of documents a transaction; one document a transaction, with all validators alive
-and with one of them dead (`one_dead.py`); twice what the network can take (`overload.py`); a validator that comes back,
+"""One document a transaction; a list of documents a transaction; timestamps over HTTP from one validator (`timestamp.py`);
+one document a transaction, with all validators alive and with one of them dead (`one_dead.py`); twice what the network can take (`overload.py`); a validator that comes back,
 or is new, to a long chain (`long_chain.py`); proofs and lookups while others write (`reading.py`); all of it
 as one chain grows (`growth.py`)."""
 

@@ -216,10 +216,14 @@ def rows(report: Report) -> list[tuple[str, object]]:
 FUNCTION_HEADS: Final = ("of the main threads' time", "function")
 
 
-def function_table(report: Report, count: int) -> list[tuple[str, str]]:
-    """Return the functions in which most of the main threads' processor time went, C code that they call included."""
-    figures = report.figures
-    return [
-        (f"{100 * samples / figures.sampled:.1f} %", name)
-        for name, samples in figures.functions[:count]
-    ]
+def function_table(
+    functions: Sequence[tuple[str, int]], sampled: int, count: int
+) -> list[tuple[str, str]]:
+    """Return the functions in which most of the main threads' processor time went, C code that they call included.
+
+    Args:
+        functions: with the samples of each, the most costly first.
+        sampled: samples of all there are.
+        count: how many to return.
+    """
+    return [(f"{100 * samples / sampled:.1f} %", name) for name, samples in functions[:count]]

@@ -334,7 +334,9 @@ def test_processor_time_is_divided_by_the_samples_of_the_measured_time(tmp_path)
 
 
 def test_most_costly_functions_are_named_with_their_share():
-    assert function_table(REPORT, 1) == [("75.0 %", "chainnode/model/codec.py:decode")]
+    assert function_table(FIGURES.functions, FIGURES.sampled, 1) == [
+        ("75.0 %", "chainnode/model/codec.py:decode")
+    ]
     assert as_json(REPORT)["cpu_share_by_function"]["ssl.py:write"] == 0.25
 
 

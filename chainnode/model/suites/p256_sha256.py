@@ -6,6 +6,7 @@ software makes either. Timestamps, certificates and seals have no use for one fo
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from typing import TYPE_CHECKING, Final
 
@@ -28,6 +29,9 @@ P256_SHA256: Final = "p256-sha256"
 
 N: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 """The order of the base point (SP 800-186 section 3.2.1.3)."""
+
+CACHED_PRIVATE_KEYS: Final = 16
+"""Parsed private keys kept: parsing costs one and a half signatures, and a process signs with a handful."""
 
 _SCALAR_BYTES = 32
 _POINT_BYTES = 65
@@ -117,6 +121,7 @@ class P256Sha256:
         return r.to_bytes(_SCALAR_BYTES, "big") + s.to_bytes(_SCALAR_BYTES, "big")
 
 
+@functools.lru_cache(CACHED_PRIVATE_KEYS)
 def _private(private_key: bytes) -> ec.EllipticCurvePrivateKey:
     return ec.derive_private_key(int.from_bytes(private_key, "big"), _CURVE)
 
