@@ -21,6 +21,7 @@ from chainnode.model.limits import MAX_DOCUMENTS_PER_CALL
 from chainnode.model.roles import Role
 from chainnode.model.suites import HASH_BYTES
 from chainnode.model.timestamp import KIND, blindings_under, checked_imprint, imprint_commitment
+from contracts.algorithms import check_open, closed_algorithms
 from contracts.api import ContractError
 from contracts.authorities.records import authority_in, certificate_in
 
@@ -38,7 +39,7 @@ def register(context: Context, args: tuple[Value, ...]) -> None:
 
     Raises:
         ContractError: `missing_role` unless the sender is a timestamper; `unknown_certificate`,
-            `other_owner`, `bad_purpose`, `certificate_not_valid`, `dismissed`.
+            `other_owner`, `bad_purpose`, `certificate_not_valid`, `dismissed`; `algorithm_closed`.
         DecodeError: an argument has another shape, `unknown_algorithm`, `bad_digest`.
     """
     context.require_role(Role.TIMESTAMPER)
@@ -48,8 +49,12 @@ def register(context: Context, args: tuple[Value, ...]) -> None:
     suite = context.block.domain.suite
     blinding_of = blindings_under(suite, codec.binary(seed_value, "seed", size=SEED_BYTES))
     values = codec.array_up_to(imprints, "imprints", least=1, most=MAX_DOCUMENTS_PER_CALL)
+    closed = closed_algorithms(context)
     for item, value in enumerate(values):
-        commitment = imprint_commitment(suite, blinding_of(item), checked_imprint(value))
+        imprint = checked_imprint(value)
+        if closed:
+            check_open(closed, (imprint,))
+        commitment = imprint_commitment(suite, blinding_of(item), imprint)
         context.emit(KIND, (commitment, fingerprint))
 
 

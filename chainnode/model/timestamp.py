@@ -95,8 +95,8 @@ def imprint_commitment(suite: Suite, blinding: bytes, imprint: Value) -> bytes:
     return commitment_to(suite, opening_salt(blinding), (imprint,))
 
 
-def checked_imprint(value: Value) -> Value:
-    """Return an imprint, [algorithm, digest], if it is one. Raises DecodeError as `checked_digests`."""
+def checked_imprint(value: Value) -> tuple[str, bytes]:
+    """Return an imprint, (algorithm, digest), if it is one. Raises DecodeError as `checked_digests`."""
     return checked_digests((value,))[0]
 
 

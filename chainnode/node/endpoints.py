@@ -17,7 +17,7 @@ from chainnode.rpc.webhooks import Webhooks
 from chainnode.services.gateway import Gateway
 from chainnode.services.gateway_journal import GatewayJournal
 from chainnode.services.health import reason_not_vouching
-from chainnode.services.timestamping import Timestamping
+from chainnode.services.timestamping import TimestampCollector, Timestamping
 from chainnode.storage.append_file import DiskFile
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def timestamp_units(
     if own_account is None:
         return {}
     suite, clock = services.ledger.genesis.suite, services.clock
-    return {
+    units = {
         name: Timestamping(
             units=HomeUnit(
                 home=config.home,
@@ -72,6 +72,8 @@ def timestamp_units(
         )
         for name in unit_names(suite)
     }
+    services.metrics.registry.register(TimestampCollector(units))
+    return units
 
 
 def timestamp_endpoints(units: Mapping[str, Timestamping], suite: Suite) -> Mapping[str, Endpoint]:

@@ -14,6 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
 from chainnode.keystore.randomness import fresh_seed
 from chainnode.model.calls import register_imprints
 from chainnode.model.errors import ChainError, InvariantViolation
@@ -22,9 +24,12 @@ from chainnode.model.timestamp import Serial, blindings_under
 from chainnode.services.outcome import Outcome, Status
 from chainnode.tsp.request import Failure, RequestRejected
 from chainnode.tsp.token import TokenFacts
+from contracts.query import algorithm_registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from prometheus_client import Metric
 
     from chainnode.clock import Clock
     from chainnode.ledger.ledger import Ledger
@@ -138,6 +143,16 @@ class Timestamping:
         """Clients that wait for their imprint's block."""
         return len(self._queue) + sum(len(one.parts) for one in self._under_way)
 
+    @property
+    def end_ms(self) -> int:
+        """When the unit's certificate or the use of its key ends, milliseconds UTC; 0 if there is no unit."""
+        try:
+            certificate = self._units.unit().certificate
+        except ChainError:
+            return 0
+        used_until_ms = certificate.extensions.key_used_until_ms
+        return min(certificate.not_after_ms, used_until_ms or certificate.not_after_ms)
+
     def unit(self) -> TimestampUnit:
         """Return the unit that signs now.
 
@@ -169,11 +184,21 @@ class Timestamping:
             raise RequestRejected(
                 Failure.UNACCEPTED_POLICY, "reqPolicy: not the policy of this timestamp unit"
             )
+        algorithm = request.imprint.algorithm
+        # A closed one would fail the whole list, of whose other imprints nobody asked for it.
+        if algorithm in self._closed():
+            raise RequestRejected(
+                Failure.BAD_ALGORITHM, f"messageImprint: {algorithm} is closed to new records"
+            )
         reason = self._reason_not_vouching()
         if reason is not None:
             raise RequestRejected(Failure.TIME_NOT_AVAILABLE, reason)
         self._queue.append(_Waiting(request.imprint, done, self._clock.monotonic_ms()))
         self._flush()
+
+    def _closed(self) -> frozenset[str]:
+        """Return the algorithms that the next block takes no imprints of."""
+        return algorithm_registry(self._ledger.state).closed_at(self._ledger.tip.height + 1)
 
     def tick(self) -> None:
         """Send what slow lists hold up. Call some times a second."""
@@ -266,3 +291,36 @@ def _rejection_of(outcome: Outcome | ChainError) -> RequestRejected | None:
             Failure.SYSTEM_FAILURE, f"the chain refused the imprint: {outcome.receipt.message}"
         )
     return RequestRejected(Failure.TIME_NOT_AVAILABLE, "no block took the imprint in time")
+
+
+class TimestampCollector:
+    """A prometheus_client Collector of what a node's timestamp units did."""
+
+    def __init__(self, units: Mapping[str, Timestamping]) -> None:
+        self._units = units
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield counters by unit, and what waits."""
+        granted = CounterMetricFamily(
+            "chainnode_timestamps_granted", "Imprints entered and answered", labels=("unit",)
+        )
+        rejected = CounterMetricFamily(
+            "chainnode_timestamps_rejected",
+            "Requests that got no token, by PKIFailureInfo",
+            labels=("unit", "failure"),
+        )
+        waiting = GaugeMetricFamily(
+            "chainnode_timestamps_waiting", "Imprints that wait for their block", labels=("unit",)
+        )
+        valid_until = GaugeMetricFamily(
+            "chainnode_timestamp_certificate_end_seconds",
+            "When the unit's certificate or the use of its key ends; 0 if there is no unit",
+            labels=("unit",),
+        )
+        for name, unit in self._units.items():
+            granted.add_metric((name,), unit.granted)
+            waiting.add_metric((name,), unit.waiting_count)
+            for failure, count in unit.rejected.items():
+                rejected.add_metric((name, failure.name.lower()), count)
+            valid_until.add_metric((name,), unit.end_ms / 1_000)
+        yield from (granted, rejected, waiting, valid_until)
