@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 from chainnode.logs import FORMATS, Level
 from chainnode.model import note
 from chainnode.model.errors import ChainError, DecodeError, NotFound, Refused
-from chainnode.model.genesis import check_address
+from chainnode.model.genesis import MAX_ADDRESS_BYTES, check_address
 from chainnode.model.ids import check_account_name, check_name
 
 if TYPE_CHECKING:
@@ -235,9 +235,11 @@ def _check_oid(value: str, what: str) -> None:
 
 def _check_sources(value: str, what: str) -> None:
     names = _split(value)
-    if len(names) > MAX_TIME_SOURCES or not all(name.isprintable() for name in names):
+    if len(names) > MAX_TIME_SOURCES or not all(
+        name.isprintable() and len(name.encode()) <= MAX_ADDRESS_BYTES for name in names
+    ):
         raise DecodeError(
-            f"{what}: found {value[:80]!r}; expected at most {MAX_TIME_SOURCES} names, separated by commas",
+            f"{what}: found {value[:80]!r}; expected at most {MAX_TIME_SOURCES} names of up to {MAX_ADDRESS_BYTES} bytes, separated by commas",
             field=what,
         )
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 CONTRACTS = (
     ("algorithms", 1),
     ("authorities", 1),
+    ("clocks", 1),
     ("evidence", 1),
     ("history", 1),
     ("identity", 1),

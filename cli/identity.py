@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from chainnode.model.calls import KeyOffer
     from chainnode.rpc.client import RpcClient
-    from chainnode.rpc.results import AccountResult, StatusResult
+    from chainnode.rpc.results import AccountResult, QueryResult, StatusResult
     from cli.output import Json
     from cli.senders import Sender
     from cli.session import Session
@@ -88,10 +88,11 @@ def account() -> None:
 def show(session: Session, name: str) -> None:
     """Show ACCOUNT as the chain knows it."""
 
-    async def ask(node: RpcClient) -> AccountResult:
-        return await node.account_get(name)
+    async def ask(node: RpcClient) -> tuple[AccountResult, QueryResult]:
+        found = await node.account_get(name)
+        return found, await node.contract_query("clocks", "declared", {"account": name})
 
-    found = session.ask(ask)
+    found, clock = session.ask(ask)
     if session.json:
         print_json(cast("Json", found))
         return
@@ -101,6 +102,7 @@ def show(session: Session, name: str) -> None:
             ("organisation", f"{found['organisation']} ({found['organisation_title']})"),
             ("roles", ", ".join(found["roles"]) or "-"),
             ("suspended", "yes" if found["suspended"] else "no"),
+            *_clock_rows(clock["result"]),
         ]
     )
     click.echo()
@@ -117,6 +119,15 @@ def show(session: Session, name: str) -> None:
             for key in found["keys"]
         ],
     )
+
+
+def _clock_rows(declared: object) -> tuple[tuple[str, str], ...]:
+    """Return what a node's account has declared of its clock; nothing for others."""
+    if not isinstance(declared, dict) or not declared["is_declared"]:
+        return ()
+    sources = ", ".join(declared["sources"]) or "none named"
+    check = "" if declared["check"] is None else f"; measured against {declared['check']}"
+    return (("time sources", f"{sources}{check} (validator {declared['validator']})"),)
 
 
 @account.command("offer-key")

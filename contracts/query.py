@@ -24,6 +24,7 @@ from contracts.authorities.records import (
     chain_in,
     crl_key,
 )
+from contracts.clocks import Declaration, declaration_key, decode_declaration
 from contracts.evidence import LOOKUP_ALL as EVIDENCE_KEY
 from contracts.evidence import Finding, parse_finding, report_key
 from contracts.evidence import lookup_key as evidence_key
@@ -65,6 +66,7 @@ __all__ = [
     "authority_view",
     "certificate_state_key",
     "certificate_view",
+    "clock_declaration",
     "crl_of",
     "evidence_key",
     "history_key",
@@ -190,6 +192,12 @@ def authority_view(state: StateReader, name: str) -> AuthorityView | None:
 def certificate_view(state: StateReader, fingerprint: bytes) -> CertificateRecord | None:
     """Return what is known of an X.509 certificate, or None if it was never entered."""
     return certificate_in(_Within(state, AUTHORITIES), fingerprint)
+
+
+def clock_declaration(state: StateReader, account: str) -> Declaration | None:
+    """Return what an account has declared of its node's clock, or None. `account` is a checked account name."""
+    data = state.get(declaration_key(account))
+    return None if data is None else decode_declaration(data)
 
 
 def crl_of(state: StateReader, name: str) -> bytes | None:

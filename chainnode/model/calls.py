@@ -284,6 +284,11 @@ def publish_crl(authority: str, crl: bytes) -> Call:
     return _call("authorities", "publish_crl", authority, crl)
 
 
+def declare_clock(validator: str, *, sources: Sequence[str], check: str | None) -> Call:
+    """Declare what a validator's clock has its time from, and what the node measures it against."""
+    return _call("clocks", "declare", validator, tuple(sources), check)
+
+
 def register_imprints(fingerprint: bytes, imprints: Sequence[Digest], *, seed: bytes) -> Call:
     """Enter 1 to 1,000 imprints whose tokens the certificate of that fingerprint will be named in."""
     return _call("timestamps", "register", fingerprint, seed, digests_value(tuple(imprints)))

@@ -14,17 +14,20 @@ from chainnode.rpc.gateway_endpoint import GatewayEndpoint
 from chainnode.rpc.gateway_openapi import OpenApiPage
 from chainnode.rpc.tsa_endpoint import TsaEndpoint
 from chainnode.rpc.webhooks import Webhooks
+from chainnode.services.clock_declaration import ClockDeclaration
 from chainnode.services.gateway import Gateway
 from chainnode.services.gateway_journal import GatewayJournal
-from chainnode.services.health import reason_not_vouching
+from chainnode.services.health import reason_not_ready, reason_not_vouching
 from chainnode.services.timestamping import TimestampCollector, Timestamping
 from chainnode.storage.append_file import DiskFile
+from contracts.clocks import Declaration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextlib import ExitStack
 
     from chainnode.config import NodeConfig
+    from chainnode.logs import Log
     from chainnode.model.suites import Suite
     from chainnode.rpc.endpoint import Endpoint
     from chainnode.services.node_services import NodeServices
@@ -82,6 +85,26 @@ def timestamp_endpoints(units: Mapping[str, Timestamping], suite: Suite) -> Mapp
         return {}
     tsa = TsaEndpoint(units, default=unit_names(suite)[0])
     return {tsa_endpoint.PATH: tsa, tsa_endpoint.FOLDER: tsa}
+
+
+def clock_declaration(
+    config: NodeConfig, services: NodeServices, own_account: OwnAccount | None, log: Log
+) -> ClockDeclaration | None:
+    """Return what keeps the chain told of this node's time sources; None if there is no account that could tell."""
+    if own_account is None:
+        return None
+    return ClockDeclaration(
+        Declaration(
+            validator=config.validator, sources=config.time_sources, check=config.time_check
+        ),
+        own_account=own_account,
+        ledger=services.ledger,
+        is_ready=lambda: (
+            reason_not_ready(services.engine.status(), services.clock.now_ms()) is None
+        ),
+        refused=lambda reason: log.warning("time_sources_not_declared", reason=reason),
+        clock=services.clock,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

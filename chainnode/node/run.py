@@ -29,6 +29,7 @@ from chainnode.mempool.pool import Pool, PoolLimits
 from chainnode.model.errors import ChainError, ForkProven
 from chainnode.node.driver import EngineDriver
 from chainnode.node.endpoints import (
+    clock_declaration,
     open_gateway,
     timestamp_endpoints,
     timestamp_units,
@@ -157,6 +158,7 @@ async def run_node(config: NodeConfig, passphrase: bytes, log: Log, stop: asynci
             )
             own_account = _own_account(config, ledger, services.submission, passphrase, log)
             units = timestamp_units(config, services, own_account, passphrase)
+            declaration = clock_declaration(config, services, own_account, log)
             gateway = open_gateway(config, services, own_account, opened)
             server = RpcServer(
                 services=services,
@@ -172,6 +174,7 @@ async def run_node(config: NodeConfig, passphrase: bytes, log: Log, stop: asynci
                 on_tick=[
                     *(unit.tick for unit in units.values()),
                     *(() if gateway is None else (gateway.tick,)),
+                    *(() if declaration is None else (declaration.tick,)),
                 ],
             )
             await server.start()

@@ -63,6 +63,17 @@ def contract_queries(services: NodeServices) -> dict[tuple[str, str], Query]:
     def authority(args: Mapping[str, Any], _: Request) -> dict[str, Json]:
         return render.authority(args["name"], chain.authority(args["name"]))
 
+    def clock(args: Mapping[str, Any], _: Request) -> dict[str, Json]:
+        found = chain.clock_declaration(args["account"])
+        if found is None:
+            return {"is_declared": False, "validator": None, "sources": [], "check": None}
+        return {
+            "is_declared": True,
+            "validator": found.validator,
+            "sources": list(found.sources),
+            "check": found.check,
+        }
+
     public_key = Parameter(name="public_key", shape=Base64(most_bytes=128), about="as registered")
     return {
         ("authorities", "authority"): Query(
@@ -78,6 +89,12 @@ def contract_queries(services: NodeServices) -> dict[tuple[str, str], Query]:
                 ),
             ),
             answer=certificate,
+        ),
+        ("clocks", "declared"): Query(
+            parameters=(
+                Parameter(name="account", shape=AccountName(), about="that a node signs for"),
+            ),
+            answer=clock,
         ),
         ("identity", "account"): Query(
             parameters=(Parameter(name="name", shape=AccountName(), about="organisation/account"),),

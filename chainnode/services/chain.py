@@ -16,6 +16,7 @@ from contracts.query import (
     algorithm_registry,
     authority_view,
     certificate_view,
+    clock_declaration,
     crl_of,
     key_view,
     organisation_view,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from chainnode.model.receipt import Receipt
     from chainnode.model.state_tree import StateProof
     from chainnode.model.validators import ValidatorSet
+    from contracts.clocks import Declaration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +155,10 @@ class ChainService:
     def certificate(self, fingerprint: bytes) -> CertificateRecord | None:
         """Return what is known of an X.509 certificate, or None if no authority has entered it."""
         return certificate_view(self._ledger.state, fingerprint)
+
+    def clock_declaration(self, account: str) -> Declaration | None:
+        """Return what an account has declared of its node's clock, or None."""
+        return clock_declaration(self._ledger.state, account)
 
     def crl(self, name: str) -> bytes:
         """Return an authority's newest revocation list (DER). Raises NotFound `no_crl`."""

@@ -13,6 +13,7 @@ from chainnode.model.receipt import decode_receipt
 from chainnode.model.transaction import Call, decode_transaction
 from contracts.algorithms import METHODS as ALGORITHMS
 from contracts.authorities.contract import METHODS as AUTHORITIES
+from contracts.clocks import METHODS as CLOCKS
 from contracts.history import METHODS as HISTORY
 from contracts.identity.contract import METHODS as IDENTITY
 from contracts.notary import METHODS as NOTARY
@@ -25,6 +26,7 @@ METHODS = [
     for contract, methods in (
         ("algorithms", ALGORITHMS),
         ("authorities", AUTHORITIES),
+        ("clocks", CLOCKS),
         ("history", HISTORY),
         ("identity", IDENTITY),
         ("notary", NOTARY),

@@ -116,6 +116,7 @@ from consensus.effects import Locked, Proposed, ViewEntered, Voted
 from consensus.messages import Justification, Prepare, Proposal, Propose, ValidatorIndex, View
 from contracts.authorities.records import decode_authority, decode_chain, encode_chain
 from contracts.authorities.records import decode_certificate as decode_certificate_record
+from contracts.clocks import decode_declaration
 from contracts.identity.records import (
     decode_account,
     decode_admins,
@@ -843,6 +844,13 @@ def _state_formats() -> dict[str, Decoder]:
             decode=decode_authority,
             encode=lambda r: r.encode(),
             seeds=(codec.encode((1, "电子认证", "internal", "justice/ca", 0)),),
+            errors=ours,
+        ),
+        "clock declaration": Decoder(
+            function="contracts.clocks.decode_declaration",
+            decode=decode_declaration,
+            encode=lambda d: d.encode(),
+            seeds=(codec.encode((1, "v1", ("北斗", "ntp.example"), "ntp.example:123")),),
             errors=ours,
         ),
         "certificate record": Decoder(

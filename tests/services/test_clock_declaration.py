@@ -1,0 +1,84 @@
+"""A node tells the chain what its clock stands on: once, again when that changes, and not what is nothing."""
+
+from __future__ import annotations
+
+from chainnode.keystore.signer import local_signer
+from chainnode.model.calls import grant_role
+from chainnode.model.keys import KeyPurpose
+from chainnode.model.roles import Role
+from chainnode.services.clock_declaration import LOOK_MS, PATIENCE_MS, ClockDeclaration
+from chainnode.services.own_account import OwnAccount
+from contracts.clocks import Declaration
+from contracts.query import clock_declaration
+from tests.support.chain import ADMIN, ARCHIVE, CLERK
+from tests.support.rpc import make_node
+
+NODE = ARCHIVE
+
+
+def declaring(node, *sources, account, check=None):
+    keys = node.chain.accounts[account]
+    signer = local_signer(
+        name="own", suite=keys.suite, purpose=KeyPurpose.ACCOUNT, private_key=keys.private
+    )
+    ledger, refusals = node.ledger, []
+    own = OwnAccount(
+        name=account,
+        signers=[signer],
+        ledger=ledger,
+        submission=node.services.submission,
+    )
+    return refusals, ClockDeclaration(
+        Declaration(validator=node.chain.validators[0].name, sources=sources, check=check),
+        own_account=own,
+        ledger=ledger,
+        is_ready=lambda: True,
+        refused=refusals.append,
+        clock=node.clock,
+    )
+
+
+def settle(node, declaration):
+    node.clock.advance(LOOK_MS)
+    declaration.tick()
+    sent = len(node.engine.pool)
+    if sent:
+        node.engine.commit()
+        node.services.commits.publish()
+    return sent
+
+
+def attached():
+    """A node whose account `NODE` may declare."""
+    node = make_node()
+    node.commits.attach(lambda: None)
+    node.engine.commit([node.chain.transaction([grant_role(NODE, Role.TIMESTAMPER)], sender=ADMIN)])
+    node.services.commits.publish()
+    return node
+
+
+def test_it_is_declared_once_and_again_when_it_changes():
+    node = attached()
+    _, first = declaring(node, "北斗", account=NODE)
+    assert [settle(node, first), settle(node, first)] == [1, 0]
+    assert clock_declaration(node.ledger.state, NODE).sources == ("北斗",)
+    _, second = declaring(node, "ntp.example", account=NODE, check="ntp.example:123")
+    assert [settle(node, second), settle(node, second)] == [1, 0]
+    _, nothing = declaring(node, account=NODE)
+    assert [settle(node, nothing), settle(node, nothing)] == [1, 0]
+    assert clock_declaration(node.ledger.state, NODE).sources == ()
+
+
+def test_a_node_that_has_nothing_to_say_says_nothing():
+    node = attached()
+    _, nothing = declaring(node, account=NODE)
+    assert settle(node, nothing) == 0
+
+
+def test_a_refusal_is_told_and_tried_again_after_a_while():
+    node = attached()
+    refusals, declaration = declaring(node, "ntp.example", account=CLERK)
+    assert [settle(node, declaration), settle(node, declaration)] == [1, 0]
+    assert "timestamper" in refusals[0]
+    node.clock.advance(PATIENCE_MS)
+    assert settle(node, declaration) == 1
