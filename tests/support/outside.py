@@ -87,6 +87,21 @@ def _java(program: str) -> Outside:
     return Outside((java, "-cp", str(jar), str(VERIFIERS / "java" / program)))
 
 
+def run_tool(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run a program of this machine, such as `jarsigner` or `curl`, in English."""
+    path = shutil.which(program)
+    if path is None:
+        _missing(f"{program} (Debian: curl; jarsigner and keytool are in default-jdk-headless)")
+    return subprocess.run(
+        [path, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"LC_ALL": "C.UTF-8", "JAVA_TOOL_OPTIONS": "-Duser.language=en"},
+        timeout=LIMIT_S,
+        check=False,
+    )
+
+
 def _built(module: str, *arguments: str) -> Path:
     """Build packages of a Go module of `tests/verifiers` into a directory that goes when this process ends."""
     go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
