@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from chainnode.config import load_config
 from chainnode.model.errors import ChainError, Unavailable
+from chainnode.model.suites import SM2_SM3
 from chainnode.pki.pem import parse_bundle
 from devnet import processes
 from devnet.bench.ceiling import usable_cores
@@ -146,7 +147,8 @@ def measure(plan: Plan, *, say: Callable[[str], None]) -> Timestamps:
 
 def _speed(network: Devnet) -> TokenSpeed:
     home = network.node(_FIRST).home
-    certificates = parse_bundle((home / "timestamp.pem").read_bytes())
+    unit = "timestamp-sm2" if network.record.suite == SM2_SM3 else "timestamp"
+    certificates = parse_bundle((home / f"{unit}.pem").read_bytes())
     return token_speed(certificates, load_config(home).timestamp_policy)
 
 

@@ -12,18 +12,17 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from chainnode.model.errors import ProofInvalid
-from chainnode.model.genesis import decode_genesis
-from chainnode.model.record import decode_record
-from chainnode.model.timestamp import parse_serial, verify_imprint
+from chainnode.model.timestamp import parse_serial
 from chainnode.model.tlog_policy import parse_policy
-from chainnode.model.tlog_proof import parse_proof, verify
+from chainnode.model.tlog_proof import parse_proof
 from chainnode.pki.der import elements
 from chainnode.pki.path import check_path
 from chainnode.pki.pem import parse_bundle
 from chainnode.pki.profiles import TIMESTAMP
 from chainnode.rpc.client import from_base64
-from chainnode.tsp.checking import check_imprint, check_token
+from chainnode.tsp.checking import check_imprint
 from chainnode.tsp.reading import decode_response
+from chainnode.tsp.recorded import verify_recorded
 from devnet.bench.timestamp_client import imprint_of, nonce_of
 
 if TYPE_CHECKING:
@@ -72,23 +71,24 @@ def check_issued(network: Devnet, token: Token, *, by: str) -> None:
     Raises:
         ChainError: it did not, or the proof is not to be had.
     """
-    suite = decode_genesis(network.genesis.read_bytes()).suite
     certificate = token.signer
-    if certificate is None or network.ca is None:
-        raise ProofInvalid("a token has no certificate, or the network no root", code="no_path")
-    check_token(token, certificate)
-    roots = parse_bundle(network.ca.read_bytes())
-    check_path(certificate, token.certificates, roots, at_ms=token.time_ms, profile=TIMESTAMP)
+    if certificate is None:
+        raise ProofInvalid("a token has no certificate", code="no_path")
+    roots = [
+        parse_bundle(file.read_bytes())[0] for file in sorted(network.directory.glob("ca*.pem"))
+    ]
+    check_path(
+        certificate, token.certificates, tuple(roots), at_ms=token.time_ms, profile=TIMESTAMP
+    )
     serial = parse_serial(token.serial_number)
     answer = network.ask(by, lambda node: node.log_proof(serial.index, wait_ms=_PROOF_WAIT_MS))
-    leaf = from_base64(answer["leaf"])
-    verify(parse_proof(answer["proof"].encode()), leaf, parse_policy(network.policy.read_bytes()))
-    named = verify_imprint(suite, decode_record(leaf), serial, token.imprint)
-    if named != suite.hash(certificate.encoded):
-        raise ProofInvalid(
-            f"record {serial.index} names another certificate than the token's",
-            code="other_certificate",
-        )
+    verify_recorded(
+        token,
+        certificate,
+        parse_proof(answer["proof"].encode()),
+        from_base64(answer["leaf"]),
+        parse_policy(network.policy.read_bytes()),
+    )
 
 
 def _serial_of(response: bytes) -> bytes:

@@ -1,6 +1,7 @@
 """What a running network hands out holds for software that we did not write, and nothing else does."""
 
 import base64
+import hashlib
 import json
 import subprocess
 import sys
@@ -9,15 +10,23 @@ from pathlib import Path
 
 import pytest
 
+from chainnode.model.commitment import Digest
 from chainnode.model.suites import libcrypto
+from chainnode.model.suites.sm3 import sm3
 from chainnode.model.tlog_tiles import TILE_WIDTH
+from chainnode.pki.pem import parse_bundle
 from chainnode.rpc.client import RpcClient
+from chainnode.tsp.reading import decode_response
+from chainnode.tsp.request import make_request
 from devnet import homes
+from devnet.bench.timestamp_check import check_issued
 from devnet.bench.workload import Number, transaction
 from devnet.network import Devnet
 from tests.support.alliance import Alliance
+from tests.support.certificates import run_openssl
 from tests.support.network import Notary, chainnode, wait_until
-from tests.support.outside import go_verifier, java_verifier
+from tests.support.outside import go_verifier, java_timestamps, java_verifier
+from tests.support.timestamps import post
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.xdist_group("network")]
 
@@ -190,6 +199,72 @@ def test_go_recomputes_the_whole_log_from_its_live_tiles(notarized):
         checkpoint_of(network, name, TILE_WIDTH + 44)
         tiles = go_verifier().run("tiles", f"{network.node(name).rpc}/", notarized.policy)
         assert tiles.returncode == ACCEPTED, tiles.stderr
+
+
+# -- timestamps on SM2 ---------------------------------------------------------------------------------------
+
+
+def altered(response, position):
+    return response[:position] + bytes([response[position] ^ 1]) + response[position + 1 :]
+
+
+def test_bouncy_castle_accepts_sm2_timestamps_and_openssl_those_on_p256(sm2_notarized, tmp_path):
+    network = sm2_notarized.network
+    network.establish_authority()
+    tsa = f"{network.node('v2').rpc}/tsa"
+    document = CONTENTS["notice.txt"]
+    roots = {
+        unit: parse_bundle((network.directory / f"ca{suffix}.pem").read_bytes())[0].encoded
+        for unit, suffix in (("sm2", "-sm2"), ("p256", ""))
+    }
+    cases = {}
+    for algorithm, digest in (
+        ("sm3", sm3(document)),
+        ("sha256", hashlib.sha256(document).digest()),
+    ):
+        request = make_request(Digest(algorithm=algorithm, value=digest), nonce=2**62 + 1)
+        answer = post(tsa, request)
+        assert answer.failure is None
+        case = {"document": document, "request": request, "response": answer.body}
+        cases[algorithm] = (case | {"root": roots["sm2"]}, 0)
+    case, _ = cases["sm3"]
+    response = case["response"]
+    token = decode_response(response)
+    info, attributes = response.index(token.info), response.index(token.attributes[1:])
+    signer, digest = response.index(token.signer.encoded), response.index(token.content_digest)
+    cases |= {
+        "another-document": (case | {"document": b"another"}, 1),
+        "another-root": (case | {"root": roots["p256"]}, 1),
+        "another-request": (case | {"request": cases["sha256"][0]["request"]}, 1),
+    }
+    for name, position in (
+        ("imprint", response.index(token.imprint.value, info)),
+        ("time", response.index(b"Z", info) - 2),
+        ("attributes", attributes + len(token.attributes) - 3),
+        ("digest", digest),
+        ("named-certificate", response.index(token.certificate_digest)),
+        ("certificate", signer + len(token.signer.encoded) - 1),
+        ("signature", len(response) - 1),
+    ):
+        cases[f"altered-{name}"] = (case | {"response": altered(response, position)}, 1)
+    for name, (files, _) in cases.items():
+        folder = tmp_path / "cases" / name
+        folder.mkdir(parents=True)
+        for file, content in files.items():
+            (folder / file).write_bytes(content)
+    said = java_timestamps().batch(tmp_path / "cases")
+    assert said.keys() == cases.keys()
+    assert {name for name, status in said.items() if status == 0} == {"sm3", "sha256"}, said
+    check_issued(network, token, by="v4")
+
+    query, reply, file = (tmp_path / name for name in ("query", "reply", "file"))
+    file.write_bytes(document)
+    run_openssl("ts", "-query", "-data", file, "-sm3", "-cert", "-out", query)
+    reply.write_bytes(post(f"{tsa}/p256", query.read_bytes()).body)
+    verify = ("ts", "-verify", "-in", reply, "-queryfile", query, "-CAfile", network.ca)
+    said = run_openssl(*verify)
+    assert "Verification: OK" in said.stdout + said.stderr
+    check_issued(network, decode_response(reply.read_bytes()), by="v4")
 
 
 # -- without the second SM2 backend --------------------------------------------------------------------------

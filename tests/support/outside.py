@@ -21,8 +21,8 @@ VERIFIERS = Path(__file__).parents[1] / "verifiers"
 LIMIT_S = 240
 """A first Go build downloads modules; runs themselves take under 3 s."""
 
-BOUNCY_CASTLE = (Path("/usr/share/java/bcprov.jar"), Path("/usr/share/java/bcprov-jdk18on.jar"))
-"""Where Debian's libbcprov-java puts it; BCPROV_JAR names another place."""
+JARS = Path("/usr/share/java")
+"""Where Debian's libbcprov-java and libbcpkix-java put Bouncy Castle; BCPROV_JAR, BCUTIL_JAR and BCPKIX_JAR name other places."""
 
 
 @dataclass(frozen=True)
@@ -77,14 +77,43 @@ def java_certificates() -> Outside:
     return _java("Certificates.java")
 
 
+def java_timestamps() -> Outside:
+    """Return the Java program for timestamps on SM2."""
+    return _java("Timestamps.java", "bcprov", "bcutil", "bcpkix")
+
+
 @cache
-def _java(program: str) -> Outside:
+def _java(program: str, *libraries: str) -> Outside:
     java = shutil.which("java")
-    jars = [Path(os.environ["BCPROV_JAR"])] if "BCPROV_JAR" in os.environ else BOUNCY_CASTLE
-    jar = next((jar for jar in jars if jar.exists()), None)
-    if java is None or jar is None:
-        _missing("java 17 or newer, and Bouncy Castle (Debian: libbcprov-java; or BCPROV_JAR)")
-    return Outside((java, "-cp", str(jar), str(VERIFIERS / "java" / program)))
+    jars = [_jar(library) for library in libraries or ("bcprov",)]
+    if java is None or None in jars:
+        _missing(
+            "java 17 or newer, and Bouncy Castle (Debian: libbcprov-java, libbcpkix-java; or BCPROV_JAR, "
+            "BCUTIL_JAR and BCPKIX_JAR)"
+        )
+    path = os.pathsep.join(map(str, jars))
+    return Outside((java, "-cp", path, str(VERIFIERS / "java" / program)))
+
+
+def _jar(library: str) -> Path | None:
+    named = os.environ.get(f"{library.upper()}_JAR")
+    places = [Path(named)] if named else [JARS / f"{library}{end}.jar" for end in ("", "-jdk18on")]
+    return next((place for place in places if place.exists()), None)
+
+
+def run_tool(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run a program of this machine, such as `jarsigner` or `curl`, in English."""
+    path = shutil.which(program)
+    if path is None:
+        _missing(f"{program} (Debian: curl; jarsigner and keytool are in default-jdk-headless)")
+    return subprocess.run(
+        [path, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"LC_ALL": "C.UTF-8", "JAVA_TOOL_OPTIONS": "-Duser.language=en"},
+        timeout=LIMIT_S,
+        check=False,
+    )
 
 
 def _built(module: str, *arguments: str) -> Path:
