@@ -1,7 +1,7 @@
 """The main job from end to end, on real files between real processes; everything is checked, nothing is assumed.
 
-Four agencies' validators start; files are notarized and proven offline; an altered file is refused; one validator is
-lost and the others go on; it comes back and is level with them. The commands are those that a user would type.
+Four agencies' validators start; files are notarized and proven offline; an altered file is refused; a file gets an RFC 3161
+timestamp that the chain vouches for; one validator is lost and the others go on; it comes back and is level with them. The commands are those that a user would type.
 """
 
 from __future__ import annotations
@@ -98,6 +98,11 @@ class _Demo:
         shutil.copyfile(network.policy, self._out / homes.POLICY)
         self._notarize_and_verify(network, files, self._out)
         self._refuse_altered(network, files[0])
+        network.establish_authority()
+        self.note(
+            "certified every validator's timestamp unit: offline root, issuing authority, records on the log"
+        )
+        self._timestamp(network, files[0])
 
         lost = network.nodes[-1].name
         network.kill(lost)
@@ -124,6 +129,20 @@ class _Demo:
             )
             self._run(network, "verify", str(file), done["proof"], "--policy", str(network.policy))
             self.note(f"verified {file} offline with {Path(done['proof']).name}: it holds")
+
+    def _timestamp(self, network: Devnet, file: Path) -> None:
+        """Get an RFC 3161 token, and check it and its record on the log with no node."""
+        token = self._out / f"{file.name}.tsr"
+        answer = self._run(network, "timestamp", str(file), "--out", str(token))
+        self.note(
+            f"timestamped {file} (RFC 3161): log index {answer['index']}, "
+            f"accurate to {answer['accuracy_ms']} ms"
+        )
+        arguments = ("timestamp", "verify", str(file), str(token))
+        self._run(network, *arguments, "--policy", str(network.policy), "--root", str(network.ca))
+        self.note(
+            f"verified {token.name} offline: the unit signed it, and the chain has its record"
+        )
 
     def _refuse_altered(self, network: Devnet, file: Path) -> None:
         """Show that one changed byte in a copy is found."""
