@@ -22,14 +22,18 @@ pass_session = click.make_pass_decorator(Session)
 
 
 def take_global_options(root: click.Group) -> None:
-    """Let every command below `root` take `--home`, `--rpc` and `--json`, which only its own help shows."""
+    """Let the root take `--home`, `--rpc` and `--json`, and show them in its help."""
     root.params.extend(_global_options(hidden=False))
-    below: list[click.Command] = list(root.commands.values())
+
+
+def take_hidden_options(command: click.Command) -> None:
+    """Let a command, and every command below it, take the global options too, without showing them."""
+    below = [command]
     while below:
-        command = below.pop()
-        command.params.extend(_global_options(hidden=True))
-        if isinstance(command, click.Group):
-            below.extend(command.commands.values())
+        one = below.pop()
+        one.params.extend(_global_options(hidden=True))
+        if isinstance(one, click.Group):
+            below.extend(one.commands.values())
 
 
 def _global_options(*, hidden: bool) -> list[click.Option]:

@@ -18,7 +18,7 @@ from chainnode.model.forensics import (
 )
 from chainnode.model.transaction import make_report
 from chainnode.model.votes import COMMIT, PREPARE, PROPOSE, VIEW_CHANGE
-from chainnode.rpc.client import from_base64, to_base64
+from chainnode.rpc.base64_text import from_base64, to_base64
 from cli.command import pass_session
 from cli.output import print_fields, print_json, print_table, time_text
 from cli.proofs import write_result

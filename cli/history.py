@@ -14,7 +14,7 @@ from chainnode.model.errors import DecodeError, NotFound
 from chainnode.model.marks import parse_mark, verify_mark
 from chainnode.model.merkle import leaf_hash, verify_inclusion
 from chainnode.model.tlog_proof import Proof, parse_proof, verify
-from chainnode.rpc.client import from_base64
+from chainnode.rpc.base64_text import from_base64
 from cli.command import as_option, pass_session, passphrase_option
 from cli.lookup import parse_what
 from cli.output import note, print_fields, print_json, print_table, time_text

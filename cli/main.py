@@ -8,75 +8,55 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from cli.algorithms import algorithms
-from cli.authority.group import ca
-from cli.command import take_global_options
-from cli.devnet import devnet_group
-from cli.evidence import evidence
 from cli.exit_status import ExitStatus, exit_status_of
-from cli.gateway import gateway
-from cli.genesis import genesis
-from cli.history import history
-from cli.identity import account, org
-from cli.init import init
-from cli.keys import keys
-from cli.lookup import lookup
-from cli.monitor import monitor
-from cli.node import check_config, rebuild, reinstate, start
-from cli.notarize import notarize
 from cli.output import print_error
-from cli.policy import policy
-from cli.record import record
-from cli.refresh import refresh
-from cli.show import block, tx, validators
-from cli.status import status
-from cli.timestamp import timestamp
-from cli.verify import verify
-from cli.witness import witness
+from cli.tree import CommandTree
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-chainnode = click.Group(
-    "chainnode", help="A node of a permissioned ledger, and everything that one does with it."
+COMMANDS: Final = {
+    "init": ("cli.init", "init"),
+    "genesis": ("cli.genesis", "genesis"),
+    "check-config": ("cli.node", "check_config"),
+    "start": ("cli.node", "start"),
+    "rebuild": ("cli.node", "rebuild"),
+    "reinstate": ("cli.node", "reinstate"),
+    "status": ("cli.status", "status"),
+    "monitor": ("cli.monitor", "monitor"),
+    "witness": ("cli.witness", "witness"),
+    "keys": ("cli.keys", "keys"),
+    "notarize": ("cli.notarize", "notarize"),
+    "verify": ("cli.verify", "verify"),
+    "refresh": ("cli.refresh", "refresh"),
+    "lookup": ("cli.lookup", "lookup"),
+    "timestamp": ("cli.timestamp", "timestamp"),
+    "history": ("cli.history", "history"),
+    "record": ("cli.record", "record"),
+    "algorithms": ("cli.algorithms", "algorithms"),
+    "policy": ("cli.policy", "policy"),
+    "account": ("cli.identity", "account"),
+    "org": ("cli.identity", "org"),
+    "ca": ("cli.authority.group", "ca"),
+    "tx": ("cli.show", "tx"),
+    "block": ("cli.show", "block"),
+    "validators": ("cli.show", "validators"),
+    "evidence": ("cli.evidence", "evidence"),
+    "gateway": ("cli.gateway", "gateway"),
+    "devnet": ("cli.devnet", "devnet_group"),
+}
+"""Where each command is, by its name."""
+
+chainnode = CommandTree(
+    "chainnode",
+    help="A node of a permissioned ledger, and everything that one does with it.",
+    places=COMMANDS,
 )
-for _command in (
-    init,
-    genesis,
-    check_config,
-    start,
-    rebuild,
-    reinstate,
-    status,
-    monitor,
-    witness,
-    keys,
-    notarize,
-    verify,
-    refresh,
-    lookup,
-    timestamp,
-    history,
-    record,
-    algorithms,
-    policy,
-    account,
-    org,
-    ca,
-    tx,
-    block,
-    validators,
-    evidence,
-    gateway,
-    devnet_group,
-):
-    chainnode.add_command(_command)
-take_global_options(chainnode)
 
 
 def run(arguments: Sequence[str]) -> int:

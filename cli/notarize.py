@@ -25,7 +25,7 @@ from chainnode.model.mark_calls import supersede_by_first
 from chainnode.model.notarization import Notarization
 from chainnode.model.record import decode_record
 from chainnode.model.suites import HASH_BYTES
-from chainnode.rpc.client import from_base64
+from chainnode.rpc.base64_text import from_base64
 from cli.algorithms import choose_algorithms
 from cli.capture import CAPTURE_SUFFIX, gather, read_capture
 from cli.command import as_option, pass_session, passphrase_option

@@ -16,7 +16,7 @@ from chainnode.model.notarization import (
 )
 from chainnode.model.tlog_policy import MAX_POLICY_BYTES, Policy, parse_policy
 from chainnode.model.tlog_proof import MAX_PROOF_BYTES, Proof, parse_proof
-from chainnode.rpc.client import from_base64
+from chainnode.rpc.base64_text import from_base64
 from cli.session import Session, read_input
 
 if TYPE_CHECKING:

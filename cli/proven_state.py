@@ -14,7 +14,7 @@ from chainnode.model.proven_state import ProvenKey, ProvenState, parse_proven_st
 from chainnode.model.record import decode_record
 from chainnode.model.state_tree import decode_state_proof
 from chainnode.model.tlog_proof import Proof, parse_proof
-from chainnode.rpc.client import from_base64
+from chainnode.rpc.base64_text import from_base64
 from cli.senders import WAIT_MS
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from chainnode.model.commitment import parse_opening
 from chainnode.model.errors import DecodeError
 from chainnode.model.notarization import Notarization, verify_commitment, verify_metadata
 from chainnode.model.record import decode_record
-from chainnode.rpc.client import from_base64
+from chainnode.rpc.base64_text import from_base64
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

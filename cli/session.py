@@ -17,14 +17,13 @@ from chainnode.keystore.passphrase import PASSPHRASE_VARIABLE, read_passphrase
 from chainnode.model.errors import ChainError, DecodeError, NotFound, Refused
 from chainnode.model.genesis import Genesis, decode_genesis
 from chainnode.model.limits import MAX_GENESIS_BYTES
-from chainnode.rpc.client import RpcClient
 from cli.exit_status import ChainRefused
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from chainnode.rpc.client import Member
+    from chainnode.rpc.client import Member, RpcClient
 
 Result = TypeVar("Result")
 
@@ -128,6 +127,9 @@ class Session:
                     f"client.rpc_certificate: cannot read {config.rpc_certificate} as PEM ({error})",
                     field="client.rpc_certificate",
                 ) from error
+        # Most commands ask no node, and importing an HTTP client is most of their start.
+        from chainnode.rpc.client import RpcClient  # noqa: PLC0415
+
         return RpcClient(url, ssl=context, member=member)
 
     def ask(

@@ -16,7 +16,7 @@ from chainnode.model.note import parse_note
 from chainnode.model.signatories import verify_checkpoint
 from chainnode.model.timestamp import parse_serial
 from chainnode.model.tlog_proof import Proof, parse_proof
-from chainnode.rpc.client import from_base64
+from chainnode.rpc.base64_text import from_base64
 from chainnode.tsp.recorded import (
     Recorded,
     check_record,

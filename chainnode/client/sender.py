@@ -12,7 +12,8 @@ from chainnode.model.ids import Height
 from chainnode.model.keys import KeyPurpose
 from chainnode.model.suites import suite_named
 from chainnode.model.transaction import Body, sign_transaction
-from chainnode.rpc.client import Member, from_base64
+from chainnode.rpc.base64_text import from_base64
+from chainnode.rpc.member import Member
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

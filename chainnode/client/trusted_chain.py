@@ -19,7 +19,7 @@ from chainnode.model.light_client import (
 )
 from chainnode.model.tlog_policy import Policy, validators_policy
 from chainnode.model.validators import decode_validator_set
-from chainnode.rpc.client import from_base64
+from chainnode.rpc.base64_text import from_base64
 
 if TYPE_CHECKING:
     from chainnode.model.certificate import Certificate

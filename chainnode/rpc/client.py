@@ -13,18 +13,16 @@ from __future__ import annotations
 import json
 import os
 import ssl
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, TypeVar, cast
 
 import aiohttp
 
-from chainnode.clock import Clock, SystemClock
 from chainnode.model.errors import Unavailable
-from chainnode.model.rpc_auth import auth_message
 from chainnode.rpc import results
 from chainnode.rpc.base64_text import from_base64, to_base64
 from chainnode.rpc.error_numbers import error_from
 from chainnode.rpc.limits import MAX_RESPONSE_BYTES
+from chainnode.rpc.member import Member
 from chainnode.rpc.schema import checker_of
 
 if TYPE_CHECKING:
@@ -32,9 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
-    from chainnode.keystore.signer import Signer
     from chainnode.model.canonical_json import Param
-    from chainnode.model.domain import Domain
     from chainnode.rpc.results import Json
 
 __all__ = ["Member", "RpcClient", "from_base64", "parse_json", "to_base64", "unreachable"]
@@ -43,36 +39,6 @@ Result = TypeVar("Result")
 
 DEFAULT_TIMEOUT_MS = 30_000
 """How long a call may take, beyond what the call itself asks the node to wait."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
-    """Who asks, for what only members may see."""
-
-    account: str
-    """`organisation/account`."""
-
-    signer: Signer
-    """A key of that account."""
-
-    domain: Domain
-    """The chain's."""
-
-    clock: Clock = SystemClock()  # noqa: RUF009  # it has no state
-
-    def authorize(self, method: str, params: Mapping[str, Param]) -> dict[str, Param]:
-        """Return `params` with the signature that lets this member see the answer in full."""
-        time_ms = self.clock.now_ms()
-        message = auth_message(
-            self.domain, account=self.account, method=method, params=params, time_ms=time_ms
-        )
-        auth: dict[str, Param] = {
-            "account": self.account,
-            "public_key": to_base64(self.signer.public_key),
-            "time_ms": time_ms,
-            "signature": to_base64(self.signer.sign(message)),
-        }
-        return {**params, "auth": auth}
 
 
 class RpcClient:

@@ -20,7 +20,7 @@ from chainnode.keystore.keystore import KeyStore
 from chainnode.model.errors import ChainError, ProofInvalid, Unavailable
 from chainnode.model.genesis import decode_genesis
 from chainnode.model.tlog_policy import parse_policy
-from chainnode.rpc.client import Member
+from chainnode.rpc.member import Member
 from chainnode.rpc.stream import RpcStream
 from devnet import homes
 from devnet.bench.check import verify_answer

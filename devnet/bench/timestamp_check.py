@@ -19,7 +19,7 @@ from chainnode.pki.der import elements
 from chainnode.pki.path import check_path
 from chainnode.pki.pem import parse_bundle
 from chainnode.pki.profiles import TIMESTAMP
-from chainnode.rpc.client import from_base64
+from chainnode.rpc.base64_text import from_base64
 from chainnode.tsp.checking import check_imprint
 from chainnode.tsp.reading import decode_response
 from chainnode.tsp.recorded import verify_recorded
