@@ -28,6 +28,7 @@ from cli.lookup import lookup
 from cli.monitor import monitor
 from cli.node import check_config, rebuild, reinstate, start
 from cli.notarize import notarize
+from cli.ots import ots
 from cli.output import print_error
 from cli.policy import policy
 from cli.record import record
@@ -61,6 +62,7 @@ for _command in (
     refresh,
     lookup,
     timestamp,
+    ots,
     history,
     record,
     algorithms,

@@ -29,6 +29,7 @@ from chainnode.mempool.pool import Pool, PoolLimits
 from chainnode.model.errors import ChainError, ForkProven
 from chainnode.node.driver import EngineDriver
 from chainnode.node.endpoints import (
+    open_calendar,
     open_gateway,
     timestamp_endpoints,
     timestamp_units,
@@ -158,6 +159,7 @@ async def run_node(config: NodeConfig, passphrase: bytes, log: Log, stop: asynci
             own_account = _own_account(config, ledger, services.submission, passphrase, log)
             units = timestamp_units(config, services, own_account, passphrase)
             gateway = open_gateway(config, services, own_account, opened)
+            calendar = open_calendar(config, services, own_account, opened)
             server = RpcServer(
                 services=services,
                 host=config.rpc_host,
@@ -168,10 +170,12 @@ async def run_node(config: NodeConfig, passphrase: bytes, log: Log, stop: asynci
                     **witness_endpoints(witness),
                     **timestamp_endpoints(units, genesis.suite),
                     **({} if gateway is None else gateway.endpoints),
+                    **({} if calendar is None else calendar.endpoints),
                 },
                 on_tick=[
                     *(unit.tick for unit in units.values()),
                     *(() if gateway is None else (gateway.tick,)),
+                    *(() if calendar is None else (calendar.tick,)),
                 ],
             )
             await server.start()
