@@ -33,6 +33,7 @@ from cli.output import print_error
 from cli.policy import policy
 from cli.record import record
 from cli.refresh import refresh
+from cli.report.command import report
 from cli.show import block, tx, validators
 from cli.status import status
 from cli.timestamp import timestamp
@@ -59,6 +60,7 @@ for _command in (
     keys,
     notarize,
     verify,
+    report,
     refresh,
     lookup,
     timestamp,
