@@ -112,7 +112,7 @@ async def _token(service: Timestamping, body: bytes, turn: ReadingTurn) -> bytes
         if not decided.done():
             decided.set_result(stamp)
 
-    service.stamp(request, done)
+    service.stamp(request, done, is_gone=decided.cancelled)
     stamp = await decided
     if isinstance(stamp, RequestRejected):
         raise stamp

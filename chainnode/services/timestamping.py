@@ -52,7 +52,8 @@ SLOW_MS: Final = 300
 """A list under way for longer no longer holds up the next one; some blocks."""
 
 TIMEOUT_MS: Final = 10_000
-"""How long a client waits for its imprint's block; then it is told that no time is available."""
+"""How long an imprint waits for a list that takes it, and then for its block; then its client is told that no time is
+available."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +91,7 @@ class _Waiting:
 
     imprint: Digest
     done: Done
+    is_gone: Callable[[], bool]
     since_ms: int
     """On the monotonic clock."""
 
@@ -173,8 +175,15 @@ class Timestamping:
             )
         return unit
 
-    def stamp(self, request: TimestampRequest, done: Done) -> None:
-        """Enter a request's imprint into the log; `done` hears once what the chain says of it.
+    def stamp(
+        self, request: TimestampRequest, done: Done, *, is_gone: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Enter a request's imprint into the log.
+
+        Args:
+            request: that can be granted.
+            done: Hears once what the chain says of it; not if its client is gone before a list takes the imprint.
+            is_gone: Whether nobody waits for the answer any more.
 
         Raises:
             RequestRejected: at once: no unit, another policy, or this node cannot vouch for the time.
@@ -193,7 +202,7 @@ class Timestamping:
         reason = self._reason_not_vouching()
         if reason is not None:
             raise RequestRejected(Failure.TIME_NOT_AVAILABLE, reason)
-        self._queue.append(_Waiting(request.imprint, done, self._clock.monotonic_ms()))
+        self._queue.append(_Waiting(request.imprint, done, is_gone, self._clock.monotonic_ms()))
         self._flush()
 
     def _closed(self) -> frozenset[str]:
@@ -201,13 +210,23 @@ class Timestamping:
         return algorithm_registry(self._ledger.state).closed_at(self._ledger.tip.height + 1)
 
     def tick(self) -> None:
-        """Send what slow lists hold up. Call some times a second."""
+        """Send what slow lists hold up, and tell those who have waited too long. Call some times a second."""
         if self._queue:
+            self._prune()
             self._flush()
 
     def count_rejection(self, rejection: RequestRejected) -> None:
         """Note that a client was told no."""
         self.rejected[rejection.failure] += 1
+
+    def _prune(self) -> None:
+        """Drop whoever is gone or late. So the queue holds no more than the listener answers at once, and what a tick brings."""
+        latest_ms = self._clock.monotonic_ms() - TIMEOUT_MS
+        late = [part for part in self._queue if part.since_ms <= latest_ms]
+        self._queue = [
+            part for part in self._queue if part.since_ms > latest_ms and not part.is_gone()
+        ]
+        _tell(late, RequestRejected(Failure.TIME_NOT_AVAILABLE, "no list took the imprint in time"))
 
     def _flush(self) -> None:
         while self._queue and self._may_send():
