@@ -12,6 +12,7 @@ from chainnode.model.errors import Unavailable
 from chainnode.model.keys import KeyPurpose
 from chainnode.services.own_account import OwnAccount
 from chainnode.services.timestamping import (
+    LOOK_MS,
     MAX_LIST,
     MAX_UNDER_WAY,
     SLOW_MS,
@@ -209,6 +210,10 @@ def test_a_node_that_cannot_vouch_for_the_time_enters_nothing(served):
         "the clock is wrong",
     )
     assert served.lists == []
+    served.reason = None
+    served.pass_ms(LOOK_MS)
+    served.ask()
+    assert served.lists == [1]
 
 
 def test_an_overloaded_node_refuses_the_list(served):
