@@ -32,6 +32,16 @@ def module_notary(module_network):
     return Notary(module_network)
 
 
+@pytest.fixture(scope="session")
+def stamping_network(tmp_path_factory):
+    """Four validators with timestamp units; making the certificates takes so long that all tests of them share it."""
+    directory = tmp_path_factory.mktemp("timestamps") / "net"
+    with Devnet.create(directory, can_cut=False) as network:
+        network.up()
+        network.establish_authority()
+        yield network
+
+
 @pytest.fixture
 def network(module_network):
     """Four validators that run, reach each other and are level."""

@@ -21,7 +21,6 @@ from chainnode.tsp.request import decode_request
 from chainnode.tsp.response import granted
 from chainnode.tsp.token import TokenFacts, TokenTemplate
 from devnet import homes
-from devnet.network import Devnet
 from tests.support.certificates import run_openssl
 from tests.support.network import chainnode, wait_until
 from tests.support.outside import go_verifier
@@ -33,11 +32,8 @@ LAW_PAGE = Path(__file__).parents[2] / "docs" / "evidence-law.md"
 
 
 @pytest.fixture(scope="module")
-def network(tmp_path_factory):
-    with Devnet.create(tmp_path_factory.mktemp("timestamps") / "net") as made:
-        made.up()
-        made.establish_authority()
-        yield made
+def network(stamping_network):
+    return stamping_network
 
 
 @pytest.fixture(scope="module")
