@@ -36,6 +36,7 @@ COMMANDS: Final = {
     "refresh": ("cli.refresh", "refresh"),
     "lookup": ("cli.lookup", "lookup"),
     "timestamp": ("cli.timestamp", "timestamp"),
+    "ots": ("cli.ots", "ots"),
     "history": ("cli.history", "history"),
     "record": ("cli.record", "record"),
     "algorithms": ("cli.algorithms", "algorithms"),
