@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "keys": ("cli.keys", "keys"),
     "notarize": ("cli.notarize", "notarize"),
     "verify": ("cli.verify", "verify"),
+    "report": ("cli.report.command", "report"),
     "refresh": ("cli.refresh", "refresh"),
     "lookup": ("cli.lookup", "lookup"),
     "timestamp": ("cli.timestamp", "timestamp"),
