@@ -57,6 +57,13 @@ MAX_GATHERED: Final = 1_900
 NONCE_BYTES: Final = 16
 """Appended to each digest, so that its neighbours in the tree learn nothing of it."""
 
+SAME_MS: Final = 3_600_000
+"""How long a commitment is answered in the same words. A client that waits for what never comes (`ots upgrade --wait`) asks
+again at once whenever it has heard something new, and every checkpoint would be."""
+
+MAX_ANSWERS: Final = 1_000
+"""Answers that are kept for that, 8 MiB at most; one that is dropped may be given in other words."""
+
 ALGORITHM: Final = "sha256"
 _TOKEN: Final = "ots"  # noqa: S105  whose documents the roots are, to the machinery of the gateway
 _MAX_FOUND: Final = 10
@@ -73,6 +80,13 @@ _COSIGNATURE_BYTES: Final = 110
 class _Waiting:
     digest: bytes
     done: Done
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    timestamp: bytes
+    since_ms: int
+    """On the monotonic clock."""
 
 
 class Calendar:
@@ -102,6 +116,8 @@ class Calendar:
         self._services = services
         self._defer = defer
         self._gathered: list[_Waiting] = []
+        self._answers: dict[bytes, _Answer] = {}
+        """The newest answers by commitment, the oldest first."""
 
     def stamp(self, digest: bytes, done: Done) -> None:
         """Take 16 to 64 bytes; `done` hears their timestamp once its root is on disk.
@@ -135,12 +151,24 @@ class Calendar:
         opening = Opening(salt=PUBLIC_SALT, digests=(digest,))
         for found in page.found:
             if found.registration.opening == opening:
-                return HASH + on_chain(self._proof(found.index, opening))
+                return self._answer(commitment, found.index, opening)
         self._explain(commitment)
         raise NotFound(
             "Commitment not found. Use the calendar that the timestamp names",
             code="unknown_commitment",
         )
+
+    def _answer(self, commitment: bytes, index: int, opening: Opening) -> bytes:
+        now_ms = self._services.clock.monotonic_ms()
+        given = self._answers.get(commitment)
+        if given is not None and now_ms - given.since_ms < SAME_MS:
+            return given.timestamp
+        answer = HASH + on_chain(self._proof(index, opening))
+        self._answers.pop(commitment, None)
+        while len(self._answers) >= MAX_ANSWERS:
+            self._answers.pop(next(iter(self._answers)))
+        self._answers[commitment] = _Answer(answer, now_ms)
+        return answer
 
     def _explain(self, commitment: bytes) -> None:
         """Raise what is known of a root that the log has not."""
@@ -160,15 +188,21 @@ class Calendar:
         except Unavailable as error:
             raise _pending() from error
         bare = proven.proof
-        # More cosignatures than the quorum prove nothing more, and room is short.
-        signatures = bare.note.signatures[: 1 + self._quorum()]
-        return Proof(
-            extra=codec.encode((proven.leaf, opening.as_value())),
-            index=bare.index,
-            hashes=bare.hashes,
-            note=Note(text=bare.note.text, signatures=signatures),
-            checkpoint=bare.checkpoint,
-        ).encode()
+        # Whatever fits; more cosignatures than the quorum's prove nothing more.
+        for kept in (len(bare.note.signatures), 1 + self._quorum()):
+            encoded = Proof(
+                extra=codec.encode((proven.leaf, opening.as_value())),
+                index=bare.index,
+                hashes=bare.hashes,
+                note=Note(text=bare.note.text, signatures=bare.note.signatures[:kept]),
+                checkpoint=bare.checkpoint,
+            ).encode()
+            if len(encoded) <= MAX_PAYLOAD_BYTES:
+                return encoded
+        raise Refused(
+            "Recorded, but its proof does not fit into an attestation. Use chainnode lookup",
+            code="too_many_validators",
+        )
 
     def _quorum(self) -> int:
         return quorum_of(len(self._members()))

@@ -169,9 +169,9 @@ def test_context_and_marks_hold_and_fail(running, tmp_path):
     withdraw = ("record", "withdraw", tmp_path / "proof", "--reason", "erroneous")
     ran = chainnode("--home", home, *withdraw)
     assert ran.status == 0, ran.err
-    # What is proven of the state is that of the block before the newest: one more block, and the mark is in it.
-    (tmp_path / "next").write_text("one more document")
-    assert chainnode("--home", home, "notarize", tmp_path / "next").status == 0
+    # A proof of state is as of the block before the newest.
+    (tmp_path / "third").write_text("the third document")
+    assert chainnode("--home", home, "notarize", tmp_path / "third").status == 0
     again = tmp_path / "again"
     assert (
         chainnode("--home", home, "record", "marks", tmp_path / "proof", "--out", again).status == 0

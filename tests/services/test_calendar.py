@@ -9,7 +9,7 @@ from chainnode.model import ots
 from chainnode.model.errors import NotFound, Unavailable
 from chainnode.model.keys import KeyPurpose
 from chainnode.services import calendar as calendar_service
-from chainnode.services.calendar import Calendar, tree_of
+from chainnode.services.calendar import SAME_MS, Calendar, tree_of
 from chainnode.services.gateway import Gateway
 from chainnode.services.gateway_journal import GatewayJournal
 from chainnode.services.own_account import OwnAccount
@@ -98,7 +98,16 @@ def test_an_answer_is_on_disk_and_a_restart_keeps_it():
 
     # The log is enough: a calendar that never heard of the root completes it.
     other, _, _ = open_calendar(node, MemoryFile())
-    assert other.complete(root) == calendar.complete(root)
+    answer = other.complete(root)
+    assert answer == calendar.complete(root)
+    # The log grows, and the answer stays the same for an hour.
+    calendar.stamp(bytes(32), heard.append)
+    do(later)
+    node.engine.commit()
+    node.engine.cosign()
+    assert calendar.complete(root) == answer
+    node.clock.advance(SAME_MS)
+    assert calendar.complete(root) != answer
     with pytest.raises(NotFound) as unknown:
         other.complete(bytes(32))
     assert unknown.value.error_code == "unknown_commitment"
