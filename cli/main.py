@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "notarize": ("cli.notarize", "notarize"),
     "verify": ("cli.verify", "verify"),
     "refresh": ("cli.refresh", "refresh"),
+    "certificate": ("cli.papers.command", "certificate"),
     "lookup": ("cli.lookup", "lookup"),
     "timestamp": ("cli.timestamp", "timestamp"),
     "history": ("cli.history", "history"),

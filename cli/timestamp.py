@@ -105,7 +105,7 @@ def create(
     (digest,) = digests_of_file(file, [suite.hash_name if algorithm is None else algorithm])
     nonce = int.from_bytes(fresh_bytes(_NONCE_BYTES), "big")
     token = decode_response(session.ask(_Request(digest, nonce, unit).send))
-    certificate = _signer(token, None)
+    certificate = signer_of(token, None)
     check_token(token, certificate)
     check_imprint(token, digest)
     if token.nonce != nonce:
@@ -135,8 +135,8 @@ def proof(session: Session, token_file: Path) -> None:
     target = _proof_file(token_file)
     if target.exists():
         raise Refused(f"{target} exists and is not overwritten", code="exists")
-    token = _read_token(token_file)
-    certificate = _signer(token, None)
+    token = read_token(token_file)
+    certificate = signer_of(token, None)
     genesis, kept = session.genesis_if_any(), policy_at_hand(session)
     suite = chain_domain(session.ask(lambda node: node.chain_status()), genesis).suite
     fetched = session.ask(Fetch(token, genesis, kept).run)
@@ -191,9 +191,9 @@ def verify(
 
     Other software checks the signature alone. A token that was made with a stolen key passes there, and fails here.
     """
-    token = _read_token(token_file)
+    token = read_token(token_file)
     check_imprint(token, digests_of_file(file, [token.imprint.algorithm])[0])
-    certificate = _signer(token, certificate_file)
+    certificate = signer_of(token, certificate_file)
     check_token(token, certificate)
     parse_serial(token.serial_number)
     if root_file is not None:
@@ -238,7 +238,7 @@ def _proof_file(token_file: Path) -> Path:
     return token_file.with_name(token_file.name + SUFFIX)
 
 
-def _read_token(path: Path) -> Token:
+def read_token(path: Path) -> Token:
     """Return the token in a file: a response (.tsr), or a bare token (.tst)."""
     data = read_input(path, max_bytes=MAX_TOKEN_BYTES)
     try:
@@ -256,7 +256,8 @@ def _read_certificates(path: Path) -> tuple[X509Certificate, ...]:
     return parse_bundle(read_input(path, max_bytes=MAX_PEM_BYTES))
 
 
-def _signer(token: Token, file: Path | None) -> X509Certificate:
+def signer_of(token: Token, file: Path | None) -> X509Certificate:
+    """Return the certificate of the token's unit: its own, else that in a PEM file. Raises DecodeError `no_certificate`."""
     if token.signer is not None:
         return token.signer
     if file is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -61,6 +63,31 @@ def test_token_and_proof_verify_offline_and_in_openssl(network, stamped, tmp_pat
         *("ts", "-verify", "-in", answer["token"], "-data", document, "-CAfile", network.ca)
     )
     assert "Verification: OK" in said.stdout + said.stderr
+
+
+def test_a_certificate_page_takes_a_token_along_that_is_about_its_document(
+    network, stamped, tmp_path
+):
+    document, answer = stamped
+    other = tmp_path / "other.txt"
+    other.write_text("another contract")
+    ran = chainnode(network.client_home, "notarize", str(document), str(other))
+    assert ran.returncode == 0, ran.stderr
+
+    def write_page(notarized, out):
+        proof, policy = f"{notarized}.tlog-proof", ("--policy", str(network.policy))
+        to = ("--tsr", answer["token"], "--out", str(out))
+        return chainnode(tmp_path, "certificate", "page", proof, *policy, *to)
+
+    page = tmp_path / "page.html"
+    assert write_page(document, page).returncode == 0
+    found = re.search(r'<a id="token"[^>]*base64,([^"]+)', page.read_text())
+    assert found is not None
+    assert base64.b64decode(found[1]) == Path(answer["token"]).read_bytes()
+    command = "openssl ts -verify -data contract.txt -in contract.txt.tsr -CAfile root.pem"
+    assert command in page.read_text()
+    assert write_page(other, tmp_path / "never.html").returncode == 1
+    assert not (tmp_path / "never.html").exists()
 
 
 def test_nothing_is_overwritten_and_a_lost_proof_is_fetched_again(network, stamped, tmp_path):
