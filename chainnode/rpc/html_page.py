@@ -69,6 +69,11 @@ def code(text: str) -> str:
     return f"<code>{html.escape(text)}</code>"
 
 
+def own_words(text: str) -> str:
+    """Return text that somebody chose freely; whatever direction it is written in, it ends where it ends."""
+    return f"<bdi>{html.escape(text)}</bdi>"
+
+
 def time_html(time_ms: int) -> str:
     """Return a time, UTC; a record may name any, so what no calendar has stays a number."""
     if time_ms > _LAST_MS:

@@ -6,6 +6,8 @@ import base64
 import json
 import re
 import shutil
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -88,6 +90,27 @@ def test_a_certificate_page_takes_a_token_along_that_is_about_its_document(
     assert command in page.read_text()
     assert write_page(other, tmp_path / "never.html").returncode == 1
     assert not (tmp_path / "never.html").exists()
+
+
+def test_every_node_shows_a_timestamp_and_its_authority_to_anybody(network, stamped):
+    _, answer = stamped
+
+    def page(node, name):
+        try:
+            with urllib.request.urlopen(f"{node.rpc}/v/{name}", timeout=10) as response:
+                return response.read().decode()
+        except urllib.error.HTTPError as error:
+            return "" if error.code == 404 else error.read().decode()
+
+    for node in network.nodes:
+        wait_until(lambda node=node: page(node, answer["index"]), "the record at every node")
+        shown = page(node, answer["index"])
+        for said in ("a timestamp", "agency-1/v1", "alliance"):
+            assert said in shown
+        assert answer["digest"] not in shown
+    events = [page(network.nodes[0], index) for index in range(answer["index"])]
+    assert any("issued alliance timestamp agency-1/v1" in text for text in events)
+    assert any("crl alliance" in text for text in events)
 
 
 def test_nothing_is_overwritten_and_a_lost_proof_is_fetched_again(network, stamped, tmp_path):
