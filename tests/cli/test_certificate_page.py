@@ -16,6 +16,20 @@ from tests.support.cli import chainnode
 
 NAME = "通知 <1>.txt"
 
+DROP = """(() => {
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File(["something else"], "dropped.txt"));
+  document.body.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
+})()"""
+
+NO_ED25519 = """(() => {
+  const importKey = crypto.subtle.importKey.bind(crypto.subtle);
+  crypto.subtle.importKey = (format, key, algorithm, ...others) =>
+    algorithm.name === "Ed25519"
+      ? Promise.reject(new DOMException("", "NotSupportedError"))
+      : importKey(format, key, algorithm, ...others);
+})()"""
+
 
 def write_page(folder, suite="ed25519-sha256"):
     """A page, with the file that it is about and another one beside it."""
@@ -121,6 +135,18 @@ def test_right_and_wrong_files_and_forged_pages_in_a_browser(tmp_path):
                 == "refused"
             )
             assert not [url for url in tab.requested if not url.startswith(("file:", "data:"))]
+
+            # Dropped onto the page, a file is checked as well.
+            await tab.value(DROP)
+            await tab.until(
+                "document.querySelector('#verdict').textContent.includes('dropped.txt')"
+            )
+            assert await tab.value("document.querySelector('#verdict').className") == "bad"
+
+            # A browser without Ed25519 never says that the document holds.
+            await tab.value(NO_ED25519)
+            state, words = await verdict(tab, page.with_name(NAME))
+            assert (state, "Ed25519 signatures were NOT checked" in words) == ("open", True)
 
             for said, proof in forgeries:
                 await tab.open(forged(page, proof.encode()).as_uri())
