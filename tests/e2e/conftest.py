@@ -32,6 +32,15 @@ def module_notary(module_network):
     return Notary(module_network)
 
 
+@pytest.fixture(scope="session")
+def certified_network(tmp_path_factory):
+    """Four validators with a certificate authority and timestamp units, for tests that break nothing."""
+    with Devnet.create(tmp_path_factory.mktemp("certified") / "net") as made:
+        made.up()
+        made.establish_authority()
+        yield made
+
+
 @pytest.fixture
 def network(module_network):
     """Four validators that run, reach each other and are level."""

@@ -11,7 +11,6 @@ import pytest
 
 from cli.papers.command import DEFAULT_FONT
 from devnet import homes
-from devnet.network import Devnet
 from tests.support.certificates import run_openssl
 from tests.support.missing import missing
 from tests.support.network import chainnode
@@ -43,7 +42,7 @@ def ours(home, *arguments):
 
 
 @pytest.fixture(scope="module")
-def network(tmp_path_factory):
+def network(certified_network):
     for name, package in TOOLS.items():
         if shutil.which(name) is None:
             missing(
@@ -53,10 +52,7 @@ def network(tmp_path_factory):
         missing(
             "a Chinese font (apt: fonts-wqy-zenhei)", so="not known whether certificates show it"
         )
-    with Devnet.create(tmp_path_factory.mktemp("papers") / "net") as made:
-        made.up()
-        made.establish_authority()
-        yield made
+    return certified_network
 
 
 @pytest.fixture(scope="module")
