@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "verify": ("cli.verify", "verify"),
     "report": ("cli.report.command", "report"),
     "refresh": ("cli.refresh", "refresh"),
+    "certificate": ("cli.papers.command", "certificate"),
     "lookup": ("cli.lookup", "lookup"),
     "timestamp": ("cli.timestamp", "timestamp"),
     "ots": ("cli.ots", "ots"),

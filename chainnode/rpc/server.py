@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from chainnode.model.errors import DecodeError, NodeFault, Refused, Unavailable
+from chainnode.rpc import record_page
 from chainnode.rpc.dispatch import Dispatcher
 from chainnode.rpc.doorway import Doorway
 from chainnode.rpc.json_rpc_endpoint import JsonRpcEndpoint, overloaded_response
@@ -27,6 +28,7 @@ from chainnode.rpc.limits import (
 from chainnode.rpc.methods import method_table
 from chainnode.rpc.pages import Pages, too_busy
 from chainnode.rpc.reading_turn import ReadingTurn
+from chainnode.rpc.record_page import RecordPages
 from chainnode.rpc.session import Session
 from chainnode.rpc.subscriptions import BlockNews
 from chainnode.transports import hang_up
@@ -93,7 +95,7 @@ class RpcServer:
             on_fault: Hears of faults that end this node; called on the event loop.
             ssl: Server context; needed for any address but loopback.
             endpoints: What else takes bodies, by its path, for example `/tsa`, or by the folder
-                of its paths, for example `/v/`.
+                of its paths, for example `/v1/`.
             on_tick: What looks after deadlines of its own; called ten times a second, may raise NodeFault.
         """
         methods = method_table(services)
@@ -109,6 +111,7 @@ class RpcServer:
         self._endpoints: Mapping[str, Endpoint] = {
             **endpoints,
             "/rpc": JsonRpcEndpoint(self._dispatcher),
+            record_page.FOLDER: RecordPages(services.public_records),
         }
         self._sessions: set[Session] = set()
         self._requests = 0

@@ -14,6 +14,7 @@ from chainnode.services.membership import Membership
 from chainnode.services.metrics import Metrics
 from chainnode.services.notary import NotaryService
 from chainnode.services.outside import OutsideCollector
+from chainnode.services.public_records import PublicRecords
 from chainnode.services.submission import Submission
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class NodeServices:
     history: HistoryService
     listing: Listing
     evidence: EvidenceService
+    public_records: PublicRecords
     membership: Membership
     metrics: Metrics
 
@@ -81,6 +83,7 @@ def make_services(
     )
     if outside is not None:
         metrics.registry.register(OutsideCollector(outside))
+    chain = ChainService(ledger)
     log = LogService(ledger=ledger, engine=engine, log_signer=log_signer, outside=outside)
     return NodeServices(
         software_version=software_version,
@@ -90,12 +93,13 @@ def make_services(
         ledger=ledger,
         commits=commits,
         submission=Submission(engine=engine, ledger=ledger, commits=commits),
-        chain=ChainService(ledger),
+        chain=chain,
         log=log,
         notary=NotaryService(ledger),
         history=HistoryService(ledger, log),
         listing=Listing(ledger, log),
         evidence=EvidenceService(ledger),
+        public_records=PublicRecords(ledger=ledger, chain=chain, log=log),
         membership=Membership(ledger=ledger, clock=clock),
         metrics=metrics,
     )

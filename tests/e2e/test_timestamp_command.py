@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -108,6 +111,52 @@ def test_the_page_for_courts_and_a_report_of_it_all(network, stamped, tmp_path):
     assert checks["token"]["result"] == "fails"
     assert checks["token-record"]["result"] == "holds"
     assert checks["inclusion"]["result"] == "holds"
+
+
+def test_a_certificate_page_takes_a_token_along_that_is_about_its_document(
+    network, stamped, tmp_path
+):
+    document, answer = stamped
+    other = tmp_path / "other.txt"
+    other.write_text("another contract")
+    ran = chainnode(network.client_home, "notarize", str(document), str(other))
+    assert ran.returncode == 0, ran.stderr
+
+    def write_page(notarized, out):
+        proof, policy = f"{notarized}.tlog-proof", ("--policy", str(network.policy))
+        to = ("--tsr", answer["token"], "--out", str(out))
+        return chainnode(tmp_path, "certificate", "page", proof, *policy, *to)
+
+    page = tmp_path / "page.html"
+    assert write_page(document, page).returncode == 0
+    found = re.search(r'<a id="token"[^>]*base64,([^"]+)', page.read_text())
+    assert found is not None
+    assert base64.b64decode(found[1]) == Path(answer["token"]).read_bytes()
+    command = "openssl ts -verify -data contract.txt -in contract.txt.tsr -CAfile root.pem"
+    assert command in page.read_text()
+    assert write_page(other, tmp_path / "never.html").returncode == 1
+    assert not (tmp_path / "never.html").exists()
+
+
+def test_every_node_shows_a_timestamp_and_its_authority_to_anybody(network, stamped):
+    _, answer = stamped
+
+    def page(node, name):
+        try:
+            with urllib.request.urlopen(f"{node.rpc}/v/{name}", timeout=10) as response:
+                return response.read().decode()
+        except urllib.error.HTTPError as error:
+            return "" if error.code == 404 else error.read().decode()
+
+    for node in network.nodes:
+        wait_until(lambda node=node: page(node, answer["index"]), "the record at every node")
+        shown = page(node, answer["index"])
+        for said in ("a timestamp", "agency-1/v1", "alliance"):
+            assert said in shown
+        assert answer["digest"] not in shown
+    events = [page(network.nodes[0], index) for index in range(answer["index"])]
+    assert any("issued alliance timestamp agency-1/v1" in text for text in events)
+    assert any("crl alliance" in text for text in events)
 
 
 def test_nothing_is_overwritten_and_a_lost_proof_is_fetched_again(network, stamped, tmp_path):

@@ -1,0 +1,1 @@
+"""What people are handed of a proof: a page that checks it in a browser."""
