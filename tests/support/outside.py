@@ -25,6 +25,10 @@ BOUNCY_CASTLE = (Path("/usr/share/java/bcprov.jar"), Path("/usr/share/java/bcpro
 """Where Debian's libbcprov-java puts it; BCPROV_JAR names another place."""
 
 
+MORE_BOUNCY_CASTLE = ("bcpkix", "bcutil")
+"""Where timestamps and evidence records are: Debian's libbcpkix-java and what it depends on."""
+
+
 @dataclass(frozen=True)
 class Outside:
     """A verifier as a command. Exit status 0: holds, 1: does not hold, 2: cannot be read."""
@@ -77,14 +81,23 @@ def java_certificates() -> Outside:
     return _java("Certificates.java")
 
 
+def java_evidence_records() -> Outside:
+    """Return the Java program for evidence records, which needs two more jars beside that of the provider."""
+    return _java("EvidenceRecords.java", *MORE_BOUNCY_CASTLE)
+
+
 @cache
-def _java(program: str) -> Outside:
+def _java(program: str, *more: str) -> Outside:
     java = shutil.which("java")
     jars = [Path(os.environ["BCPROV_JAR"])] if "BCPROV_JAR" in os.environ else BOUNCY_CASTLE
     jar = next((jar for jar in jars if jar.exists()), None)
     if java is None or jar is None:
         _missing("java 17 or newer, and Bouncy Castle (Debian: libbcprov-java; or BCPROV_JAR)")
-    return Outside((java, "-cp", str(jar), str(VERIFIERS / "java" / program)))
+    beside = [jar.with_name(jar.name.replace("bcprov", name)) for name in more]
+    if not all(other.exists() for other in beside):
+        _missing(f"{', '.join(more)} of Bouncy Castle (Debian: libbcpkix-java) beside {jar}")
+    path = os.pathsep.join(map(str, (jar, *beside)))
+    return Outside((java, "-cp", path, str(VERIFIERS / "java" / program)))
 
 
 def _built(module: str, *arguments: str) -> Path:
