@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.algorithms import algorithms
+from cli.archive.group import archive
 from cli.authority.group import ca
 from cli.command import take_global_options
 from cli.devnet import devnet_group
@@ -61,6 +62,7 @@ for _command in (
     refresh,
     lookup,
     timestamp,
+    archive,
     history,
     record,
     algorithms,

@@ -143,13 +143,12 @@ def _check_trees(record: EvidenceRecord, at_ms: int, weak_from_ms: Mapping[str, 
         _check_strength(chain[0].algorithm, "the trees", until_ms, weak_from_ms)
 
 
-def _judged(
-    stamp: ArchiveTimestamp,
-    until_ms: int,
-    roots: tuple[X509Certificate, ...],
-    crls: tuple[RevocationList, ...],
-    weak_from_ms: Mapping[str, int],
-) -> JudgedTimestamp:
+def check_timestamp(stamp: ArchiveTimestamp) -> X509Certificate:
+    """Check that a token is over the root of its tree and signed by the certificate that it brings along; return that.
+
+    Raises:
+        ProofInvalid: `other_root`, `no_certificate`, or as `check_token`.
+    """
     token = stamp.token
     what = f"the token of {time_text(token.time_ms)}"
     if token.imprint != stamp.root:
@@ -161,6 +160,19 @@ def _judged(
             code="no_certificate",
         )
     check_token(token, certificate)
+    return certificate
+
+
+def _judged(
+    stamp: ArchiveTimestamp,
+    until_ms: int,
+    roots: tuple[X509Certificate, ...],
+    crls: tuple[RevocationList, ...],
+    weak_from_ms: Mapping[str, int],
+) -> JudgedTimestamp:
+    token = stamp.token
+    what = f"the token of {time_text(token.time_ms)}"
+    certificate = check_timestamp(stamp)
     if until_ms < token.time_ms:
         raise ProofInvalid(
             f"{what} lies after the moment to check at, {time_text(until_ms)}", code="order"

@@ -32,6 +32,15 @@ def module_notary(module_network):
     return Notary(module_network)
 
 
+@pytest.fixture(scope="session")
+def stamping_network(tmp_path_factory):
+    """Four validators with timestamp units, for all modules that only ask them for tokens."""
+    with Devnet.create(tmp_path_factory.mktemp("stamps") / "net") as made:
+        made.up()
+        made.establish_authority()
+        yield made
+
+
 @pytest.fixture
 def network(module_network):
     """Four validators that run, reach each other and are level."""

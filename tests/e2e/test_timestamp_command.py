@@ -17,7 +17,6 @@ from chainnode.tsp.request import decode_request
 from chainnode.tsp.response import granted
 from chainnode.tsp.token import TokenFacts, TokenTemplate
 from devnet import homes
-from devnet.network import Devnet
 from tests.support.certificates import run_openssl
 from tests.support.network import chainnode, wait_until
 
@@ -27,11 +26,8 @@ POLICY_OID = "2.999.3161.1"
 
 
 @pytest.fixture(scope="module")
-def network(tmp_path_factory):
-    with Devnet.create(tmp_path_factory.mktemp("timestamps") / "net") as made:
-        made.up()
-        made.establish_authority()
-        yield made
+def network(stamping_network):
+    return stamping_network
 
 
 @pytest.fixture(scope="module")
