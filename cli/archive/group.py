@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,6 +13,8 @@ from chainnode.ers.verifying import EvidenceVerdict, verify_evidence
 from chainnode.model.errors import DecodeError, Refused
 from chainnode.pki.pem import MAX_PEM_BYTES, parse_bundle
 from chainnode.tsp.algorithms import IMPRINT_OIDS
+from cli.archive.check import FAILED, Trust, check_bag
+from cli.archive.export import export
 from cli.archive.files import (
     TOKEN_FOLDER,
     documents_in,
@@ -20,13 +23,14 @@ from cli.archive.files import (
     token_folder_of,
 )
 from cli.archive.renew import Order, renew
+from cli.archive.report import report_document, report_text
 from cli.archive.seal import seal
 from cli.archive.tokens import TokenSource, proof_of, verify_kept
 from cli.command import pass_session
 from cli.exit_status import ExitStatus
 from cli.hashing import digests_of_file
 from cli.output import note, print_fields, print_json, time_text
-from cli.proofs import policy_at_hand, read_policy
+from cli.proofs import policy_at_hand, read_policy, write_result
 from cli.session import read_input
 
 if TYPE_CHECKING:
@@ -208,6 +212,96 @@ def archive_renew(
         "weak_trees": list(done.weak_trees),
     }
     return _finish(session, document, done.problems)
+
+
+@archive.command("export")
+@click.argument("folder", type=_PATH, metavar="DIR")
+@click.option("--out", "bag", type=_PATH, required=True, metavar="BAG", help="The new bag.")
+@click.option(
+    "--records",
+    type=_PATH,
+    metavar="DIR",
+    help="Where records and proofs are.  [default: beside the documents]",
+)
+@click.option("--policy", type=_PATH, metavar="POLICY", help="Put a copy of the policy in.")
+@click.option("--root", "roots", type=_PATH, metavar="PEM", help="Put a copy of the roots in.")
+@pass_session
+def archive_export(
+    session: Session,
+    *,
+    folder: Path,
+    bag: Path,
+    records: Path | None,
+    policy: Path | None,
+    roots: Path | None,
+) -> int:
+    """Write DIR and all its evidence as a bag (RFC 8493), which any BagIt software validates."""
+    if not folder.is_dir():
+        raise click.UsageError(f"{folder} is no folder")
+    try:
+        done = export(
+            folder,
+            bag,
+            records=folder if records is None else records,
+            policy=policy,
+            roots=roots,
+            date=time_text(SystemClock().now_ms())[:10],
+        )
+    except OSError as error:
+        raise Refused(
+            f"cannot write the bag: {error.filename}: {error.strerror}", code="file_error"
+        ) from error
+    document = {
+        "bag": str(bag),
+        "documents": done.documents,
+        "records": done.records,
+        "proofs": done.proofs,
+        "size_bytes": done.size_bytes,
+    }
+    return _finish(session, document, ())
+
+
+@archive.command("check")
+@click.argument("bag", type=_PATH)
+@click.option("--policy", "policy_file", type=_PATH, metavar="POLICY", help="Whose logs count.")
+@click.option("--root", "root_file", type=_PATH, metavar="PEM", help="Which roots count.")
+@click.option(
+    "--report", type=_PATH, metavar="STEM", help="Write STEM.json and STEM.md, over older ones."
+)
+@pass_session
+def archive_check(
+    session: Session,
+    *,
+    bag: Path,
+    policy_file: Path | None,
+    root_file: Path | None,
+    report: Path | None,
+) -> int:
+    """Run the four checks of DA/T 70 on a bag: authentic, complete, usable, safe.
+
+    The bag's own policy and roots are not believed: name yours. Status 1: a check failed; 5: none did, and something could
+    not be shown. The report says what no machine can check.
+    """
+    trust = Trust(
+        policy=None if policy_file is None else read_policy(policy_file),
+        roots=()
+        if root_file is None
+        else parse_bundle(read_input(root_file, max_bytes=MAX_PEM_BYTES)),
+    )
+    now_ms = SystemClock().now_ms()
+    checks = check_bag(bag, trust, now_ms)
+    document, text = report_document(bag, checks, now_ms), report_text(bag, checks, now_ms)
+    if report is not None:
+        shown = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+        write_result(report.with_name(report.name + ".json"), shown.encode())
+        write_result(report.with_name(report.name + ".md"), text.encode())
+    if session.json:
+        print_json(document)
+    else:
+        click.echo(text)
+    if any(check.result == FAILED for check in checks):
+        return ExitStatus.NOT_SO
+    return ExitStatus.DONE if document["passed"] else ExitStatus.CANNOT_TELL
 
 
 def _one_token_folder(items: Items, first: Path) -> Path:

@@ -102,6 +102,7 @@ from chainnode.tsp.request import decode_request as decode_timestamp_request
 from chainnode.tsp.request import make_request as make_timestamp_request
 from chainnode.tsp.response import granted
 from chainnode.tsp.token import TokenFacts, TokenTemplate
+from cli.archive.bag import encode_manifest, parse_manifest
 from cli.command import parse_account
 from cli.folder.journal import MAGIC, decode_line, encode_line
 from cli.folder.manifest import Manifest, decode_manifest
@@ -780,6 +781,15 @@ def _timestamp_formats() -> dict[str, Decoder]:
             decode=decode_timestamp_request,
             seeds=(asked,),
             shape="der",
+        ),
+        "bag's manifest": Decoder(
+            function="cli.archive.bag.parse_manifest",
+            decode=lambda data: parse_manifest(data, "sha256"),
+            encode=encode_manifest,
+            # Order, spaces and case of hex are free.
+            has_one_form=False,
+            seeds=(encode_manifest({"data/a": bytes(32), "data/b/合同.pdf": bytes(range(32))}),),
+            shape="lines",
         ),
         "evidence record": Decoder(
             function="chainnode.ers.record.decode_evidence_record",
