@@ -32,9 +32,9 @@ def module_notary(module_network):
     return Notary(module_network)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stamping_network(tmp_path_factory):
-    """Four validators with timestamp units, for all modules that only ask them for tokens."""
+    """Four validators with timestamp units, gone with the module: idle ones would take time from the next."""
     with Devnet.create(tmp_path_factory.mktemp("stamps") / "net") as made:
         made.up()
         made.establish_authority()
