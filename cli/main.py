@@ -36,6 +36,7 @@ COMMANDS: Final = {
     "report": ("cli.report.command", "report"),
     "refresh": ("cli.refresh", "refresh"),
     "certificate": ("cli.papers.command", "certificate"),
+    "archive": ("cli.archive.group", "archive"),
     "lookup": ("cli.lookup", "lookup"),
     "timestamp": ("cli.timestamp", "timestamp"),
     "ots": ("cli.ots", "ots"),

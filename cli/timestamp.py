@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from chainnode.keystore.files import PUBLIC, write_new_file
-from chainnode.keystore.randomness import fresh_bytes
 from chainnode.model.errors import (
     DecodeError,
     Refused,
@@ -30,7 +29,6 @@ from chainnode.tsp.recorded import (
     decode_leaf,
     verify_recorded,
 )
-from chainnode.tsp.request import make_request
 from chainnode.tsp.response import granted
 from cli.command import pass_session
 from cli.hashing import digests_of_file
@@ -38,18 +36,15 @@ from cli.output import note, print_fields, print_json, time_text
 from cli.proofs import NOT_CHECKED, SUFFIX, policy_at_hand, read_policy, read_proof
 from cli.senders import chain_domain
 from cli.session import read_input
+from cli.timestamp_query import fetch_token
 from cli.timestamp_record import Fetch, ask_and_verify, check_fetched
 
 if TYPE_CHECKING:
-    from chainnode.model.commitment import Digest
     from chainnode.pki.certificate import X509Certificate
-    from chainnode.rpc.client import RpcClient
     from cli.output import Json
     from cli.session import Session
 
 TOKEN_SUFFIX: Final = ".tsr"  # noqa: S105  a file's ending
-_NONCE_BYTES: Final = 8
-_OK: Final = 200
 _PATH: Final = click.Path(path_type=Path)
 _GLOBAL_WITH_VALUE: Final = ("--home", "--rpc")
 
@@ -103,13 +98,7 @@ def create(
         note(NOT_CHECKED)
     suite = chain_domain(session.ask(lambda node: node.chain_status()), genesis).suite
     (digest,) = digests_of_file(file, [suite.hash_name if algorithm is None else algorithm])
-    nonce = int.from_bytes(fresh_bytes(_NONCE_BYTES), "big")
-    token = decode_response(session.ask(_Request(digest, nonce, unit).send))
-    certificate = signer_of(token, None)
-    check_token(token, certificate)
-    check_imprint(token, digest)
-    if token.nonce != nonce:
-        raise DecodeError("the token answers another request than ours", code="bad_answer")
+    token, certificate = fetch_token(session, digest, unit)
     write_new_file(target, granted(token.encoded), mode=PUBLIC)
     try:
         fetched = session.ask(Fetch(token, genesis, kept).run)
@@ -215,27 +204,7 @@ def verify(
     _report(session, token, certificate, recorded, files={})
 
 
-# -- files and the node ------------------------------------------------------------------------------------
-
-
-class _Request:
-    """One request to a node's timestamp authority."""
-
-    def __init__(self, digest: Digest, nonce: int, unit: str | None) -> None:
-        self._body = make_request(digest, nonce=nonce)
-        self._path = "/tsa" if unit is None else f"/tsa/{unit}"
-
-    async def send(self, node: RpcClient) -> bytes:
-        """Return the response. Raises Unavailable: the node gave none."""
-        status, body = await node.post(
-            self._path, self._body, content_type="application/timestamp-query"
-        )
-        if status != _OK:
-            said = body.decode("utf-8", "replace").strip()
-            raise Unavailable(
-                f"{node.url}{self._path} answered {status}: {said[:200]}", code="no_timestamp"
-            )
-        return body
+# -- files ------------------------------------------------------------------------------------
 
 
 def proof_beside(token_file: Path) -> Path:

@@ -43,6 +43,7 @@ class _Sm3:
 
 _STATES: Final[dict[str, Callable[[], _State]]] = {
     "sha256": hashlib.sha256,
+    "sha384": hashlib.sha384,
     "sha512": hashlib.sha512,
     "sm3": _Sm3,
 }
@@ -61,7 +62,7 @@ def digests_of_stream(
 
     Args:
         file: opened in binary mode.
-        algorithms: of `sha256`, `sha512`, `sm3`.
+        algorithms: of `sha256`, `sha384`, `sha512`, `sm3`.
         advance: hears how many bytes every piece had; may raise to stop.
     """
     states = {algorithm: _STATES[algorithm]() for algorithm in sorted(algorithms)}

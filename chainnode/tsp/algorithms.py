@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from chainnode.model.errors import Refused
 from chainnode.model.suites import P256_SHA256, SM2_SM3
+from chainnode.model.suites.sm3 import sm3
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 IMPRINT_OIDS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -25,6 +27,17 @@ IMPRINT_OIDS: Final[Mapping[str, str]] = MappingProxyType(
 IMPRINT_NAMES: Final[Mapping[str, str]] = MappingProxyType(
     {oid: name for name, oid in IMPRINT_OIDS.items()}
 )
+
+
+HASHES: Final[Mapping[str, Callable[[bytes], bytes]]] = MappingProxyType(
+    {
+        "sha256": lambda data: hashlib.sha256(data).digest(),
+        "sha384": lambda data: hashlib.sha384(data).digest(),
+        "sha512": lambda data: hashlib.sha512(data).digest(),
+        "sm3": sm3,
+    }
+)
+"""Each of them, over bytes in memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

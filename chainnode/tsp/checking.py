@@ -7,27 +7,16 @@ issued the token (`chainnode.model.timestamp`). Codes of `ProofInvalid`: `conten
 
 from __future__ import annotations
 
-import hashlib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from chainnode.model.errors import ProofInvalid
-from chainnode.model.suites.sm3 import sm3
 from chainnode.pki.keys import check_signature
-from chainnode.tsp.algorithms import IMPRINT_OIDS
+from chainnode.tsp.algorithms import HASHES, IMPRINT_NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from chainnode.model.commitment import Digest
     from chainnode.pki.certificate import X509Certificate
     from chainnode.tsp.reading import Token
-
-_HASHES: Final[Mapping[str, Callable[[bytes], bytes]]] = {
-    IMPRINT_OIDS["sha256"]: lambda data: hashlib.sha256(data).digest(),
-    IMPRINT_OIDS["sha384"]: lambda data: hashlib.sha384(data).digest(),
-    IMPRINT_OIDS["sha512"]: lambda data: hashlib.sha512(data).digest(),
-    IMPRINT_OIDS["sm3"]: sm3,
-}
 
 
 def check_token(token: Token, certificate: X509Certificate) -> None:
@@ -74,10 +63,10 @@ def check_imprint(token: Token, digest: Digest) -> None:
 
 
 def _hash(dotted: str, data: bytes) -> bytes:
-    hash_ = _HASHES.get(dotted)
-    if hash_ is None:
+    name = IMPRINT_NAMES.get(dotted)
+    if name is None:
         raise ProofInvalid(
             f"the token is signed with the digest algorithm {dotted}; expected SHA-2 or SM3",
             code="unsupported_algorithm",
         )
-    return hash_(data)
+    return HASHES[name](data)

@@ -28,6 +28,7 @@ from chainnode.config import FILE_NAME, MAX_CONFIG_BYTES, load_config, parse_set
 from chainnode.engine.message_codec import decode_message, encode_message
 from chainnode.engine.messages import UnknownMessage
 from chainnode.engine.vote_records import decode_records, encode_records
+from chainnode.ers.record import decode_evidence_record
 from chainnode.keystore.gateway_tokens import Token, decode_tokens, encode_tokens
 from chainnode.keystore.key_file import decode_key_file, encode_key_file
 from chainnode.keystore.signer import local_signer
@@ -110,6 +111,7 @@ from chainnode.tsp.request import decode_request as decode_timestamp_request
 from chainnode.tsp.request import make_request as make_timestamp_request
 from chainnode.tsp.response import granted
 from chainnode.tsp.token import TokenFacts, TokenTemplate
+from cli.archive.bag import encode_manifest, parse_manifest
 from cli.command import parse_account
 from cli.folder.journal import MAGIC, decode_line, encode_line
 from cli.folder.manifest import Manifest, decode_manifest
@@ -139,6 +141,7 @@ from tests.support.certificates import KEY_SUITES, NOW_MS, authority
 from tests.support.chain import CLERK, make_chain
 from tests.support.claims import HEIGHT, LEADERS, book_of, certificate, know_all, view_change, vote
 from tests.support.contracts import Chain as ContractChain
+from tests.support.evidence_records import evidence_records
 from tests.support.folders import entries, lines, manifest
 from tests.support.formats import SUITES, samples
 from tests.support.golden import load_golden
@@ -810,6 +813,24 @@ def _timestamp_formats() -> dict[str, Decoder]:
             function="chainnode.tsp.request.decode_request",
             decode=decode_timestamp_request,
             seeds=(asked,),
+            shape="der",
+        ),
+        "bag's manifest": Decoder(
+            function="cli.archive.bag.parse_manifest",
+            decode=lambda data: parse_manifest(data, "sha256"),
+            encode=encode_manifest,
+            # Order, spaces and case of hex are free.
+            has_one_form=False,
+            seeds=(encode_manifest({"data/a": bytes(32), "data/b/合同.pdf": bytes(range(32))}),),
+            shape="lines",
+        ),
+        "evidence record": Decoder(
+            function="chainnode.ers.record.decode_evidence_record",
+            decode=decode_evidence_record,
+            encode=lambda r: r.encode(),
+            # Which algorithms it names up front, and whether with parameters, is nothing that counts.
+            has_one_form=False,
+            seeds=tuple(record.encode() for record in evidence_records()),
             shape="der",
         ),
         "timestamp token": Decoder(

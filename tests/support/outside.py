@@ -25,6 +25,9 @@ JARS = Path("/usr/share/java")
 """Where Debian's libbcprov-java and libbcpkix-java put Bouncy Castle; BCPROV_JAR, BCUTIL_JAR and BCPKIX_JAR name other places."""
 
 
+"""Where timestamps and evidence records are: Debian's libbcpkix-java and what it depends on."""
+
+
 @dataclass(frozen=True)
 class Outside:
     """A verifier as a command. Exit status 0: holds, 1: does not hold, 2: cannot be read."""
@@ -80,6 +83,11 @@ def java_certificates() -> Outside:
 def java_timestamps() -> Outside:
     """Return the Java program for timestamps on SM2."""
     return _java("Timestamps.java", "bcprov", "bcutil", "bcpkix")
+
+
+def java_evidence_records() -> Outside:
+    """Return the Java program for evidence records."""
+    return _java("EvidenceRecords.java", "bcprov", "bcutil", "bcpkix")
 
 
 @cache
