@@ -3,8 +3,8 @@
 What all nodes must agree on is in genesis; what may differ from node to node is here. A file that names a setting
 which does not exist is refused, since a mistyped limit would otherwise be the default without anybody knowing.
 
-    home = a node's    [node] [p2p] [p2p.peers] [rpc] [timestamp] [gateway] [verify] [pool] [time] [log] [witness]
-                       [outside] and, for its operator, [client]
+    home = a node's    [node] [p2p] [p2p.peers] [rpc] [timestamp] [gateway] [ots] [verify] [pool] [time] [log]
+                       [witness] [outside] and, for its operator, [client]
     home = a client's  [client] only
 
 `SETTINGS` is the only list of them: reading, `chainnode check-config` and the file that `chainnode init` writes all
@@ -26,6 +26,7 @@ from chainnode.model import note
 from chainnode.model.errors import ChainError, DecodeError, NotFound, Refused
 from chainnode.model.genesis import MAX_ADDRESS_BYTES, check_address
 from chainnode.model.ids import check_account_name, check_name
+from chainnode.model.ots import is_calendar_uri
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -120,6 +121,9 @@ class NodeConfig:
 
     gateway_webhooks: Path | None
     """Targets that the gateway may tell of decisions; None: it tells nobody."""
+
+    ots_calendar: str | None
+    """Public URL of this node's OpenTimestamps calendar; None: there is none."""
 
     verify_workers: int
     """Processes that verify transactions' signatures; 0 verifies in the node's own."""
@@ -225,6 +229,16 @@ def _check_url(value: str, what: str) -> None:
         )
 
 
+def _check_calendar(value: str, what: str) -> None:
+    _check_url(value, what)
+    if not is_calendar_uri(value):
+        raise DecodeError(
+            f"{what}: found {value[:80]!r}; expected a URL of letters, digits and -._/: that ends in /, as "
+            "OpenTimestamps clients take no other",
+            field=what,
+        )
+
+
 def _check_oid(value: str, what: str) -> None:
     if len(value) > MAX_OID_CHARACTERS or _OID.fullmatch(value) is None:
         raise DecodeError(
@@ -264,7 +278,7 @@ SETTINGS: Final = (
         check=check_account_name,
         comment=(
             "organisation/account that the node itself signs for, with a key of this home: for timestamps it takes\n"
-            "the role timestamper, for the gateway notary. Empty: the node offers neither."
+            "the role timestamper, for the gateway and the calendar notary. Empty: the node offers none of them."
         ),
     ),
     Setting(
@@ -327,6 +341,16 @@ SETTINGS: Final = (
         comment=(
             "File (mode 0600) with the targets that may be told of decisions, by name, and the secrets that sign for them;\n"
             "read when the node starts; relative to this folder. Empty: nobody is told."
+        ),
+    ),
+    Setting(
+        section="ots",
+        key="calendar",
+        default="",
+        check=_check_calendar,
+        comment=(
+            "Public URL of this node's OpenTimestamps calendar, as in https://node.example/ots/; written into every proof,\n"
+            "so it should last for years. Roots are notarized by node.account. Empty: there is no calendar."
         ),
     ),
     Setting(
@@ -486,7 +510,7 @@ SETTINGS: Final = (
 PEERS_COMMENT: Final = 'Addresses that replace those in genesis, one line each: name = "host:port".'
 
 _SECTIONS: Final = (
-    "node", "p2p", "rpc", "timestamp", "gateway", "verify", "pool", "time", "log", "witness",
+    "node", "p2p", "rpc", "timestamp", "gateway", "ots", "verify", "pool", "time", "log", "witness",
     "outside", "client",
 )  # fmt: skip
 _PEERS: Final = "peers"
@@ -545,6 +569,7 @@ def load_config(home: Path) -> NodeConfig:
         timestamp_policy=settings.text("timestamp.policy"),
         gateway_tokens=settings.path(home, "gateway.tokens"),
         gateway_webhooks=settings.path(home, "gateway.webhooks"),
+        ots_calendar=settings.text("ots.calendar") or None,
         verify_workers=settings.number("verify.workers"),
         pool_max_count=settings.number("pool.max_count"),
         pool_max_bytes=settings.number("pool.max_bytes"),
@@ -561,6 +586,11 @@ def load_config(home: Path) -> NodeConfig:
     if config.gateway_tokens is not None and config.account is None:
         raise DecodeError(
             "gateway.tokens: found a file, and no node.account; expected the account that signs for the gateway",
+            field="node.account",
+        )
+    if config.ots_calendar is not None and config.account is None:
+        raise DecodeError(
+            "ots.calendar: found a URL, and no node.account; expected the account that notarizes for the calendar",
             field="node.account",
         )
     return config

@@ -95,7 +95,7 @@ def create(
     FILE.tsr is what any RFC 3161 software reads. FILE.tsr.tlog-proof shows that the chain issued it.
     """
     target = file.with_name(file.name + TOKEN_SUFFIX) if out is None else out
-    for path in (target, _proof_file(target)):
+    for path in (target, proof_beside(target)):
         if path.exists():
             raise Refused(f"{path} exists and is not overwritten; nothing was sent", code="exists")
     genesis, kept = session.genesis_if_any(), policy_at_hand(session)
@@ -114,7 +114,7 @@ def create(
     try:
         fetched = session.ask(Fetch(token, genesis, kept).run)
         recorded = check_fetched(token, certificate, fetched, suite)
-        write_new_file(_proof_file(target), fetched.proof.encode(), mode=PUBLIC)
+        write_new_file(proof_beside(target), fetched.proof.encode(), mode=PUBLIC)
     except Unavailable as error:
         raise Unavailable(
             f"{error.message}; the token is in {target}: get the proof of its record later with "
@@ -123,7 +123,11 @@ def create(
             retry_after_ms=error.retry_after_ms,
         ) from error
     _report(
-        session, token, certificate, recorded, files={"token": target, "proof": _proof_file(target)}
+        session,
+        token,
+        certificate,
+        recorded,
+        files={"token": target, "proof": proof_beside(target)},
     )
 
 
@@ -132,10 +136,10 @@ def create(
 @pass_session
 def proof(session: Session, token_file: Path) -> None:
     """Fetch the proof that FILE.tsr has a record on the log, to FILE.tsr.tlog-proof; an older one is kept."""
-    target = _proof_file(token_file)
+    target = proof_beside(token_file)
     if target.exists():
         raise Refused(f"{target} exists and is not overwritten", code="exists")
-    token = read_token(token_file)
+    token = token_in(token_file)
     certificate = signer_of(token, None)
     genesis, kept = session.genesis_if_any(), policy_at_hand(session)
     suite = chain_domain(session.ask(lambda node: node.chain_status()), genesis).suite
@@ -191,16 +195,16 @@ def verify(
 
     Other software checks the signature alone. A token that was made with a stolen key passes there, and fails here.
     """
-    token = read_token(token_file)
+    token = token_in(token_file)
     check_imprint(token, digests_of_file(file, [token.imprint.algorithm])[0])
     certificate = signer_of(token, certificate_file)
     check_token(token, certificate)
     parse_serial(token.serial_number)
     if root_file is not None:
-        roots = _read_certificates(root_file)
+        roots = certificates_in(root_file)
         check_path(certificate, token.certificates, roots, at_ms=token.time_ms, profile=TIMESTAMP)
     kept = policy_at_hand(session) if policy_file is None else read_policy(policy_file)
-    beside = _proof_file(token_file)
+    beside = proof_beside(token_file)
     if proof_path is None and beside.exists():
         proof_path = beside
     if proof_path is not None and kept is not None:
@@ -234,11 +238,12 @@ class _Request:
         return body
 
 
-def _proof_file(token_file: Path) -> Path:
+def proof_beside(token_file: Path) -> Path:
+    """Return where the proof of a token's record lies."""
     return token_file.with_name(token_file.name + SUFFIX)
 
 
-def read_token(path: Path) -> Token:
+def token_in(path: Path) -> Token:
     """Return the token in a file: a response (.tsr), or a bare token (.tst)."""
     data = read_input(path, max_bytes=MAX_TOKEN_BYTES)
     try:
@@ -252,16 +257,17 @@ def read_token(path: Path) -> Token:
             ) from error
 
 
-def _read_certificates(path: Path) -> tuple[X509Certificate, ...]:
+def certificates_in(path: Path) -> tuple[X509Certificate, ...]:
+    """Return the certificates of a PEM file. Raises DecodeError."""
     return parse_bundle(read_input(path, max_bytes=MAX_PEM_BYTES))
 
 
 def signer_of(token: Token, file: Path | None) -> X509Certificate:
-    """Return the certificate of the token's unit: its own, else that in a PEM file. Raises DecodeError `no_certificate`."""
+    """Return the certificate of a token's unit: the token's own, else the one in `file`. Raises DecodeError: there is none."""
     if token.signer is not None:
         return token.signer
     if file is not None:
-        found = next((c for c in _read_certificates(file) if token.is_signed_as(c)), None)
+        found = next((c for c in certificates_in(file) if token.is_signed_as(c)), None)
         if found is not None:
             return found
     raise DecodeError(

@@ -8,12 +8,20 @@ from typing import TYPE_CHECKING, Final
 
 from chainnode.keystore.webhook_targets import read_targets
 from chainnode.node.timestamp_unit import HomeUnit, unit_names
-from chainnode.rpc import gateway_endpoint, gateway_openapi, tsa_endpoint, witness_endpoint
+from chainnode.rpc import (
+    calendar_endpoint,
+    gateway_endpoint,
+    gateway_openapi,
+    tsa_endpoint,
+    witness_endpoint,
+)
+from chainnode.rpc.calendar_endpoint import CalendarEndpoint
 from chainnode.rpc.gateway_access import GatewayAccess
 from chainnode.rpc.gateway_endpoint import GatewayEndpoint
 from chainnode.rpc.gateway_openapi import OpenApiPage
 from chainnode.rpc.tsa_endpoint import TsaEndpoint
 from chainnode.rpc.webhooks import Webhooks
+from chainnode.services.calendar import Calendar
 from chainnode.services.clock_declaration import ClockDeclaration
 from chainnode.services.gateway import Gateway
 from chainnode.services.gateway_journal import GatewayJournal
@@ -37,6 +45,13 @@ if TYPE_CHECKING:
 GATHER_S: Final = 0.01
 """How long the gateway waits for more documents before it signs a list: little beside a block, and long enough for what
 comes together to share a signature and a sync."""
+
+
+CALENDAR_GATHER_S: Final = 0.5
+"""How long the calendar waits for more digests: two records a second at most, whatever comes; clients wait 5 s."""
+
+CALENDAR_KEPT: Final = 1_000
+"""Roots that the calendar's journal remembers after they were decided; the log has them anyway."""
 
 
 def witness_endpoints(witness: WitnessService | None) -> Mapping[str, Endpoint]:
@@ -151,4 +166,49 @@ def open_gateway(
         },
         tick=gateway.tick,
         webhooks=Webhooks(gateway, targets, clock),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenCalendar:
+    """The OpenTimestamps calendar of a node."""
+
+    endpoints: Mapping[str, Endpoint]
+    tick: Callable[[], None]
+    """To be called some times a second: roots have deadlines."""
+
+
+def open_calendar(
+    config: NodeConfig,
+    services: NodeServices,
+    own_account: OwnAccount | None,
+    opened: ExitStack,
+) -> OpenCalendar | None:
+    """Return the calendar, or None if none is configured; `opened` closes its journal. Raises StorageFault: it is damaged."""
+    if config.ots_calendar is None or own_account is None:
+        return None
+    loop = asyncio.get_running_loop()
+    journal = GatewayJournal(
+        DiskFile(config.home / "ots.journal"),
+        services.ledger.genesis.domain,
+        most_kept=CALENDAR_KEPT,
+    )
+    opened.callback(journal.close)
+    gateway = Gateway(
+        services=services,
+        own_account=own_account,
+        journal=journal,
+        clock=services.clock,
+        # What there is to gather is gathered when it comes here.
+        defer=loop.call_soon,
+    )
+    calendar = Calendar(
+        uri=config.ots_calendar,
+        account=own_account.name,
+        gateway=gateway,
+        services=services,
+        defer=lambda work: loop.call_later(CALENDAR_GATHER_S, work),
+    )
+    return OpenCalendar(
+        endpoints={calendar_endpoint.FOLDER: CalendarEndpoint(calendar)}, tick=gateway.tick
     )

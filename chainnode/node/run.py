@@ -30,6 +30,7 @@ from chainnode.model.errors import ChainError, ForkProven
 from chainnode.node.driver import EngineDriver
 from chainnode.node.endpoints import (
     clock_declaration,
+    open_calendar,
     open_gateway,
     timestamp_endpoints,
     timestamp_units,
@@ -160,6 +161,7 @@ async def run_node(config: NodeConfig, passphrase: bytes, log: Log, stop: asynci
             units = timestamp_units(config, services, own_account, passphrase)
             declaration = clock_declaration(config, services, own_account, log)
             gateway = open_gateway(config, services, own_account, opened)
+            calendar = open_calendar(config, services, own_account, opened)
             server = RpcServer(
                 services=services,
                 host=config.rpc_host,
@@ -170,11 +172,13 @@ async def run_node(config: NodeConfig, passphrase: bytes, log: Log, stop: asynci
                     **witness_endpoints(witness),
                     **timestamp_endpoints(units, genesis.suite),
                     **({} if gateway is None else gateway.endpoints),
+                    **({} if calendar is None else calendar.endpoints),
                 },
                 on_tick=[
                     *(unit.tick for unit in units.values()),
                     *(() if gateway is None else (gateway.tick,)),
                     *(() if declaration is None else (declaration.tick,)),
+                    *(() if calendar is None else (calendar.tick,)),
                 ],
             )
             await server.start()

@@ -33,6 +33,11 @@ SM2_UNIT: Final = "sm2"
 KEY_NAMES: Final = {P256_UNIT: "timestamp", SM2_UNIT: "timestamp-sm2"}
 """By unit: the key's name, and that of its certificate file."""
 
+_REMEDY: Final = (
+    "ask the certificate authority for a certificate with `chainnode ca request`, and keep it with "
+    "`chainnode ca install`"
+)
+
 LOOK_MS: Final = 1_000
 """How often the file's time is looked at."""
 
@@ -80,7 +85,10 @@ class HomeUnit:
         self._clock = clock
         self._signer = _open(home, self._key_name, passphrase)
         self._unit: TimestampUnit | None = None
-        self._seen: tuple[int, int] | None = None
+        self._problem = ""
+        """Why there is no unit."""
+
+        self._seen: tuple[int, int, int] | None = None
         self._looked_ms = -LOOK_MS
 
     def unit(self) -> TimestampUnit:
@@ -94,28 +102,29 @@ class HomeUnit:
             self._looked_ms = now_ms
             self._look()
         if self._unit is None:
-            raise _no_unit(
-                f"there is no certificate in {self._path.name}; ask the certificate authority for one "
-                "with `chainnode ca request`, and keep it with `chainnode ca install`"
+            raise Unavailable(
+                f"this node has no timestamp unit: {self._problem}", code="no_timestamp_unit"
             )
         return self._unit
 
     def _look(self) -> None:
         try:
             found = self._path.stat()
-            seen = (found.st_mtime_ns, found.st_ino)
+            seen = (found.st_mtime_ns, found.st_ino, found.st_size)
             if seen == self._seen:
                 return
-            data = self._path.read_bytes()[: MAX_PEM_BYTES + 1]
-        except OSError:
+            with self._path.open("rb") as file:
+                data = file.read(MAX_PEM_BYTES + 1)
+        except OSError as error:
             self._unit, self._seen = None, None
+            self._problem = f"{self._path.name} cannot be read ({error.strerror}); {_REMEDY}"
             return
-        self._unit, self._seen = None, seen
+        self._seen = seen
         try:
             self._unit = self._made_of(data)
         except ChainError as error:
-            self._seen = None
-            raise _no_unit(f"{self._path.name}: {error.message}") from error
+            self._unit = None
+            self._problem = f"{self._path.name}: {error.message}; {_REMEDY}"
 
     def _made_of(self, data: bytes) -> TimestampUnit:
         certificate, *chain = parse_bundle(data)
@@ -148,7 +157,3 @@ def _open(home: Path, name: str, passphrase: bytes) -> Signer | None:
             code="wrong_purpose",
         )
     return signer
-
-
-def _no_unit(why: str) -> Unavailable:
-    return Unavailable(f"this node has no timestamp unit: {why}", code="no_timestamp_unit")

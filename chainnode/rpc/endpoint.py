@@ -31,8 +31,15 @@ class Endpoint(Protocol):
         """Return the response to a body that cannot be read, or to a request that there is no room for."""
 
 
-async def read_body(request: web.BaseRequest, *, most_bytes: int) -> bytes:
+async def read_body(
+    request: web.BaseRequest, *, most_bytes: int, patience_s: float = BODY_PATIENCE_S
+) -> bytes:
     """Return the body.
+
+    Args:
+        request: whose.
+        most_bytes: how long it may be.
+        patience_s: how long it may take to arrive.
 
     Raises:
         DecodeError: `too_large`, `slow_body`, or `bad_body` (not encoded as its headers say).
@@ -47,7 +54,7 @@ async def read_body(request: web.BaseRequest, *, most_bytes: int) -> bytes:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     body = bytearray()
     try:
-        async with asyncio.timeout(BODY_PATIENCE_S):
+        async with asyncio.timeout(patience_s):
             async for chunk in request.content.iter_any():
                 body += chunk
                 if len(body) > most_bytes:

@@ -36,6 +36,10 @@ FOLDER: Final = "/tsa/"
 QUERY: Final = "application/timestamp-query"
 REPLY: Final = "application/timestamp-reply"
 
+BODY_PATIENCE_S: Final = 5
+"""How long a request may take to arrive: it fits the packet that its head comes in. Each that does not finish holds one of the
+places of all HTTP requests for so long; then HTTP 408."""
+
 _PEM: Final = ".pem"
 
 
@@ -61,7 +65,7 @@ class TsaEndpoint:
             return response
         if request.content_type != QUERY:
             return _text(415, f"found {request.content_type}; expected {QUERY} (RFC 3161)\n")
-        body = await read_body(request, most_bytes=MAX_REQUEST_BYTES)
+        body = await read_body(request, most_bytes=MAX_REQUEST_BYTES, patience_s=BODY_PATIENCE_S)
         try:
             return _reply(await _token(unit, body, turn))
         except RequestRejected as rejection:
@@ -112,7 +116,7 @@ async def _token(service: Timestamping, body: bytes, turn: ReadingTurn) -> bytes
         if not decided.done():
             decided.set_result(stamp)
 
-    service.stamp(request, done)
+    service.stamp(request, done, is_gone=decided.cancelled)
     stamp = await decided
     if isinstance(stamp, RequestRejected):
         raise stamp

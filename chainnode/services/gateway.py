@@ -305,6 +305,11 @@ class Gateway:
 
     # -- asking --------------------------------------------------------------------------------------------
 
+    def known(self, token: str, key: str) -> bytes | None:
+        """Return the id of what was accepted under an idempotency key; None if it is not, or forgotten."""
+        entry = self._journal.by_key(token, key)
+        return None if entry is None else entry.id
+
     def find(self, token: str, id_: bytes) -> RecordStatus:
         """Return where a document stands.
 

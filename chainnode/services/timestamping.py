@@ -51,8 +51,13 @@ MAX_UNDER_WAY: Final = 8
 SLOW_MS: Final = 300
 """A list under way for longer no longer holds up the next one; some blocks."""
 
+LOOK_MS: Final = 50
+"""How long it counts that this node could vouch for the time: asking the engine costs as much as signing two tokens, and no
+block is decided sooner."""
+
 TIMEOUT_MS: Final = 10_000
-"""How long a client waits for its imprint's block; then it is told that no time is available."""
+"""How long an imprint waits for a list that takes it, and then for its block; then its client is told that no time is
+available."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +95,7 @@ class _Waiting:
 
     imprint: Digest
     done: Done
+    is_gone: Callable[[], bool]
     since_ms: int
     """On the monotonic clock."""
 
@@ -130,6 +136,8 @@ class Timestamping:
         self._ledger = ledger
         self._reason_not_vouching = reason_not_vouching
         self._clock = clock
+        self._reason: str | None = None
+        self._looked_ms = clock.monotonic_ms() - LOOK_MS
         self._queue: list[_Waiting] = []
         self._under_way: list[_List] = []
         self.granted = 0
@@ -173,8 +181,15 @@ class Timestamping:
             )
         return unit
 
-    def stamp(self, request: TimestampRequest, done: Done) -> None:
-        """Enter a request's imprint into the log; `done` hears once what the chain says of it.
+    def stamp(
+        self, request: TimestampRequest, done: Done, *, is_gone: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Enter a request's imprint into the log.
+
+        Args:
+            request: that can be granted.
+            done: Hears once what the chain says of it; not if its client is gone before a list takes the imprint.
+            is_gone: Whether nobody waits for the answer any more.
 
         Raises:
             RequestRejected: at once: no unit, another policy, or this node cannot vouch for the time.
@@ -190,10 +205,12 @@ class Timestamping:
             raise RequestRejected(
                 Failure.BAD_ALGORITHM, f"messageImprint: {algorithm} is closed to new records"
             )
-        reason = self._reason_not_vouching()
-        if reason is not None:
-            raise RequestRejected(Failure.TIME_NOT_AVAILABLE, reason)
-        self._queue.append(_Waiting(request.imprint, done, self._clock.monotonic_ms()))
+        now_ms = self._clock.monotonic_ms()
+        if now_ms - self._looked_ms >= LOOK_MS:
+            self._looked_ms, self._reason = now_ms, self._reason_not_vouching()
+        if self._reason is not None:
+            raise RequestRejected(Failure.TIME_NOT_AVAILABLE, self._reason)
+        self._queue.append(_Waiting(request.imprint, done, is_gone, now_ms))
         self._flush()
 
     def _closed(self) -> frozenset[str]:
@@ -201,13 +218,23 @@ class Timestamping:
         return algorithm_registry(self._ledger.state).closed_at(self._ledger.tip.height + 1)
 
     def tick(self) -> None:
-        """Send what slow lists hold up. Call some times a second."""
+        """Send what slow lists hold up, and tell those who have waited too long. Call some times a second."""
         if self._queue:
+            self._prune()
             self._flush()
 
     def count_rejection(self, rejection: RequestRejected) -> None:
         """Note that a client was told no."""
         self.rejected[rejection.failure] += 1
+
+    def _prune(self) -> None:
+        """Drop whoever is gone or late. So the queue holds no more than the listener answers at once, and what a tick brings."""
+        latest_ms = self._clock.monotonic_ms() - TIMEOUT_MS
+        late = [part for part in self._queue if part.since_ms <= latest_ms]
+        self._queue = [
+            part for part in self._queue if part.since_ms > latest_ms and not part.is_gone()
+        ]
+        _tell(late, RequestRejected(Failure.TIME_NOT_AVAILABLE, "no list took the imprint in time"))
 
     def _flush(self) -> None:
         while self._queue and self._may_send():

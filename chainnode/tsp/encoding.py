@@ -81,6 +81,7 @@ def named_bit(number: int) -> bytes:
     )
 
 
+@lru_cache(maxsize=16)
 def generalized_time(time_ms: int) -> bytes:
     """Return a GeneralizedTime in UTC, its fraction without trailing zeros (section 11.7)."""
     moment = _EPOCH + dt.timedelta(milliseconds=time_ms)

@@ -21,7 +21,7 @@ from cli.output import print_fields, print_json
 from cli.papers.page import Attachment, Papers, verification_page
 from cli.proofs import SUFFIX, read_policy, read_proof
 from cli.session import Session, read_input
-from cli.timestamp import read_token, signer_of
+from cli.timestamp import signer_of, token_in
 
 if TYPE_CHECKING:
     from chainnode.model.commitment import Digest
@@ -148,7 +148,7 @@ def pdf(
     order = module.Order(
         file=file,
         papers=papers,
-        token=None if token_file is None else read_token(token_file),
+        token=None if token_file is None else token_in(token_file),
         seal_key=seal_key,
         list_files=list_files,
         base_url=base_url.rstrip("/"),
@@ -196,7 +196,7 @@ def _check_is_of_same_document(token_file: Path, digests: tuple[Digest, ...]) ->
         DecodeError: it cannot be read, or brings no certificate along.
         ProofInvalid: it is forged, or about another document.
     """
-    token = read_token(token_file)
+    token = token_in(token_file)
     check_token(token, signer_of(token, None))
     same = next((d for d in digests if d.algorithm == token.imprint.algorithm), None)
     if same is None:

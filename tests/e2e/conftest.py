@@ -33,12 +33,13 @@ def module_notary(module_network):
 
 
 @pytest.fixture(scope="session")
-def certified_network(tmp_path_factory):
-    """Four validators with a certificate authority and timestamp units, for tests that break nothing."""
-    with Devnet.create(tmp_path_factory.mktemp("certified") / "net") as made:
-        made.up()
-        made.establish_authority()
-        yield made
+def stamping_network(tmp_path_factory):
+    """Four validators with timestamp units; making the certificates takes so long that all tests of them share it."""
+    directory = tmp_path_factory.mktemp("timestamps") / "net"
+    with Devnet.create(directory, can_cut=False) as network:
+        network.up()
+        network.establish_authority()
+        yield network
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def ours(home, *arguments):
 
 
 @pytest.fixture(scope="module")
-def network(certified_network):
+def network(stamping_network):
     for name, package in TOOLS.items():
         if shutil.which(name) is None:
             missing(
@@ -52,7 +52,7 @@ def network(certified_network):
         missing(
             "a Chinese font (apt: fonts-wqy-zenhei)", so="not known whether certificates show it"
         )
-    return certified_network
+    return stamping_network
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -23,15 +26,17 @@ from chainnode.tsp.token import TokenFacts, TokenTemplate
 from devnet import homes
 from tests.support.certificates import run_openssl
 from tests.support.network import chainnode, wait_until
+from tests.support.outside import go_verifier
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.xdist_group("network")]
 
 POLICY_OID = "2.999.3161.1"
+LAW_PAGE = Path(__file__).parents[2] / "docs" / "evidence-law.md"
 
 
 @pytest.fixture(scope="module")
-def network(certified_network):
-    return certified_network
+def network(stamping_network):
+    return stamping_network
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +71,9 @@ def test_token_and_proof_verify_offline_and_in_openssl(network, stamped, tmp_pat
 def test_a_certificate_page_takes_a_token_along_that_is_about_its_document(
     network, stamped, tmp_path
 ):
-    document, answer = stamped
-    other = tmp_path / "other.txt"
+    original, answer = stamped
+    document, other = tmp_path / original.name, tmp_path / "other.txt"
+    shutil.copy(original, document)
     other.write_text("another contract")
     ran = chainnode(network.client_home, "notarize", str(document), str(other))
     assert ran.returncode == 0, ran.stderr
@@ -107,6 +113,51 @@ def test_every_node_shows_a_timestamp_and_its_authority_to_anybody(network, stam
     events = [page(network.nodes[0], index) for index in range(answer["index"])]
     assert any("issued alliance timestamp agency-1/v1" in text for text in events)
     assert any("crl alliance" in text for text in events)
+
+
+def report(document, network, folder, *options):
+    policy, proof = str(network.policy), f"{document}.tlog-proof"
+    arguments = (str(document), proof, "--policy", policy, "--tsr", f"{document}.tsr", *options)
+    ran = chainnode(folder, "--json", "report", *arguments)
+    said = json.loads(ran.stdout)
+    return ran.returncode, {c["name"]: c for c in said["checks"]}
+
+
+def test_the_page_for_courts_and_a_report_of_it_all(network, stamped, tmp_path):
+    document, _ = stamped
+    shutil.copytree(document.parent, tmp_path, dirs_exist_ok=True)
+    copy = tmp_path / document.name
+    shutil.copy(network.policy, tmp_path / "policy")
+    shutil.copy(network.ca, tmp_path / "root.pem")
+    ran = chainnode(network.client_home, "notarize", str(copy))
+    assert ran.returncode == 0, ran.stderr
+    outside = Path(go_verifier().argv[0]).parent
+    path = f"{outside}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    blocks = re.findall(r"```sh\n(.*?)```", LAW_PAGE.read_text(), re.DOTALL)
+    assert len(blocks) == 5
+    for block in blocks:
+        ran = subprocess.run(
+            ["sh", "-ec", block],
+            cwd=tmp_path,
+            env=os.environ | {"PATH": path},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert ran.returncode == 0, block + ran.stdout + ran.stderr
+    written = (tmp_path / "report.md").read_text()
+    assert "**成立 holds**" in written
+    status, checks = report(copy, network, tmp_path, "--root", str(network.ca))
+    assert status == 0
+    assert checks["token"]["result"] == checks["token-record"]["result"] == "holds"
+    copy.write_text("another contract")
+    status, checks = report(copy, network, tmp_path)
+    assert status == 1
+    assert checks["digests"]["code"] == "other_document"
+    assert checks["token"]["result"] == "fails"
+    assert checks["token-record"]["result"] == "holds"
+    assert checks["inclusion"]["result"] == "holds"
 
 
 def test_nothing_is_overwritten_and_a_lost_proof_is_fetched_again(network, stamped, tmp_path):
@@ -182,3 +233,12 @@ def test_a_token_made_with_a_stolen_key_passes_openssl_and_fails_here(
     shutil.copy(f"{document}.tsr.tlog-proof", f"{copy}.tsr.tlog-proof")
     ran = verify(tmp_path, copy, "--policy", str(network.policy))
     assert ran.returncode == 1, ran.stdout + ran.stderr
+    # A report says which of the two it is: the signature is the unit's, and the chain did not issue the token.
+    ran = chainnode(network.client_home, "notarize", str(copy))
+    assert ran.returncode == 0, ran.stderr
+    status, checks = report(copy, network, tmp_path, "--root", str(network.ca))
+    assert (status, checks["token"]["result"], checks["token-record"]["result"]) == (
+        1,
+        "holds",
+        "fails",
+    )

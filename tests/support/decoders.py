@@ -69,6 +69,15 @@ from chainnode.model.note import (
     parse_verifier_key,
     signature_lines,
 )
+from chainnode.model.ots import MAGIC as OTS_MAGIC
+from chainnode.model.ots import (
+    append_and_hash,
+    decode_pending,
+    decode_timestamp_file,
+    on_chain,
+    pending,
+    prepend_and_hash,
+)
 from chainnode.model.proven_state import parse_proven_state
 from chainnode.model.sntp import decode_answer
 from chainnode.model.state_tree import decode_state_proof
@@ -552,6 +561,29 @@ def _file_formats() -> dict[str, Decoder]:
             decode=lambda data: decode_list(samples(SUITES[0]).chain.genesis.domain, data),
             encode=lambda made: made.transaction.envelope,
             seeds=(_list_envelope(),),
+        ),
+        "OpenTimestamps file": Decoder(
+            function="chainnode.model.ots.decode_timestamp_file",
+            decode=decode_timestamp_file,
+            seeds=(
+                OTS_MAGIC
+                + b"\x01\x08"
+                + bytes(32)
+                + append_and_hash(b"nonce")
+                + prepend_and_hash(bytes(32))
+                + pending("https://a.example/ots/"),
+                OTS_MAGIC
+                + b"\x01\x08"
+                + bytes(32)
+                + b"\xf2\xf3\xff"
+                + on_chain(b"proof")
+                + on_chain(b""),
+            ),
+        ),
+        "pending attestation": Decoder(
+            function="chainnode.model.ots.decode_pending",
+            decode=decode_pending,
+            seeds=(b"\x16https://a.example/ots/",),
         ),
         "line of the gateway's journal": Decoder(
             function="chainnode.services.gateway_journal.decode_line",

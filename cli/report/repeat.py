@@ -1,0 +1,127 @@
+"""How somebody repeats a check with `sh` and `openssl`, without any program of ours.
+
+Each text is a whole script for `sh`, to be run in a folder with the files that it names, and says what it must print.
+"""
+
+from __future__ import annotations
+
+import base64
+import shlex
+from typing import TYPE_CHECKING, Final
+
+from chainnode.model import codec
+from chainnode.model.commitment import digests_value
+from chainnode.model.cosignature import TIME_BYTES, cosignature_message, cosignature_time_s
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from chainnode.model.notarization import Notarization
+    from chainnode.model.suites import Suite
+    from chainnode.model.tlog_policy import Policy
+    from chainnode.model.tlog_proof import Proof
+
+_HASH_OPTIONS: Final = {
+    "sha256": "-sha256",
+    "sha384": "-sha384",
+    "sha512": "-sha512",
+    "sm3": "-sm3",
+}
+_ED25519_SPKI: Final = bytes.fromhex("302a300506032b6570032100")
+"""What stands before an Ed25519 key in a SubjectPublicKeyInfo (RFC 8410 section 4)."""
+
+_ED25519: Final = "ed25519-sha256"
+
+
+def digests(file: Path, notarization: Notarization) -> str:
+    """Return a script that prints the document's digests."""
+    name = _named(file)
+    return "\n".join(
+        f"openssl dgst {_HASH_OPTIONS[d.algorithm]} -r {name}    # {d.value.hex()}"
+        for d in notarization.opening.digests
+    )
+
+
+def commitment(suite: Suite, notarization: Notarization) -> str:
+    """Return a script that prints the commitment of salt and digests."""
+    opening = notarization.opening
+    data = codec.encode(digests_value(opening.digests))
+    return (
+        f"{_decoded(data)} |\n"
+        f"  openssl dgst {_HASH_OPTIONS[suite.hash_name]} -mac HMAC -macopt hexkey:{opening.salt.hex()}"
+        f"    # {_hex(notarization.record.body[0])}"
+    )
+
+
+def context(suite: Suite, notarization: Notarization, capture_hash: bytes) -> str:
+    """Return a script that prints the commitment to a capture record."""
+    return (
+        f"{_decoded(codec.encode(capture_hash))} |\n"
+        f"  openssl dgst {_HASH_OPTIONS[suite.hash_name]} -mac HMAC -macopt "
+        f"hexkey:{notarization.opening.salt.hex()}    # {_hex(notarization.record.body[1])}"
+    )
+
+
+def inclusion(suite: Suite, leaf: bytes, proof: Proof) -> str:
+    """Return a script that prints the root to which leaf and proof lead (RFC 9162 section 2.1.3.2)."""
+    hashed = f"openssl dgst {_HASH_OPTIONS[suite.hash_name]} -binary | openssl base64 -A"
+    lines = [
+        f"h() {{ {hashed}; }}",
+        "d() { openssl base64 -d -A; }",
+        f"n=$( (printf '\\000'; printf %s {_base64(leaf)} | d) | h)",
+    ]
+    place, last = proof.index, proof.checkpoint.size - 1
+    for sibling in proof.hashes:
+        other = f"printf %s {_base64(sibling)} | d"
+        own = 'printf %s "$n" | d'
+        if place & 1 or place == last:
+            lines.append(f"n=$( (printf '\\001'; {other}; {own}) | h)")
+            while place and not place & 1:
+                place, last = place >> 1, last >> 1
+        else:
+            lines.append(f"n=$( (printf '\\001'; {own}; {other}) | h)")
+        place, last = place >> 1, last >> 1
+    return "\n".join([*lines, f'echo "$n"    # {_base64(proof.checkpoint.root)}'])
+
+
+def cosignatures(proof: Proof, policy: Policy) -> str:
+    """Return a script that checks every cosignature by a key of the policy; empty for suites that openssl 3.0 cannot check so."""
+    keys = {(w.key.name, w.key.key_id): w.key for w in policy.witnesses}
+    lines: list[str] = []
+    for signature in proof.note.signatures:
+        key = keys.get((signature.name, signature.key_id))
+        if key is None or key.type.suite.name != _ED25519:
+            continue
+        message = cosignature_message(proof.note.text, cosignature_time_s(signature))
+        lines += [
+            f"# {signature.name}",
+            f"{_decoded(_ED25519_SPKI + key.public_key)} >key.der",
+            f"{_decoded(message)} >message",
+            f"{_decoded(signature.value[TIME_BYTES:])} >signature",
+            "openssl pkeyutl -verify -pubin -keyform DER -inkey key.der -rawin -in message -sigfile signature",
+        ]
+    return "\n".join(lines)
+
+
+def token(file: Path, token_file: Path) -> str:
+    """Return a script that checks a timestamp token as any RFC 3161 software does."""
+    names = f"-in {_named(token_file)} -data {_named(file)}"
+    return f"openssl ts -verify {names} -CAfile ROOT.pem    # Verification: OK"
+
+
+def _named(path: Path) -> str:
+    """Return a file's name as a word of `sh`; a placeholder for one that could end the script it stands in."""
+    is_plain = path.name.isprintable() and "`" not in path.name
+    return shlex.quote(f"./{path.name}") if is_plain else "FILE"
+
+
+def _decoded(data: bytes) -> str:
+    return f"printf %s {_base64(data)} | openssl base64 -d -A"
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _hex(value: object) -> str:
+    return value.hex() if isinstance(value, bytes) else "?"

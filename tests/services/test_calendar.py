@@ -1,0 +1,135 @@
+"""The OpenTimestamps calendar on a real ledger whose engine decides when told."""
+
+import hashlib
+
+import pytest
+
+from chainnode.keystore.signer import local_signer
+from chainnode.model import ots
+from chainnode.model.errors import NotFound, Unavailable
+from chainnode.model.keys import KeyPurpose
+from chainnode.services import calendar as calendar_service
+from chainnode.services.calendar import SAME_MS, Calendar, tree_of
+from chainnode.services.gateway import Gateway
+from chainnode.services.gateway_journal import GatewayJournal
+from chainnode.services.own_account import OwnAccount
+from chainnode.storage.append_file import MemoryFile
+from tests.support.chain import CLERK
+from tests.support.rpc import make_node
+
+URI = "https://a.example/ots/"
+
+
+def open_calendar(node, file, *, account=CLERK):
+    """A calendar, and the functions that it has put off."""
+    keys = node.chain.accounts[CLERK]
+    signer = local_signer(
+        name="k", suite=keys.suite, purpose=KeyPurpose.ACCOUNT, private_key=keys.private
+    )
+    own = OwnAccount(
+        name=CLERK, signers=[signer], ledger=node.ledger, submission=node.services.submission
+    )
+    later = []
+    gateway = Gateway(
+        services=node.services,
+        own_account=own,
+        journal=GatewayJournal(file, node.chain.genesis.domain),
+        clock=node.clock,
+        defer=later.append,
+    )
+    made = Calendar(
+        uri=URI, account=account, gateway=gateway, services=node.services, defer=later.append
+    )
+    return made, gateway, later
+
+
+def do(later):
+    while later:
+        later.pop(0)()
+
+
+def attestations(digest, timestamp):
+    data = ots.MAGIC + b"\x01\x08" + digest + timestamp
+    return ots.decode_timestamp_file(data).attestations
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 8, 13])
+def test_every_leaf_leads_to_the_root(count):
+    leaves = [hashlib.sha256(bytes((n,))).digest() for n in range(count)]
+    root, paths = tree_of(leaves)
+    for leaf, path in zip(leaves, paths, strict=True):
+        (reached,) = attestations(leaf, path + ots.pending(URI))
+        assert reached.message == root
+        assert ots.decode_pending(reached.payload) == URI
+
+
+def test_an_answer_is_on_disk_and_a_restart_keeps_it():
+    node, file = make_node(), MemoryFile()
+    calendar, _, later = open_calendar(node, file)
+    digests, heard = [hashlib.sha256(b"%d" % n).digest() for n in range(3)], []
+    for digest in digests:
+        calendar.stamp(digest, heard.append)
+    assert not heard
+    assert file.unsynced_bytes == 0
+    do(later)
+    roots = {
+        attestations(digest, answer)[0].message
+        for digest, answer in zip(digests, heard, strict=True)
+    }
+    (root,) = roots
+    with pytest.raises(NotFound, match="Pending") as pending:
+        calendar.complete(root)
+    assert pending.value.error_code == "pending"
+
+    # Everything but what is on disk is lost, the pool with it.
+    node.engine.pool.clear()
+    calendar, gateway, later = open_calendar(node, file.crash())
+    with pytest.raises(NotFound, match="Pending"):
+        calendar.complete(root)
+    gateway.tick()
+    do(later)
+    node.engine.commit()
+    with pytest.raises(NotFound, match="Pending"):
+        calendar.complete(root)
+    node.engine.cosign()
+    (attested,) = attestations(root, calendar.complete(root))
+    assert attested.tag == ots.CHAIN_TAG
+    assert attested.message == hashlib.sha256(root).digest()
+
+    # The log is enough: a calendar that never heard of the root completes it.
+    other, _, _ = open_calendar(node, MemoryFile())
+    answer = other.complete(root)
+    assert answer == calendar.complete(root)
+    # The log grows, and the answer stays the same for an hour.
+    calendar.stamp(bytes(32), heard.append)
+    do(later)
+    node.engine.commit()
+    node.engine.cosign()
+    assert calendar.complete(root) == answer
+    node.clock.advance(SAME_MS)
+    assert calendar.complete(root) != answer
+    with pytest.raises(NotFound) as unknown:
+        other.complete(bytes(32))
+    assert unknown.value.error_code == "unknown_commitment"
+
+
+def test_what_cannot_be_kept_is_not_promised(monkeypatch):
+    node = make_node()
+    calendar, _, later = open_calendar(node, MemoryFile(), account="justice/nobody")
+    with pytest.raises(Unavailable) as refused:
+        calendar.stamp(bytes(32), print)
+    assert refused.value.error_code == "missing_role"
+
+    monkeypatch.setattr(calendar_service, "MAX_GATHERED", 2)
+    calendar, _, later = open_calendar(node, MemoryFile())
+    calendar.stamp(bytes(32), print)
+    calendar.stamp(bytes(16), print)
+    with pytest.raises(Unavailable) as refused:
+        calendar.stamp(bytes(64), print)
+    assert refused.value.error_code == "overloaded"
+    assert len(later) == 1
+
+    monkeypatch.setattr(calendar_service, "MAX_PAYLOAD_BYTES", 2_700)
+    with pytest.raises(Unavailable) as refused:
+        calendar.stamp(bytes(32), print)
+    assert refused.value.error_code == "too_many_validators"
