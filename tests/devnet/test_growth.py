@@ -29,6 +29,7 @@ def test_sizes_are_powers_of_ten_and_the_last_one():
 
 
 @pytest.mark.e2e
+@pytest.mark.soak
 @pytest.mark.timeout(300)
 @pytest.mark.xdist_group("network")
 def test_every_size_is_measured_on_the_chain_of_the_one_before(monkeypatch):

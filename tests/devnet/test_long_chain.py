@@ -58,6 +58,7 @@ def test_nobody_is_left_out_where_the_others_decide_nothing(validators):
         long_chain.catch_up(replace(plan_for(CATCH_UP), validators=validators), say=silent)
 
 
+@pytest.mark.soak
 def test_a_validator_that_was_stopped_or_killed_is_ready_again():
     plan = plan_for(RESTART)
     found = long_chain.restart(plan, say=silent)

@@ -27,7 +27,7 @@ def silent(_sentence):
     pass
 
 
-@pytest.mark.parametrize("workload", [PROOF, QUERY])
+@pytest.mark.parametrize("workload", [PROOF, pytest.param(QUERY, marks=pytest.mark.soak)])
 def test_readers_get_right_answers_while_others_write(workload):
     found = reading.read_while_writing(replace(PLAN, workload=workload), say=silent)
     assert found.records == 1_000

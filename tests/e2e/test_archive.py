@@ -21,7 +21,7 @@ from tests.support.cli import chainnode
 from tests.support.network import wait_until
 from tests.support.outside import java_evidence_records
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.xdist_group("network")]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.xdist_group("stamps")]
 
 COUNT = 40
 

@@ -15,7 +15,7 @@ from tests.support.certificates import run_openssl
 from tests.support.missing import missing
 from tests.support.network import chainnode
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.xdist_group("network")]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.xdist_group("stamps")]
 
 TOOLS = {
     "pdfsig": "poppler-utils",

@@ -129,7 +129,9 @@ def test_demo_holds(suite, directory, tmp_path):
     assert kept.returncode == 0, kept.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.soak)]
+)
 def test_demo_that_is_interrupted_leaves_nothing_running(number, directory, tmp_path):
     document = tmp_path / "document"
     document.write_text("x")
@@ -160,7 +162,9 @@ def test_demo_without_a_validator_to_spare_is_refused(directory, tmp_path):
     "load",
     [
         ("--workload", "notarize", "--rate", "100"),
-        ("--workload", "notarize-batch", "--batch-size", "50"),
+        pytest.param(
+            ("--workload", "notarize-batch", "--batch-size", "50"), marks=pytest.mark.soak
+        ),
     ],
 )
 def test_bench_measures_and_checks(load, directory):
@@ -180,6 +184,7 @@ def test_bench_measures_and_checks(load, directory):
     assert figures["checked_proofs"] > 0
 
 
+@pytest.mark.soak
 def test_bench_on_a_long_chain_with_delay_says_so_and_takes_at_least_two_ways(directory):
     load = ("--rate", "50", "--duration", "2", "--records", "3000", "--delay", "50")
     done = devnet(directory, "bench", *load, json_=True)
@@ -213,6 +218,7 @@ def test_bench_refuses_an_option_that_its_workload_does_not_heed(directory, opti
     assert f"{option}: found workload '{workload}'; expected notarize or" in refused.stderr
 
 
+@pytest.mark.soak
 def test_bench_with_one_dead_compares_three_networks_at_one_rate(directory):
     load = ("--workload", "one-dead", "--rate", "50", "--duration", "2")
     done = devnet(directory, "bench", *load, json_=True)
@@ -227,6 +233,7 @@ def test_bench_with_one_dead_compares_three_networks_at_one_rate(directory):
     assert set(figures["ratio_to_all_alive"]) == {"one_dead_unskipped", "one_dead_skipped"}
 
 
+@pytest.mark.soak
 def test_bench_of_overload_tells_who_was_refused_and_how_probes_fared(directory):
     load = ("--workload", "overload", "--rate", "12000", "--duration", "2")
     done = devnet(directory, "bench", *load, json_=True)

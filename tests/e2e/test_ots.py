@@ -13,7 +13,7 @@ from devnet.network import Devnet
 from tests.support.missing import missing
 from tests.support.network import chainnode, wait_until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.xdist_group("network")]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.xdist_group("ots")]
 
 CLIENT = Path(sys.executable).with_name("ots")
 

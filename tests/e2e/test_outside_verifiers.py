@@ -28,7 +28,7 @@ from tests.support.network import Notary, chainnode, wait_until
 from tests.support.outside import go_verifier, java_timestamps, java_verifier
 from tests.support.timestamps import post
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.xdist_group("network")]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.xdist_group("outside")]
 
 ACCEPTED, REFUSED = 0, 1
 """Exit statuses of the outside verifiers; 2 is: cannot be read."""

@@ -28,7 +28,7 @@ from tests.support.certificates import run_openssl
 from tests.support.network import chainnode, wait_until
 from tests.support.outside import go_verifier
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.xdist_group("network")]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.xdist_group("stamps")]
 
 POLICY_OID = "2.999.3161.1"
 LAW_PAGE = Path(__file__).parents[2] / "docs" / "evidence-law.md"
@@ -116,8 +116,9 @@ def test_the_page_for_courts_and_a_report_of_it_all(network, stamped, tmp_path):
 def test_a_certificate_page_takes_a_token_along_that_is_about_its_document(
     network, stamped, tmp_path
 ):
-    document, answer = stamped
-    other = tmp_path / "other.txt"
+    original, answer = stamped
+    document, other = tmp_path / original.name, tmp_path / "other.txt"
+    shutil.copy(original, document)
     other.write_text("another contract")
     ran = chainnode(network.client_home, "notarize", str(document), str(other))
     assert ran.returncode == 0, ran.stderr

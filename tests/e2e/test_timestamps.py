@@ -52,7 +52,7 @@ from tests.support.timestamps import (
     request_about,
 )
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.xdist_group("network")]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.xdist_group("stamps")]
 
 DOCUMENT = b"a document\n"
 SHA256 = "2.16.840.1.101.3.4.2.1"

@@ -19,7 +19,7 @@ from devnet.ports import LOOPBACK, free_ports
 from tests.support.network import chainnode, wait_until
 from tests.support.outside import go_verifier, torchwood
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.xdist_group("network")]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.xdist_group("outside")]
 
 
 class Monitor:
