@@ -77,9 +77,7 @@ def declare(context: Context, args: tuple[Value, ...]) -> None:
     context.require(
         declaration.validator in names,
         "unknown_validator",
-        f"there is no validator {declaration.validator!r}; there are {', '.join(sorted(names))}"[
-            :400
-        ],
+        f"there is no validator {declaration.validator!r}; there are {', '.join(sorted(names))}",
     )
     context.state.put(_key(context.sender), declaration.encode())
     context.emit(KIND, ("declared", *declaration.as_value()), (LOOKUP_ALL,))

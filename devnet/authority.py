@@ -61,8 +61,13 @@ class _Authority:
 
 
 def root_certificate(directory: Path) -> Path:
-    """Return where the root's certificate of a network is, once there is one."""
+    """Return where the P-256 root's certificate of a network is, once there is one."""
     return directory / "ca.pem"
+
+
+def root_of_default_unit(record: Record) -> Path:
+    """Return where the certificate of that root is which stands above what `/tsa` answers."""
+    return _authorities(record)[-1].certificate
 
 
 def establish(record: Record) -> None:
@@ -99,11 +104,18 @@ def _make(record: Record, authority: _Authority) -> None:
     make_client(record, issuing, AUTHORITY_ACCOUNT)
     run_all(
         [
-            command(root, "ca", "root", "--subject", f"{_ORGANISATION}, CN=root", *suite),
+            command(
+                root,
+                "ca",
+                "root",
+                "--subject",
+                f"{_ORGANISATION}, CN=root{authority.suffix}",
+                *suite,
+            ),
             command(
                 issuing,
                 *("ca", "request", "--key", _KEY, *suite),
-                *("--subject", f"{_ORGANISATION}, CN=issuing authority"),
+                *("--subject", f"{_ORGANISATION}, CN=issuing authority{authority.suffix}"),
             ),
             *(
                 command(

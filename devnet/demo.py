@@ -139,7 +139,14 @@ class _Demo:
             f"accurate to {answer['accuracy_ms']} ms"
         )
         arguments = ("timestamp", "verify", str(file), str(token))
-        self._run(network, *arguments, "--policy", str(network.policy), "--root", str(network.ca))
+        self._run(
+            network,
+            *arguments,
+            "--policy",
+            str(network.policy),
+            "--root",
+            str(network.timestamp_root),
+        )
         self.note(
             f"verified {token.name} offline: the unit signed it, and the chain has its record"
         )

@@ -145,6 +145,11 @@ class Devnet:
         return found if found.exists() else None
 
     @property
+    def timestamp_root(self) -> Path:
+        """The root certificate (PEM) above the timestamps of `/tsa`: SM2 on sm2-sm3 chains."""
+        return authority.root_of_default_unit(self._record)
+
+    @property
     def record(self) -> Record:
         """The folder's content as of the last change made here."""
         return self._record

@@ -170,6 +170,9 @@ class Timekeeper:
             self._is_outside = self._exceeds(sight.agreed, was=self._is_outside)
         if sight.source is not None:
             self._is_off_source = self._exceeds(sight.source, was=self._is_off_source)
+        elif sight.agreed is not None:
+            # One that is silent vouches for nothing, and accuses nobody either.
+            self._is_off_source = False
         self._judge_peers(sight)
         if self._is_outside or self._is_off_source:
             verdict = ClockVerdict.WRONG

@@ -29,8 +29,9 @@ class GatewayAccess:
         """Raises ChainError: the file is there and cannot be read."""
         self._path = path
         self._clock = clock
-        self._tokens = _by_hash(path)
+        # The stamp first: what is revoked in between is then seen at the next look.
         self._stamp = _stamp(path)
+        self._tokens = _by_hash(path)
         self._next_look_ms = clock.monotonic_ms() + LOOK_MS
         self._window_ms = clock.monotonic_ms()
         self._used: dict[str, int] = {}

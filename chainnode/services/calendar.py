@@ -34,7 +34,7 @@ from chainnode.model.roles import Role
 from chainnode.model.tlog_proof import Proof
 from chainnode.services.gateway import RETRY_AFTER_MS, Wish
 from chainnode.services.outcome import Status
-from contracts.query import account_view
+from contracts.query import account_view, algorithm_registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -67,6 +67,7 @@ MAX_ANSWERS: Final = 1_000
 ALGORITHM: Final = "sha256"
 _TOKEN: Final = "ots"  # noqa: S105  whose documents the roots are, to the machinery of the gateway
 _MAX_FOUND: Final = 10
+_DIGEST: Final = "sha256"
 """Registrations of a root that are looked at; one is the calendar's own, and the first."""
 
 _SPARE_BYTES: Final = 2_600
@@ -218,6 +219,11 @@ class Calendar:
             raise Unavailable(
                 f"this node signs for {self._account}, which is no notary; the operator grants the role",
                 code="missing_role",
+            )
+        if _DIGEST in algorithm_registry(ledger.state).closed_at(ledger.tip.height + 1):
+            raise Unavailable(
+                f"the alliance takes no new records by {_DIGEST}, with which OpenTimestamps clients work",
+                code="algorithm_closed",
             )
         longest = max(len(ledger.genesis.chain_id) + len(m.name) for m in self._members())
         if self._quorum() * (_COSIGNATURE_BYTES + longest) + _SPARE_BYTES > MAX_PAYLOAD_BYTES:

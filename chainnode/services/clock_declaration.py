@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from chainnode.model.calls import declare_clock
-from chainnode.model.errors import ChainError
+from chainnode.model.errors import ChainError, Unavailable
 from chainnode.services.outcome import Outcome, Status
+from chainnode.services.own_account import NO_VALID_KEY
 from contracts.clocks import NAME, Declaration
 from contracts.query import clock_declaration
 
@@ -82,6 +83,9 @@ class ClockDeclaration:
 
     def _done(self, outcome: Outcome | ChainError) -> None:
         self._is_under_way = False
+        if isinstance(outcome, Unavailable) and outcome.error_code != NO_VALID_KEY:
+            # Overload and standstills pass; nobody has refused anything.
+            return
         if isinstance(outcome, ChainError):
             reason: str | None = outcome.message
         elif outcome.status is Status.FAILED and outcome.receipt is not None:

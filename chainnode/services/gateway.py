@@ -20,7 +20,7 @@ from chainnode.model.tlog_proof import Proof
 from chainnode.model.transaction import decode_transaction
 from chainnode.services.gateway_journal import ID_BYTES, Ending, Entry
 from chainnode.services.outcome import Outcome, Status
-from contracts.query import opening_of
+from contracts.query import algorithm_registry, opening_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,6 +43,10 @@ MAX_LIST_BYTES: Final = 200 * 1024
 
 MAX_UNDER_WAY: Final = 8
 """Lists that are with the chain at once; the others wait here, on disk."""
+
+MAX_HANDED_IN: Final = 64
+"""Lists that one turn of the event loop looks at; the next one has the others. After a standstill they may be thousands,
+and each that has expired takes a signature and a sync."""
 
 TIMEOUT_MS: Final = 30_000
 """How long a list is waited for before it is handed in again."""
@@ -133,6 +137,7 @@ class Gateway:
         """Lists that wait to be handed in, with the time on the monotonic clock before which they are not."""
 
         self._under_way = 0
+        self._is_handing_in = False
         self._open = sum(len(one.entries) for one in journal.open_lists)
         self._watchers: dict[int, list[Callable[[], None]]] = {}
         self._read: tuple[bytes, Transaction] | None = None
@@ -148,7 +153,7 @@ class Gateway:
         """Take a document; `done` hears its id once it is on disk, or why it cannot be accepted.
 
         Raises:
-            Refused: `key_conflict`: the idempotency key stands for something else.
+            Refused: `key_conflict`: the idempotency key stands for something else; `algorithm_closed`.
             Unavailable: `overloaded`.
         """
         if wish.key is not None:
@@ -162,6 +167,7 @@ class Gateway:
                 _check_same(same[0].wish.request_hash, wish)
                 same.append(_Waiting(wish, done))
                 return
+        self._check_algorithms(wish)
         if self.open_count >= MAX_OPEN:
             raise Unavailable(
                 f"{self.open_count} documents are accepted and not decided; nothing was accepted; try again later",
@@ -175,6 +181,18 @@ class Gateway:
         if not self._is_flushing:
             self._is_flushing = True
             self._defer(self._flush)
+
+    def _check_algorithms(self, wish: Wish) -> None:
+        """Refuse what the next block would: it would take along all that is gathered into one list with it."""
+        ledger = self._services.ledger
+        closed = algorithm_registry(ledger.state).closed_at(ledger.tip.height + 1)
+        for digest in wish.document.digests:
+            if digest.algorithm in closed:
+                raise Refused(
+                    f"digests: {digest.algorithm} is closed to new records; use another algorithm",
+                    code="algorithm_closed",
+                    field="digests",
+                )
 
     def _flush(self) -> None:
         self._is_flushing = False
@@ -234,8 +252,9 @@ class Gateway:
             self._hand_in()
 
     def _hand_in(self) -> None:
+        self._is_handing_in = False
         now_ms = self._clock.monotonic_ms()
-        for _ in range(len(self._backlog)):
+        for _ in range(min(len(self._backlog), MAX_HANDED_IN)):
             if self._under_way >= MAX_UNDER_WAY:
                 return
             due_ms, one = self._backlog.popleft()
@@ -284,7 +303,8 @@ class Gateway:
             if outcome.status is Status.EXPIRED:
                 self._sign_anew(one, transaction)
             self._backlog.append((self._clock.monotonic_ms() + wait_ms, one))
-        if self._backlog:
+        if self._backlog and not self._is_handing_in:
+            self._is_handing_in = True
             self._defer(self._hand_in)
 
     def _look_up(self, transaction: Transaction) -> Outcome:

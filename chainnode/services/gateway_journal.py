@@ -282,11 +282,15 @@ class GatewayJournal:
         line = Listed(number=one.number, envelope=envelope, entries=one.entries)
         self._journal.append(encode_line(line))
         one.envelope, one.tx_id = envelope, tx_id
+        self._rewrite_if_large()
 
     def end(self, one: GatewayList, ending: Ending) -> None:
         """Write down how a list ended. A crash that loses it has the chain asked again."""
         self._journal.append(encode_line(Ended(number=one.number, ending=ending)))
         self._finish(one, ending)
+        self._rewrite_if_large()
+
+    def _rewrite_if_large(self) -> None:
         live = _ENTRY_BYTES * len(self._book.places)
         live += sum(len(open_list.envelope) for open_list in self.open_lists)
         if self._journal.size_bytes > 2 * live + _REWRITE_BYTES:

@@ -12,7 +12,7 @@ from chainnode.keystore.randomness import fresh_nonce
 from chainnode.model.errors import Unavailable
 from chainnode.model.ids import Height
 from chainnode.model.transaction import Body, sign_transaction
-from contracts.query import key_view
+from contracts.query import account_view, key_view
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 VALID_HEIGHTS: Final = 500
 """How many blocks a transaction of the node stays valid: some 20 s at full speed."""
+
+NO_VALID_KEY: Final = "no_valid_key"
+"""Code of the error that the account cannot sign; it takes an operator or an administrator."""
 
 
 class OwnAccount:
@@ -73,6 +76,14 @@ class OwnAccount:
 
     def _signer(self) -> Signer:
         tip = self._ledger.tip
+        account = account_view(self._ledger.state, self.name)
+        if account is not None and account.suspended:
+            # What it signed now would be refused, over and over.
+            raise Unavailable(
+                f"{self.name}, for which this node signs (node.account), is suspended; who manages it can "
+                "resume it",
+                code=NO_VALID_KEY,
+            )
         for signer in self._signers:
             key = key_view(self._ledger.state, signer.public_key)
             if key is not None and key.owner == self.name and key.is_valid(tip.time_ms):
@@ -80,5 +91,5 @@ class OwnAccount:
         raise Unavailable(
             f"this node holds no valid key of {self.name}, for which it signs (node.account); "
             "register one of its keys, or restart it with the account's new key in its home",
-            code="no_valid_key",
+            code=NO_VALID_KEY,
         )

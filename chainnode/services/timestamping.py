@@ -174,11 +174,7 @@ class Timestamping:
         until_ms = unit.certificate.extensions.key_used_until_ms
         now_ms = self._clock.now_ms()
         if not unit.certificate.is_valid_at(now_ms) or (until_ms is not None and until_ms < now_ms):
-            raise RequestRejected(
-                Failure.SYSTEM_FAILURE,
-                "the timestamp unit's certificate or the use of its key has ended; "
-                "the operator renews it with `chainnode ca request`",
-            )
+            raise _key_ended()
         return unit
 
     def stamp(
@@ -288,6 +284,11 @@ class Timestamping:
         not_before_ms, not_after_ms = genesis.parameters.interval_ms(time_ms, header.first_view)
         accuracy_ms = max(time_ms - not_before_ms, not_after_ms - time_ms)
         blinding_of = blindings_under(genesis.suite, sent.seed)
+        until_ms = sent.unit.certificate.extensions.key_used_until_ms
+        if until_ms is not None and time_ms >= until_ms + 1_000:
+            # The block came later than the end of the key's use, by which verifiers judge its tokens.
+            _tell(sent.parts, _key_ended())
+            return
         first = outcome.receipt.first_record
         self.granted += len(sent.parts)
         for item, part in enumerate(sent.parts):
@@ -301,6 +302,14 @@ class Timestamping:
 def _tell(parts: Sequence[_Waiting], rejection: RequestRejected) -> None:
     for part in parts:
         part.done(rejection)
+
+
+def _key_ended() -> RequestRejected:
+    return RequestRejected(
+        Failure.SYSTEM_FAILURE,
+        "the timestamp unit's certificate or the use of its key has ended; the operator renews it with "
+        "`chainnode ca request`",
+    )
 
 
 def _rejection_of(outcome: Outcome | ChainError) -> RequestRejected | None:

@@ -125,13 +125,17 @@ def _read_frames(content: bytes) -> tuple[tuple[bytes, ...], int]:
 
 
 def _check_torn(content: bytes, start: int) -> None:
-    """Raise unless what begins at `start` can be the rest of one append, which only the last one can be."""
-    claimed = start + _PREFIX.size
-    if claimed <= len(content):
-        length, _ = _PREFIX.unpack_from(content, start)
-        following = claimed + length
-        if 0 < length <= MAX_PAYLOAD_BYTES and following < len(content):
-            raise StorageFault(
-                f"the journal is damaged at offset {start}: a record that is not as it was written, with "
-                f"{len(content) - following} bytes behind it; restore it from a backup"
-            )
+    """Raise unless what begins at `start` can be the rest of one append, which only the last one can be.
+
+    What a damaged record says of its own length is not believed: a whole record anywhere behind it shows that it is
+    none that was torn.
+    """
+    following = next(
+        (at for at in range(start + 1, len(content) - _PREFIX.size) if _frame_end(content, at)),
+        None,
+    )
+    if following is not None or len(content) - start > _PREFIX.size + MAX_PAYLOAD_BYTES:
+        raise StorageFault(
+            f"the journal is damaged at offset {start}: a record that is not as it was written, with "
+            f"others behind it, of {len(content)} bytes in all; restore it from a backup"
+        )

@@ -68,7 +68,7 @@ def admit(context: Context, args: tuple[Value, ...]) -> None:
     """Admit a certificate authority, or replace the chain and operator of one: `[name, title, standing, operator, chain]`.
 
     Raises:
-        ContractError: `missing_role`, `unknown_account`, `bad_standing`.
+        ContractError: `missing_role`, `unknown_account`, `bad_standing`, `dismissed`.
         DecodeError: an argument has another shape, `bad_name`.
     """
     context.require_role(Role.ADMIN)
@@ -85,6 +85,13 @@ def admit(context: Context, args: tuple[Value, ...]) -> None:
     chain = tuple(
         codec.binary(value, "certificate", most=MAX_CERTIFICATE_BYTES)
         for value in codec.array_up_to(chain_value, "chain", least=1, most=MAX_CHAIN)
+    )
+    # What a dismissed one has issued would count again, a thief's certificates among it.
+    earlier = authority_in(context.state, name)
+    context.require(
+        earlier is None or earlier.dismissed_ms == 0,
+        "dismissed",
+        f"the certificate authority {name} was dismissed; admit its successor under another name",
     )
     record = AuthorityRecord(
         title=codec.text(title_value, "title", most_bytes=MAX_TITLE_BYTES),

@@ -135,6 +135,7 @@ def test_a_dismissed_authority_enters_nothing_and_its_certificates_can_still_be_
     chain.send(OPERATOR, enter())
     chain.send(ADMIN, calls.dismiss_authority("city"))
     assert chain.send(OPERATOR, enter(b"new")) == "dismissed"
+    assert chain.send(ADMIN, admit()) == "dismissed"
     assert chain.send(OPERATOR, calls.publish_crl("city", b"list")) == "dismissed"
     fingerprint = chain.genesis.suite.hash(CERTIFICATE)
     assert chain.send(OPERATOR, calls.revoke_certificate(fingerprint, "ceased")) == ""

@@ -251,6 +251,6 @@ def test_bench_of_overload_tells_who_was_refused_and_how_probes_fared(directory)
 
 
 def test_bench_of_an_unknown_workload_is_refused(directory):
-    refused = devnet(directory, "bench", "--workload", "timestamp")
+    refused = devnet(directory, "bench", "--workload", "divination")
     assert refused.returncode == 2
     assert "notarize-batch" in refused.stderr

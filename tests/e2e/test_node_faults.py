@@ -338,17 +338,17 @@ def test_validator_whose_disk_is_full_stops_and_comes_back_when_there_is_space(
 
 OTHER_RESULT = """
 import contracts.notary
-right = contracts.notary.commitment_to
-contracts.notary.commitment_to = lambda *of: right(*of)[::-1]
+right = contracts.notary.registration_body
+contracts.notary.registration_body = lambda *of: tuple(part[::-1] for part in right(*of))
 from cli.main import main
 main()
 """
 
 NO_RESULT = """
 import contracts.notary
-def commitment_to(*of):
+def registration_body(*of):
     raise ZeroDivisionError("a bug of this version alone")
-contracts.notary.commitment_to = commitment_to
+contracts.notary.registration_body = registration_body
 from cli.main import main
 main()
 """

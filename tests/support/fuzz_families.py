@@ -32,7 +32,7 @@ _PREFIXES = {
         "chainnode.model.notarization.",
     ),
     "members": ("chainnode.model.member.", "chainnode.keystore.", "chainnode.model.tls_"),
-    "certificates": ("chainnode.pki.", "chainnode.tsp."),
+    "certificates": ("chainnode.pki.", "chainnode.tsp.", "chainnode.ers."),
     "store": (
         "chainnode.client.",
         "chainnode.services.",
