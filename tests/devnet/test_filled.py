@@ -31,6 +31,7 @@ PLAN = Plan(
 @pytest.mark.e2e
 @pytest.mark.timeout(300)
 @pytest.mark.xdist_group("network")
+@pytest.mark.soak
 def test_chain_is_made_in_rounds_and_its_records_do_not_count_for_the_load(monkeypatch):
     monkeypatch.setattr(load, "MOST_SIGNED_RECORDS", 2_000)
     said = []

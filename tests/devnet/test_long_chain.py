@@ -33,6 +33,7 @@ def silent(_sentence):
     pass
 
 
+@pytest.mark.soak
 def test_a_new_validator_catches_up_with_all_records():
     plan = plan_for(CATCH_UP)
     found = long_chain.catch_up(plan, say=silent)

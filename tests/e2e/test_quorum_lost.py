@@ -102,6 +102,7 @@ def test_three_of_four_lose_machines_and_vote_logs_and_the_chain_goes_on_by_word
     )
 
 
+@pytest.mark.soak
 def test_keys_that_are_gone_end_the_chain_and_a_successor_vouches_for_its_last_state(alliance):
     for agency in "BCD":
         if alliance.is_running(agency):

@@ -16,7 +16,7 @@ from tests.simulation.soak import Options, again, run_seed
 from tests.support.adversaries.catalogue import ADVERSARIES
 from tests.support.simulated_chaos import SIZES
 
-SUITE_SEEDS = 60
+SUITE_SEEDS = 40
 PER_TEST = 10
 
 
