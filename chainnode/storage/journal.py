@@ -127,15 +127,19 @@ def _read_frames(content: bytes) -> tuple[tuple[bytes, ...], int]:
 def _check_torn(content: bytes, start: int) -> None:
     """Raise unless what begins at `start` can be the rest of one append, which only the last one can be.
 
-    What a damaged record says of its own length is not believed: a whole record anywhere behind it shows that it is
-    none that was torn.
+    So nothing lies behind it: neither what its own length leaves over, nor, since a damaged length says anything, a
+    whole record anywhere.
     """
-    following = next(
-        (at for at in range(start + 1, len(content) - _PREFIX.size) if _frame_end(content, at)),
-        None,
+    claimed = start + _PREFIX.size
+    if claimed > len(content):
+        return
+    length, _ = _PREFIX.unpack_from(content, start)
+    has_more = 0 < length <= MAX_PAYLOAD_BYTES and claimed + length < len(content)
+    is_followed = any(
+        _frame_end(content, at) for at in range(start + 1, len(content) - _PREFIX.size)
     )
-    if following is not None or len(content) - start > _PREFIX.size + MAX_PAYLOAD_BYTES:
+    if has_more or is_followed or len(content) - claimed > MAX_PAYLOAD_BYTES:
         raise StorageFault(
-            f"the journal is damaged at offset {start}: a record that is not as it was written, with "
-            f"others behind it, of {len(content)} bytes in all; restore it from a backup"
+            f"the journal is damaged at offset {start}: a record that is not as it was written, and more "
+            f"behind it, of {len(content)} bytes in all; restore it from a backup"
         )

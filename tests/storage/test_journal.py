@@ -46,6 +46,16 @@ def test_damage_that_is_no_torn_end_is_refused():
             found_in(bad)
 
 
+@pytest.mark.parametrize("position", range(4))
+@pytest.mark.parametrize("value", [0, 1, 127, 255])
+def test_a_damaged_length_does_not_make_a_torn_end_of_what_follows(position, value):
+    content = bytearray(written())
+    at = len(MAGIC) + position
+    content[at] = value if content[at] != value else value ^ 5
+    with pytest.raises(StorageFault, match="restore it from a backup"):
+        found_in(bytes(content))
+
+
 def test_a_rewrite_leaves_the_new_records_alone():
     file = MemoryFile(written())
     journal, _ = Journal.open(file, MAGIC)
