@@ -119,7 +119,9 @@ def _walk(bag: Path, safe: Check) -> set[str]:
 
 
 def _check_complete(bag: Path, present: set[str], payload: list[str], check: Check) -> None:
-    tags = {path for path in present if path not in payload and not path.startswith("tagmanifest-")}
+    # A tag manifest lists all tag files but the tag manifests, and these are two.
+    manifests_of_tags = {f"tagmanifest-{algorithm}.txt" for algorithm in MANIFEST_ALGORITHMS}
+    tags = set(present) - set(payload) - manifests_of_tags
     wanted: list[tuple[str, str, set[str]]] = [(SM3_DIGESTS, "sm3", set(payload))]
     for algorithm in MANIFEST_ALGORITHMS:
         wanted.append((f"manifest-{algorithm}.txt", algorithm, set(payload)))
