@@ -221,9 +221,14 @@ def token_in(path: Path) -> Token:
         try:
             return decode_token(data)
         except DecodeError:
-            raise DecodeError(
-                f"{path}: {error.message}", code=error.error_code, field=error.field
-            ) from error
+            # What the authority said instead of a token is its own word.
+            why = (
+                error.message
+                if error.error_code == "rejected"
+                else f"it is no timestamp response (.tsr) and no token (.tst): {error.message}; name the file "
+                "that `chainnode timestamp` or another RFC 3161 client wrote"
+            )
+            raise DecodeError(f"{path}: {why}", code=error.error_code, field=error.field) from error
 
 
 def certificates_in(path: Path) -> tuple[X509Certificate, ...]:

@@ -32,6 +32,22 @@ DEFAULT_FONT: Final = "/usr/share/fonts/truetype/wqy/wqy-zenhei.ttc"
 """Where Debian's fonts-wqy-zenhei is."""
 
 
+_POLICY: Final = click.option(
+    "--policy",
+    required=True,
+    type=_PATH,
+    metavar="POLICY",
+    help="Whose signatures count: the chain's tlog-policy, from a source that you trust.",
+)
+_TOKEN: Final = click.option(
+    "--tsr",
+    "token_file",
+    type=_PATH,
+    metavar="FILE.tsr",
+    help="A timestamp token of the same document, to go along.",
+)
+
+
 @click.group()
 def certificate() -> None:
     """Certificates of notarization (存证证书): what people are handed of a proof."""
@@ -39,20 +55,8 @@ def certificate() -> None:
 
 @certificate.command()
 @click.argument("proof", type=_PATH)
-@click.option(
-    "--policy",
-    required=True,
-    type=_PATH,
-    metavar="POLICY",
-    help="Whose signatures count: the chain's tlog-policy, from a source that you trust.",
-)
-@click.option(
-    "--tsr",
-    "token_file",
-    type=_PATH,
-    metavar="FILE.tsr",
-    help="A timestamp token of the same document, to go along.",
-)
+@_POLICY
+@_TOKEN
 @click.option(
     "--out", required=True, type=_PATH, metavar="FILE.html", help="Where to; never overwritten."
 )
@@ -74,20 +78,8 @@ def page(session: Session, proof: Path, policy: Path, token_file: Path | None, o
 @certificate.command()
 @click.argument("file", type=_PATH)
 @click.argument("proof", type=_PATH)
-@click.option(
-    "--policy",
-    required=True,
-    type=_PATH,
-    metavar="POLICY",
-    help="Whose signatures count: the chain's tlog-policy, from a source that you trust.",
-)
-@click.option(
-    "--tsr",
-    "token_file",
-    type=_PATH,
-    metavar="FILE.tsr",
-    help="A timestamp token of the same document, to go along.",
-)
+@_POLICY
+@_TOKEN
 @click.option(
     "--seal-key",
     required=True,
