@@ -179,13 +179,16 @@ class GatewayEndpoint:
         except Unavailable:
             left_ms = round((until - asyncio.get_running_loop().time()) * 1_000)
         cosigned = asyncio.Event()
-        self._commits.wait_for_checkpoint(
-            found.height or 0, timeout_ms=max(left_ms, 1), done=lambda _: cosigned.set()
-        )
-        await cosigned.wait()
         try:
+            self._commits.wait_for_checkpoint(
+                lambda: self._gateway.is_provable(found),
+                timeout_ms=max(left_ms, 1),
+                done=lambda _: cosigned.set(),
+            )
+            await cosigned.wait()
             return _record(200, found, self._gateway.prove(token, found.id))
         except Unavailable:
+            # Too many are waiting, or it took too long: the document is committed all the same.
             return _record(202, found)
 
 

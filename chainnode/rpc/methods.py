@@ -29,6 +29,9 @@ MAX_WAIT_MS: Final = 120_000
 DEFAULT_WAIT_MS: Final = 30_000
 """How long `tx_submit_and_wait` waits if it is not told: a few heights of trouble."""
 
+MAX_BEHIND: Final = 100_000
+"""Records by which a node may be behind whoever asks it to wait for a proof; more than it takes in a few seconds."""
+
 MAX_STATE_KEY_BYTES: Final = 512
 """Longest key of the state."""
 
@@ -322,7 +325,8 @@ def _log_methods(services: NodeServices) -> tuple[Method, ...]:
     def proof(request: Request, done: Done) -> None:
         values = request.values
         index = _record_index(services, request)
-        if values["witnessed"] or values["wait_ms"] == 0 or log.is_cosigned(index):
+        may_come = index < services.ledger.tip.log_size + MAX_BEHIND
+        if values["witnessed"] or values["wait_ms"] == 0 or log.is_cosigned(index) or not may_come:
             done(render.proof(index, log.prove(index, witnessed=values["witnessed"])))
             return
 
@@ -332,8 +336,9 @@ def _log_methods(services: NodeServices) -> tuple[Method, ...]:
             except ChainError as too_early:
                 done(too_early)
 
-        height = services.ledger.locate_record(index)
-        commits.wait_for_checkpoint(height, timeout_ms=values["wait_ms"], done=cosigned)
+        commits.wait_for_checkpoint(
+            lambda: log.is_cosigned(index), timeout_ms=values["wait_ms"], done=cosigned
+        )
 
     def consistency(request: Request) -> results.ConsistencyResult:
         old, new = request.values["old"], request.values["new"]
@@ -366,7 +371,7 @@ def _log_methods(services: NodeServices) -> tuple[Method, ...]:
                 Parameter(
                     name="wait_ms",
                     shape=Integer(most=MAX_WAIT_MS),
-                    about="how long to wait for a cosigned checkpoint that covers it",
+                    about="how long to wait for a cosigned checkpoint that covers it, and for the record itself",
                     required=False,
                     default=0,
                 ),

@@ -50,11 +50,12 @@ class _Waiter:
 
 @dataclass(slots=True, kw_only=True)
 class _CheckpointWaiter:
-    """Somebody who waits for a cosigned checkpoint of `height` or more."""
+    """Somebody who waits for a cosigned checkpoint."""
 
     done: Callable[[ChainError | None], None]
     deadline_ms: int
-    height: int
+    is_covered: Callable[[], bool]
+    """Whether the newest one will do."""
 
 
 class Commits:
@@ -66,7 +67,6 @@ class Commits:
         self._log_size = log_size
         self._wake: Callable[[], None] | None = None
         self._blocks: list[CommittedBlock] = []
-        self._cosigned_height = 0
         self._is_cosigned_news = False
         self._accepted: dict[bytes, int] = {}
         self._waiting: dict[bytes, list[_Waiter]] = {}
@@ -95,7 +95,6 @@ class Commits:
 
     def checkpoint_cosigned(self, height: int) -> None:
         """Note that a quorum has cosigned the log as of `height`."""
-        self._cosigned_height = max(self._cosigned_height, height)
         if self._wake is not None:
             self._is_cosigned_news = True
             self._wake()
@@ -179,10 +178,10 @@ class Commits:
                 waiter.done(Outcome(tx_id=tx_id, status=Status.EXPIRED))
 
     def _publish_checkpoint(self) -> None:
-        ready = [w for w in self._checkpoint_waiters if w.height <= self._cosigned_height]
-        self._checkpoint_waiters = [
-            w for w in self._checkpoint_waiters if w.height > self._cosigned_height
-        ]
+        waiters, self._checkpoint_waiters = self._checkpoint_waiters, []
+        ready: list[_CheckpointWaiter] = []
+        for waiter in waiters:
+            (ready if waiter.is_covered() else self._checkpoint_waiters).append(waiter)
         for waiter in ready:
             waiter.done(None)
 
@@ -231,12 +230,27 @@ class Commits:
         self._next_deadline_ms = min(self._next_deadline_ms, waiter.deadline_ms)
 
     def wait_for_checkpoint(
-        self, height: int, *, timeout_ms: int, done: Callable[[ChainError | None], None]
+        self,
+        is_covered: Callable[[], bool],
+        *,
+        timeout_ms: int,
+        done: Callable[[ChainError | None], None],
     ) -> None:
-        """Call `done` once a checkpoint of `height` or more is cosigned, or after `timeout_ms` anyway."""
-        self.check_room()
+        """Call `done` once a checkpoint is cosigned for which `is_covered` is true, or after `timeout_ms` anyway.
+
+        Raises:
+            Unavailable: with code `overloaded`.
+        """
+        if self.waiting_count >= MAX_WAITING:
+            raise Unavailable(
+                f"{self.waiting_count} clients are waiting; ask again later, or without `wait_ms`",
+                code="overloaded",
+                retry_after_ms=RETRY_AFTER_MS,
+            )
         waiter = _CheckpointWaiter(
-            done=done, deadline_ms=self._clock.monotonic_ms() + timeout_ms, height=height
+            done=done,
+            deadline_ms=self._clock.monotonic_ms() + timeout_ms,
+            is_covered=is_covered,
         )
         self._checkpoint_waiters.append(waiter)
         self._next_deadline_ms = min(self._next_deadline_ms, waiter.deadline_ms)

@@ -369,6 +369,10 @@ class Gateway:
         """Tell a document's webhook no more; durable on return."""
         self._journal.told(id_)
 
+    def is_provable(self, found: RecordStatus) -> bool:
+        """Whether a cosigned checkpoint covers a document's record."""
+        return found.index is not None and self._services.log.is_cosigned(found.index)
+
     def prove(self, token: str, id_: bytes) -> bytes:
         """Return the bytes of a document's `.tlog-proof`.
 

@@ -27,6 +27,7 @@ from chainnode.rpc.gateway_endpoint import GatewayEndpoint
 from chainnode.rpc.gateway_openapi import OpenApiPage
 from chainnode.rpc.server import RpcServer
 from chainnode.rpc.webhooks import Webhooks
+from chainnode.services import commits
 from chainnode.services import gateway as gateway_service
 from chainnode.services.gateway import Gateway
 from chainnode.services.gateway_journal import MAGIC, Ending, Entry, GatewayJournal
@@ -202,6 +203,21 @@ async def test_a_key_names_one_wish_of_one_token(tmp_path):
         assert (await desk.submit(b"x", key="k", public=True))[0] == 422
         await desk.decided()
         assert (await desk.submit(b"x", key="k"))[1]["status"] == "committed"
+
+
+@pytest.mark.asyncio
+async def test_whoever_finds_no_room_to_wait_for_a_proof_hears_that_it_is_committed(
+    tmp_path, monkeypatch
+):
+    async with open_desk(tmp_path) as desk:
+        await desk.submit(b"x", key="k")
+        while not desk.node.engine.pool:
+            await asyncio.sleep(0)
+        desk.node.engine.commit()
+        desk.node.commits.publish()
+        monkeypatch.setattr(commits, "MAX_WAITING", 0)
+        status, told = await desk.submit(b"x", key="k", wait="proof")
+        assert (status, told["status"]) == (202, "committed")
 
 
 @pytest.mark.asyncio

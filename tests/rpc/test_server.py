@@ -17,7 +17,7 @@ from chainnode.clock import SystemClock
 from chainnode.keystore.tls import TlsFiles, create_tls_identity
 from chainnode.model.checkpoint import parse_checkpoint
 from chainnode.model.cosignature import verify_cosignature
-from chainnode.model.errors import InvariantViolation, Refused, Unavailable
+from chainnode.model.errors import InvariantViolation, NotFound, Refused, Unavailable
 from chainnode.model.merkle import leaf_hash, root_of
 from chainnode.model.note import cosigner_key, log_key, parse_note, verify_note_signature
 from chainnode.model.suites import HASH_BYTES
@@ -25,7 +25,7 @@ from chainnode.model.tlog_tiles import decode_entries
 from chainnode.rpc import limits, server
 from chainnode.rpc.client import RpcClient, to_base64
 from chainnode.rpc.doorway import room_for_clients
-from chainnode.rpc.methods import method_table
+from chainnode.rpc.methods import MAX_BEHIND, method_table
 from chainnode.rpc.reading_turn import ReadingTurn
 from chainnode.rpc.server import RpcServer, check_listen_address
 from chainnode.rpc.session import Session
@@ -258,8 +258,8 @@ async def test_a_client_whose_time_runs_out_hears_that_the_transaction_is_still_
         assert (await served.client.tx_get(transaction.id.hex()))["status"] == "pending"
 
 
-async def _error_of(call):
-    with pytest.raises(Unavailable) as raised:
+async def _error_of(call, kind=Unavailable):
+    with pytest.raises(kind) as raised:
         await call
     return raised.value
 
@@ -274,6 +274,33 @@ async def test_a_proof_may_wait_for_its_checkpoint():
                 await asyncio.sleep(0)
             served.node.engine.cosign()
         assert proof.result()["proof"].startswith("c2sp.org/tlog-proof@v1\nindex 1\n")
+
+
+async def test_a_proof_may_wait_for_a_record_that_another_node_holds_already():
+    async with serve() as served:
+        served.node.engine.commit()
+        ahead = served.node.services.ledger.tip.log_size
+        async with asyncio.TaskGroup() as tasks:
+            proof = tasks.create_task(served.client.log_proof(ahead, wait_ms=60_000))
+            while not served.node.commits.waiting_count:
+                await asyncio.sleep(0)
+            served.node.engine.commit([served.node.chain.notarization("a")])
+            served.node.engine.cosign()
+        assert proof.result()["proof"].startswith(f"c2sp.org/tlog-proof@v1\nindex {ahead}\n")
+
+
+async def test_a_record_that_never_comes_is_unknown_at_last_and_one_too_far_ahead_at_once():
+    async with serve() as served:
+        ahead = served.node.services.ledger.tip.log_size
+        async with asyncio.TaskGroup() as tasks:
+            missing = served.client.log_proof(ahead, wait_ms=900)
+            waited = tasks.create_task(_error_of(missing, NotFound))
+            while not served.node.commits.waiting_count:
+                await asyncio.sleep(0)
+            served.node.clock.advance(900)
+        assert waited.result().error_code == "unknown_record"
+        far = served.client.log_proof(ahead + MAX_BEHIND, wait_ms=60_000)
+        assert (await _error_of(far, NotFound)).error_code == "unknown_record"
 
 
 async def test_a_proof_that_waited_in_vain_says_so():
