@@ -99,6 +99,9 @@ class NodeConfig:
     account: str | None
     """Account that the node itself signs for, or None."""
 
+    second_key: str | None
+    """Name of the ML-DSA-44 key that cosigns beside the validator's; None: there is none."""
+
     listen: str
     """`host:port` where peers are accepted."""
 
@@ -279,6 +282,16 @@ SETTINGS: Final = (
         comment=(
             "organisation/account that the node itself signs for, with a key of this home: for timestamps it takes\n"
             "the role timestamper, for the gateway and the calendar notary. Empty: the node offers none of them."
+        ),
+    ),
+    Setting(
+        section="node",
+        key="second_key",
+        default="",
+        comment=(
+            "Key of this home (`chainnode keys new NAME --purpose cosigner --suite ml-dsa-44`) with which checkpoints are\n"
+            "cosigned a second time, against quantum computers to come; empty: once only. Needs node.account, which\n"
+            "registers it on the chain."
         ),
     ),
     Setting(
@@ -560,6 +573,7 @@ def load_config(home: Path) -> NodeConfig:
         home=home,
         validator=settings.text("node.validator"),
         account=settings.text("node.account") or None,
+        second_key=settings.text("node.second_key") or None,
         listen=settings.text("p2p.listen"),
         peers=settings.peers,
         rpc_host=settings.text("rpc.host"),
@@ -586,6 +600,11 @@ def load_config(home: Path) -> NodeConfig:
     if config.gateway_tokens is not None and config.account is None:
         raise DecodeError(
             "gateway.tokens: found a file, and no node.account; expected the account that signs for the gateway",
+            field="node.account",
+        )
+    if config.second_key is not None and config.account is None:
+        raise DecodeError(
+            "node.second_key: found a key, and no node.account; expected the account that registers it on the chain",
             field="node.account",
         )
     if config.ots_calendar is not None and config.account is None:

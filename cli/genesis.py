@@ -36,6 +36,7 @@ CONTRACTS = (
     ("algorithms", 1),
     ("authorities", 1),
     ("clocks", 1),
+    ("cosigners", 1),
     ("evidence", 1),
     ("history", 1),
     ("identity", 1),

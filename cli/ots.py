@@ -94,7 +94,8 @@ def verify(session: Session, *, file: Path, proof: Path, policy: Path) -> int:
                     "root": checkpoint.root.hex(),
                 },
                 "cosigners": [
-                    {"name": c.name, "time_s": c.time_s} for c in attested.verdict.cosigners
+                    {"name": c.name, "suite": c.suite, "time_s": c.time_s}
+                    for c in attested.verdict.cosigners
                 ],
                 "not_judged": list(others),
             }
@@ -111,7 +112,7 @@ def verify(session: Session, *, file: Path, proof: Path, policy: Path) -> int:
             ("certified", certified_text(record.not_before_ms, record.not_after_ms)),
             ("log", f"{checkpoint.origin} index {attested.verdict.index}"),
             ("checkpoint", f"size {checkpoint.size} root {checkpoint.root.hex()}"),
-            ("cosigned by", "\n".join(c.name for c in attested.verdict.cosigners)),
+            ("cosigned by", "\n".join(c.label for c in attested.verdict.cosigners)),
             *([("not judged", "\n".join(others))] if others else []),
         ]
     )

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from chainnode.client.trusted_chain import follow
-from chainnode.model.tlog_policy import with_outside
+from chainnode.client.trusted_chain import follow, second_keys
+from chainnode.model.suites import ML_DSA_44, key_suite_named
+from chainnode.model.tlog_policy import with_outside, with_second_keys
 from cli.command import pass_session
 from cli.output import note, print_json, time_text
 from cli.proofs import read_policy, write_result
 
 if TYPE_CHECKING:
     from chainnode.client.trusted_chain import TrustedHeight
+    from chainnode.model.tlog_policy import Policy
     from chainnode.rpc.client import RpcClient
     from cli.session import Session
 
@@ -41,23 +43,35 @@ if TYPE_CHECKING:
     metavar="POLICY",
     help="Outside witnesses and their quorum, to be asked for as well.",
 )
+@click.option(
+    "--ml-dsa-44",
+    "is_twice",
+    is_flag=True,
+    help="Ask for a quorum of post-quantum cosignatures as well.",
+)
 @pass_session
 def policy(
     session: Session,
+    *,
     height: int | None,
     out: Path | None,
     genesis_file: Path | None,
     witness_file: Path | None,
+    is_twice: bool,
 ) -> None:
     """Print whose signatures make a checkpoint trustworthy, now or at a height."""
     genesis = session.genesis(genesis_file)
     outside = None if witness_file is None else read_policy(witness_file)
 
-    async def ask(node: RpcClient) -> TrustedHeight:
-        return await follow(node, genesis, height)
+    async def ask(node: RpcClient) -> tuple[TrustedHeight, Policy]:
+        trusted = await follow(node, genesis, height)
+        once = trusted.policy(genesis)
+        if not is_twice:
+            return trusted, once
+        keys = await second_keys(node, genesis, trusted)
+        return trusted, with_second_keys(once, key_suite_named(ML_DSA_44), keys)
 
-    found = session.ask(ask)
-    asked = found.policy(genesis)
+    found, asked = session.ask(ask)
     text = (asked if outside is None else with_outside(asked, outside)).encode()
     number = 0 if found.header is None else found.header.height
     time_ms = genesis.time_ms if found.header is None else found.header.time_ms

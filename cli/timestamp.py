@@ -296,7 +296,7 @@ def _report(
             ),
             ("entered by", record.account),
             ("log", f"{verdict.checkpoint.origin} size {verdict.checkpoint.size}"),
-            ("cosigned by", "\n".join(c.name for c in verdict.cosigners)),
+            ("cosigned by", "\n".join(c.label for c in verdict.cosigners)),
         ]
     print_fields([*rows, *files.items()])
 
@@ -315,5 +315,7 @@ def _record_json(recorded: Recorded) -> dict[str, Json]:
             "size": verdict.checkpoint.size,
             "root": verdict.checkpoint.root.hex(),
         },
-        "cosigners": [{"name": c.name, "time_s": c.time_s} for c in verdict.cosigners],
+        "cosigners": [
+            {"name": c.name, "suite": c.suite, "time_s": c.time_s} for c in verdict.cosigners
+        ],
     }

@@ -158,7 +158,7 @@ def _print_text(
             ("checkpoint", f"size {checkpoint.size} root {checkpoint.root.hex()}"),
             (
                 "cosigned by",
-                "\n".join(f"{c.name} at {time_text(_ms(c.time_s))}" for c in verdict.cosigners),
+                "\n".join(f"{c.label} at {time_text(_ms(c.time_s))}" for c in verdict.cosigners),
             ),
             *_context_rows(notarization, capture),
             *(_UNASKED if known is None else marks_rows(known)),
@@ -206,7 +206,9 @@ def _print_json(
                 "size": checkpoint.size,
                 "root": checkpoint.root.hex(),
             },
-            "cosigners": [{"name": c.name, "time_s": c.time_s} for c in verdict.cosigners],
+            "cosigners": [
+                {"name": c.name, "suite": c.suite, "time_s": c.time_s} for c in verdict.cosigners
+            ],
             "has_context": notarization.has_metadata,
             "context": None if capture is None else cast("Json", capture.value),
             "marks": None if known is None else marks_json(known),

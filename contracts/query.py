@@ -25,6 +25,7 @@ from contracts.authorities.records import (
     crl_key,
 )
 from contracts.clocks import Declaration, declaration_key, decode_declaration
+from contracts.cosigners import second_key_in
 from contracts.evidence import LOOKUP_ALL as EVIDENCE_KEY
 from contracts.evidence import Finding, parse_finding, report_key
 from contracts.evidence import lookup_key as evidence_key
@@ -79,6 +80,7 @@ __all__ = [
     "parse_finding",
     "registered_key",
     "report_key",
+    "second_key_in",
 ]
 
 

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from chainnode.model.errors import Refused
-from contracts import algorithms, clocks, evidence, history, notary, timestamps
+from contracts import algorithms, clocks, cosigners, evidence, history, notary, timestamps
 from contracts.authorities import contract as authorities
 from contracts.identity import contract as identity
 
@@ -27,6 +27,7 @@ _IMPLEMENTATIONS: Final[Mapping[tuple[str, int], Mapping[str, Method]]] = Mappin
         ("algorithms", 1): algorithms.METHODS,
         ("authorities", 1): authorities.METHODS,
         ("clocks", 1): clocks.METHODS,
+        ("cosigners", 1): cosigners.METHODS,
         ("evidence", 1): evidence.METHODS,
         ("history", 1): history.METHODS,
         ("identity", 1): identity.METHODS,

@@ -17,6 +17,8 @@ from chainnode.model.light_client import (
     trusted_genesis,
     verify_header,
 )
+from chainnode.model.second_key import decode_second_key, second_key_state_key
+from chainnode.model.state_tree import decode_state_proof, verify_state_proof
 from chainnode.model.tlog_policy import Policy, validators_policy
 from chainnode.model.validators import decode_validator_set
 from chainnode.rpc.base64_text import from_base64
@@ -80,6 +82,36 @@ async def follow(node: RpcClient, genesis: Genesis, height: int | None) -> Trust
             f"the node answered header {header.height}; expected {height}", code="other_block"
         )
     return TrustedHeight(header=header, validators=trusted.validators, changes=len(changes))
+
+
+async def second_keys(
+    node: RpcClient, genesis: Genesis, trusted: TrustedHeight
+) -> dict[str, bytes]:
+    """Return the ML-DSA-44 keys with which validators cosign too, by key name `<chain id>/<validator>`.
+
+    Each is proven under the height's state root.
+
+    Raises:
+        ProofInvalid: the node's proof does not hold.
+        DecodeError: its answer is malformed.
+        Unavailable: it cannot be reached, or no longer keeps the state of that height.
+    """
+    header, found = trusted.header, dict[str, bytes]()
+    if header is None:
+        return found
+    for validator in trusted.validators.members:
+        key = second_key_state_key(validator.name)
+        answer = await node.state_get(key, prove=True, height=header.height)
+        value = None if answer["value"] is None else from_base64(answer["value"])
+        if answer["proof"] is None:
+            raise DecodeError("the node's answer lacks the proof", code="bad_answer")
+        proof = decode_state_proof(from_base64(answer["proof"]))
+        verify_state_proof(genesis.suite, header.state_root, key, value, proof)
+        said = None if value is None else decode_second_key(value)
+        counts = None if said is None else said.key_for(validator.cosigner_key)
+        if counts is not None:
+            found[f"{genesis.chain_id}/{validator.name}"] = counts
+    return found
 
 
 async def _follow_to(node: RpcClient, trusted: TrustedSet, change: int) -> TrustedSet:

@@ -7,6 +7,9 @@ are ever signed of which neither extends the other.
 
 A cosignature is sent to all when it is made, and again to any peer whose STATUS shows that it has the height
 but not the signature.
+
+A validator that has registered a second key (`contracts.cosigners`) cosigns with it too, in the same message; a quorum of
+the first kind makes a checkpoint, so that nobody's second key can hold it up.
 """
 
 from __future__ import annotations
@@ -20,8 +23,10 @@ from chainnode.engine.ports import Urgency
 from chainnode.model.checkpoint import Checkpoint
 from chainnode.model.cosignature import TIME_BYTES, cosign, verify_cosignature
 from chainnode.model.cosigned import CosignedCheckpoint, decode_cosigned, encode_cosigned
-from chainnode.model.errors import DecodeError, PeerFault, ProofInvalid
+from chainnode.model.errors import CannotTell, DecodeError, PeerFault, ProofInvalid
 from chainnode.model.note import MAX_NOTE_SIGNATURES, Signature, cosigner_key
+from chainnode.model.suites import ML_DSA_44, key_suite_named
+from contracts.query import second_key_in
 
 if TYPE_CHECKING:
     from chainnode.engine.messages import StatusMessage
@@ -45,9 +50,19 @@ MAX_SKEW_S: Final = 300
 our clock is not taken: the validator's clock is wrong, which is no breach of the protocol, but no testimony either."""
 
 MAX_COSIGNATURES: Final = MAX_NOTE_SIGNATURES - 1
-"""In one checkpoint: verifiers read no longer notes, and the log's own signature comes first."""
+"""In one checkpoint: verifiers read no longer notes, and the log's own signature comes first. Those of the chain's suite have
+precedence, so of more than 61 validators a quorum does not fit twice."""
 
 _MS_PER_S: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cosignature:
+    """What one validator has made of one checkpoint; both bear the same time."""
+
+    first: Signature
+    second: Signature | None
+    """Of its ML-DSA-44 key."""
 
 
 @dataclass(slots=True)
@@ -60,7 +75,10 @@ class _Gathering:
 
     quorum: int
     members: tuple[Validator, ...]
-    signatures: dict[int, Signature] = field(default_factory=dict)
+    second_keys: tuple[bytes | None, ...]
+    """By member, as the state has them after that height."""
+
+    signatures: dict[int, _Cosignature] = field(default_factory=dict)
 
 
 class Cosigner:
@@ -72,13 +90,16 @@ class Cosigner:
         genesis: Genesis,
         ledger: Ledger,
         signer: Signer,
+        second: Signer | None,
         network: Network,
         clock: Clock,
         witness: Witness,
     ) -> None:
+        """Cosign with `signer`, of the chain's suite, and with `second`, of ML-DSA-44, while that is registered."""
         self._genesis = genesis
         self._ledger = ledger
         self._signer = signer
+        self._second = second
         self._network = network
         self._clock = clock
         self._witness = witness
@@ -104,6 +125,7 @@ class Cosigner:
             block_s=tip.time_ms // _MS_PER_S,
             quorum=validators.quorum,
             members=validators.members,
+            second_keys=tuple(self._second_key_of(v) for v in validators.members),
         )
         self._open[tip.height] = gathering
         while len(self._open) > MAX_OPEN_HEIGHTS:
@@ -111,10 +133,9 @@ class Cosigner:
         own = self._own_index(validators.members)
         if own is not None:
             time_s = self._clock.now_ms() // _MS_PER_S
-            key = self._key(validators.members[own])
-            signature = cosign(gathering.checkpoint.text(), time_s, key, self._signer.sign)
-            self._take(tip.height, own, signature)
-            self._network.broadcast(self._message(tip.height, own, signature), Urgency.NORMAL)
+            made = self._make(gathering, own, time_s)
+            self._take(tip.height, own, made)
+            self._network.broadcast(self._message(tip.height, own, made), Urgency.NORMAL)
         for height, sender in sorted(k for k in self._early if k[0] <= tip.height):
             message = self._early.pop((height, sender))
             if height == tip.height and self._is_plausible(gathering, message):
@@ -157,10 +178,9 @@ class Cosigner:
         gathering = self._open.get(status.tip_height)
         if gathering is None:
             return
-        for sender, signature in sorted(gathering.signatures.items()):
-            if sender not in status.tip_cosigners:
-                message = self._message(status.tip_height, sender, signature)
-                self._network.send(peer, message, Urgency.NORMAL)
+        for sender in sorted(gathering.signatures.keys() - set(status.tip_cosigners)):
+            message = self._message(status.tip_height, sender, gathering.signatures[sender])
+            self._network.send(peer, message, Urgency.NORMAL)
 
     def tip_cosigners(self) -> tuple[int, ...]:
         """Return the validators whose cosignature of the tip is here, rising."""
@@ -176,30 +196,47 @@ class Cosigner:
     ) -> bool:
         if sender >= len(gathering.members):
             return False
-        key = self._key(gathering.members[sender])
-        value = message.timestamp.to_bytes(TIME_BYTES, "big") + message.signature
-        signature = Signature(name=key.name, key_id=key.key_id, value=value)
+        text, member = gathering.checkpoint.text(), gathering.members[sender]
+        first = _received(self._key(member), message.timestamp, message.signature)
+        second_key, second = gathering.second_keys[sender], None
         try:
-            verify_cosignature(key, gathering.checkpoint.text(), signature)
+            verify_cosignature(self._key(member), text, first)
+            if second_key is not None and message.second is not None:
+                key = self._second_verifier(member, second_key)
+                second = _received(key, message.timestamp, message.second)
+                verify_cosignature(key, text, second)
         except (DecodeError, ProofInvalid):
             # One without a single byte has no time in it, as a note would have it, and is none.
             return False
-        self._take(message.height, sender, signature)
+        except CannotTell:
+            # Only of the second: what this installation cannot judge it does not hand on.
+            second = None
+        self._take(message.height, sender, _Cosignature(first=first, second=second))
         return True
 
-    def _take(self, height: int, sender: int, signature: Signature) -> None:
+    def _make(self, gathering: _Gathering, own: int, time_s: int) -> _Cosignature:
+        text, member = gathering.checkpoint.text(), gathering.members[own]
+        second_key, second = gathering.second_keys[own], None
+        if self._second is not None and second_key == self._second.public_key:
+            key = self._second_verifier(member, second_key)
+            second = cosign(text, time_s, key, self._second.sign)
+        first = cosign(text, time_s, self._key(member), self._signer.sign)
+        return _Cosignature(first=first, second=second)
+
+    def _take(self, height: int, sender: int, made: _Cosignature) -> None:
         gathering = self._open[height]
-        gathering.signatures[sender] = signature
+        gathering.signatures[sender] = made
         if len(gathering.signatures) < gathering.quorum:
             return
         if self._newest is not None and self._newest.height > height:
             return
         is_news = self._newest is None or self._newest.height < height
-        chosen = sorted(gathering.signatures.items())[:MAX_COSIGNATURES]
+        gathered = [gathering.signatures[member] for member in sorted(gathering.signatures)]
+        second = [one.second for one in gathered if one.second is not None]
         self._newest = CosignedCheckpoint(
             height=height,
             checkpoint=gathering.checkpoint,
-            signatures=tuple(signature for _, signature in chosen),
+            signatures=(*(one.first for one in gathered), *second)[:MAX_COSIGNATURES],
         )
         if is_news or len(gathering.signatures) == len(gathering.members):
             # Twice for a height at most. A crash may lose it: the validators then cosign their tips anew.
@@ -217,16 +254,33 @@ class Cosigner:
         name = f"{self._genesis.chain_id}/{validator.name}"
         return cosigner_key(self._genesis.suite, name, validator.cosigner_key)
 
+    def _second_key_of(self, validator: Validator) -> bytes | None:
+        """Return what the tip's state has as a validator's second key."""
+        said = second_key_in(self._ledger.state, validator.name)
+        return None if said is None else said.key_for(validator.cosigner_key)
+
+    def _second_verifier(self, validator: Validator, public_key: bytes) -> VerifierKey:
+        name = f"{self._genesis.chain_id}/{validator.name}"
+        return cosigner_key(key_suite_named(ML_DSA_44), name, public_key)
+
     @staticmethod
-    def _message(height: int, sender: int, signature: Signature) -> bytes:
+    def _message(height: int, sender: int, made: _Cosignature) -> bytes:
+        first, second = made.first.value, made.second
         return encode_message(
             CosignatureMessage(
                 height=height,
                 sender=sender,
-                timestamp=int.from_bytes(signature.value[:TIME_BYTES], "big"),
-                signature=signature.value[TIME_BYTES:],
+                timestamp=int.from_bytes(first[:TIME_BYTES], "big"),
+                signature=first[TIME_BYTES:],
+                second=None if second is None else second.value[TIME_BYTES:],
             )
         )
+
+
+def _received(key: VerifierKey, time_s: int, signature: bytes) -> Signature:
+    """Return the line that a message's parts make in a note."""
+    value = time_s.to_bytes(TIME_BYTES, "big") + signature
+    return Signature(name=key.name, key_id=key.key_id, value=value)
 
 
 def _newest_of(ledger: Ledger) -> CosignedCheckpoint | None:

@@ -83,6 +83,7 @@ class Engine:
         verifier: TransactionVerifier,
         witness: Witness,
         challenge: bytes,
+        second_signer: Signer | None = None,
         time_sources: tuple[str, ...] = (),
         time_check: str | None = None,
     ) -> None:
@@ -102,6 +103,7 @@ class Engine:
             verifier: Of transactions' signatures.
             witness: Is told what happens.
             challenge: 32 fresh random bytes.
+            second_signer: For checkpoints once more, of ML-DSA-44, or None.
             time_sources: Where this machine's clock has its time from, as its operator declares.
             time_check: The time source that `time_measured` will tell of, if any.
         """
@@ -162,6 +164,7 @@ class Engine:
             genesis=genesis,
             ledger=ledger,
             signer=cosigner_signer,
+            second=second_signer,
             network=network,
             clock=clock,
             witness=witness,

@@ -16,7 +16,7 @@ Every message is a canonical array that begins with its kind. Signatures cover t
     10  OUTLINE        [10, outline]
     11  FETCH-BLOCKS   [11, from_height, count]
     12  BLOCKS         [12, [certified block, ...]]
-    13  COSIGNATURE    [13, height, sender, timestamp, signature]
+    13  COSIGNATURE    [13, height, sender, timestamp, signature, second | nil]
     14  CLOCK          [14, sent_ms, echoed_ms, received_ms]
     15  PRESENCE       [15, challenge, [challenge, ...]]
     16  CLONE          [16, validator, challenge, [challenge, ...], signature]
@@ -80,6 +80,7 @@ from chainnode.model.limits import (
     MAX_TRANSACTION_BYTES,
     MAX_VALIDATORS,
 )
+from chainnode.model.suites.ml_dsa_44 import SIGNATURE_BYTES as SECOND_BYTES
 from chainnode.model.votes import COMMIT as COMMIT_VOTE
 from chainnode.model.votes import MAX_VIEW
 from chainnode.model.votes import PREPARE as PREPARE_VOTE
@@ -168,7 +169,14 @@ def _to_value(message: Message) -> Value:  # one return per kind of message
         case BlocksMessage():
             return (12, message.blocks)
         case CosignatureMessage():
-            return (13, message.height, message.sender, message.timestamp, message.signature)
+            return (
+                13,
+                message.height,
+                message.sender,
+                message.timestamp,
+                message.signature,
+                message.second,
+            )
         case ClockMessage():
             return (14, message.sent_ms, message.echoed_ms, message.received_ms)
         case PresenceMessage():
@@ -280,6 +288,7 @@ def _parse_cosignature(e: tuple[Value, ...]) -> Message:
         sender=parse_sender(e[2]),
         timestamp=codec.integer(e[3], "timestamp"),
         signature=parse_signature(e[4]),
+        second=None if e[5] is None else codec.binary(e[5], "second", size=SECOND_BYTES),
     )
 
 
@@ -331,7 +340,7 @@ _PARSERS: Final[dict[int, tuple[int, Callable[[tuple[Value, ...]], Message]]]] =
     10: (2, _parse_outline),
     11: (3, _parse_fetch_blocks),
     12: (2, _parse_blocks),
-    13: (5, _parse_cosignature),
+    13: (6, _parse_cosignature),
     14: (4, _parse_clock),
     15: (3, _parse_presence),
     16: (5, _parse_clone),

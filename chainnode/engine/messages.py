@@ -176,9 +176,11 @@ class CosignatureMessage:
     height: int
     sender: int
     timestamp: int
-    """Seconds since 1970 UTC, as the cosignature states it."""
+    """Seconds since 1970 UTC, as both cosignatures state it."""
 
     signature: bytes
+    second: bytes | None
+    """Of its ML-DSA-44 key; None if it cosigns once only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -284,6 +284,13 @@ def publish_crl(authority: str, crl: bytes) -> Call:
     return _call("authorities", "publish_crl", authority, crl)
 
 
+def register_second_key(
+    validator: str, number: int, public_key: bytes | None, signature: bytes
+) -> Call:
+    """Say with which key a validator cosigns a second time; `signature` is by its cosigner key."""
+    return _call("cosigners", "register", validator, number, public_key, signature)
+
+
 def declare_clock(validator: str, *, sources: Sequence[str], check: str | None) -> Call:
     """Declare what a validator's clock has its time from, and what the node measures it against."""
     return _call("clocks", "declare", validator, tuple(sources), check)

@@ -10,12 +10,17 @@ from typing import Final
 
 from chainnode.model import codec
 from chainnode.model.checkpoint import Checkpoint
-from chainnode.model.limits import MAX_CHAIN_ID_BYTES, MAX_NAME_BYTES, MAX_VALIDATORS
-from chainnode.model.note import KEY_ID_BYTES, Signature
+from chainnode.model.cosignature import TIME_BYTES
+from chainnode.model.limits import MAX_CHAIN_ID_BYTES, MAX_NAME_BYTES
+from chainnode.model.note import KEY_ID_BYTES, MAX_NOTE_SIGNATURES, Signature
 from chainnode.model.suites import HASH_BYTES
+from chainnode.model.suites.ml_dsa_44 import SIGNATURE_BYTES
 
-MAX_COSIGNED_BYTES: Final = MAX_VALIDATORS * 512
-"""100 cosignatures with the longest names."""
+MAX_COSIGNATURE_BYTES: Final = TIME_BYTES + SIGNATURE_BYTES
+"""Time and signature of the longer kind, ML-DSA-44."""
+
+MAX_COSIGNED_BYTES: Final = MAX_NOTE_SIGNATURES * (MAX_COSIGNATURE_BYTES + 256)
+"""As many as a note holds, with the longest names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +32,7 @@ class CosignedCheckpoint:
 
     checkpoint: Checkpoint
     signatures: tuple[Signature, ...]
-    """The cosignature lines, in the order of the validator set."""
+    """The cosignature lines, in the order of the validator set; behind them those of ML-DSA-44, in the same order."""
 
 
 def encode_cosigned(cosigned: CosignedCheckpoint) -> bytes:
@@ -64,11 +69,11 @@ def decode_cosigned(data: bytes) -> CosignedCheckpoint:
             Signature(
                 name=codec.text(name, "name", most_bytes=MAX_CHAIN_ID_BYTES + MAX_NAME_BYTES + 1),
                 key_id=codec.binary(key_id, "key_id", size=KEY_ID_BYTES),
-                value=codec.binary(value, "value", most=256),
+                value=codec.binary(value, "value", most=MAX_COSIGNATURE_BYTES),
             )
             for name, key_id, value in (
                 codec.array(s, "signature", arity=3)
-                for s in codec.array_up_to(signatures, "signatures", most=MAX_VALIDATORS)
+                for s in codec.array_up_to(signatures, "signatures", most=MAX_NOTE_SIGNATURES)
             )
         ),
     )

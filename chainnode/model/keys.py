@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from chainnode.model.errors import Refused
-from chainnode.model.suites import P256_SHA256, SM2_SM3, SUITE_NAMES
+from chainnode.model.suites import ML_DSA_44, P256_SHA256, SM2_SM3, SUITE_NAMES
 
 
 class KeyPurpose(StrEnum):
@@ -58,6 +58,9 @@ _UNDERSTOOD_OUTSIDE: Final = frozenset(
 
 def suites_for(purpose: KeyPurpose) -> tuple[str, ...]:
     """Return the names of the suites that a key of this purpose can have."""
+    if purpose is KeyPurpose.COSIGNER:
+        # A validator has one of the chain's suite, and may have one of the other kind beside it.
+        return (*SUITE_NAMES, ML_DSA_44)
     return (P256_SHA256, SM2_SM3) if purpose in _UNDERSTOOD_OUTSIDE else SUITE_NAMES
 
 

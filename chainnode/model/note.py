@@ -11,6 +11,7 @@ A key is written as a *vkey*: `<name>+<key id, 8 hex digits>+base64(type || publ
     type                                        suite            signs
     01                                          ed25519-sha256   the text
     04                                          ed25519-sha256   `cosignature/v1` (module `cosignature`)
+    06                                          ml-dsa-44        `subtree/v1` (module `cosignature`)
     FF "chainnode/sm2-sm3/note/v1"              sm2-sm3          the text
     FF "chainnode/sm2-sm3/cosignature/v1"       sm2-sm3          `cosignature/v1`
 
@@ -28,7 +29,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from chainnode.model.errors import DecodeError, ProofInvalid
-from chainnode.model.suites import suite_named
+from chainnode.model.suites import key_suite_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -52,8 +53,8 @@ MAX_NOTE_TEXT_BYTES: Final = 8_192
 MAX_SIGNATURE_BYTES: Final = 5_120
 """Signature behind one key id: post-quantum ones, which other cosigners may add, come near 5 kB."""
 
-MAX_NOTE_BYTES: Final = 256 * 1024
-"""A whole note; 100 lines of our own kinds take 35 KiB."""
+MAX_NOTE_BYTES: Final = 384 * 1024
+"""A whole note; 100 lines take 35 KiB, or 350 KiB if all of them are ML-DSA-44."""
 
 _SIGNATURE_START: Final = "\N{EM DASH} "
 _FORBIDDEN: Final = re.compile(r"[\x00-\x09\x0b-\x1f]")
@@ -64,13 +65,14 @@ class SignatureType(Enum):
 
     ED25519_NOTE = ("ed25519-sha256", b"\x01")
     ED25519_COSIGNATURE = ("ed25519-sha256", b"\x04")
+    ML_DSA_44_COSIGNATURE = ("ml-dsa-44", b"\x06")
     SM2_NOTE = ("sm2-sm3", b"\xffchainnode/sm2-sm3/note/v1")
     SM2_COSIGNATURE = ("sm2-sm3", b"\xffchainnode/sm2-sm3/cosignature/v1")
 
     @property
     def suite(self) -> Suite:
         """The suite whose signatures and hash it uses."""
-        return suite_named(self.value[0])
+        return key_suite_named(self.value[0])
 
     @property
     def prefix(self) -> bytes:
@@ -79,8 +81,8 @@ class SignatureType(Enum):
 
     @property
     def is_cosignature(self) -> bool:
-        """Whether it signs `cosignature/v1` messages rather than the text itself."""
-        return self in {SignatureType.ED25519_COSIGNATURE, SignatureType.SM2_COSIGNATURE}
+        """Whether it signs a checkpoint with a time rather than the text itself."""
+        return self not in {SignatureType.ED25519_NOTE, SignatureType.SM2_NOTE}
 
 
 _NOTE_TYPES: Final = {t.value[0]: t for t in SignatureType if not t.is_cosignature}
@@ -148,7 +150,7 @@ def log_key(suite: Suite, origin: str, public_key: bytes) -> VerifierKey:
 
 
 def cosigner_key(suite: Suite, name: str, public_key: bytes) -> VerifierKey:
-    """Return the key with which a validator (`<chain id>/<validator>`) cosigns."""
+    """Return the key with which a validator (`<chain id>/<validator>`) cosigns: of the chain's suite, or of ML-DSA-44."""
     return VerifierKey(name=name, type=_COSIGNATURE_TYPES[suite.name], public_key=public_key)
 
 

@@ -22,6 +22,7 @@ from chainnode.model.checkpoint import Checkpoint, parse_checkpoint
 from chainnode.model.cosignature import TIME_BYTES, cosignature_time_s, verify_cosignature
 from chainnode.model.errors import CannotTell, ProofInvalid
 from chainnode.model.note import VerifierKey, verify_note_signature
+from chainnode.model.suites import ML_DSA_44
 
 if TYPE_CHECKING:
     from chainnode.model.note import Note, Signature
@@ -42,6 +43,14 @@ class Cosigner:
     time_s: int
     """When it says it did, POSIX seconds; its own clock."""
 
+    suite: str
+    """Of its key: the chain's, or `ml-dsa-44` of those who cosign a second time."""
+
+    @property
+    def label(self) -> str:
+        """What people read: the key name, and of a second cosignature its kind."""
+        return f"{self.name} ({ML_DSA_44})" if self.suite == ML_DSA_44 else self.name
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signatories:
@@ -56,6 +65,8 @@ class Signatories:
     """Every witness of the policy that cosigned, in the order of the note."""
 
     unknown: tuple[Signature, ...]
+    cosigner_suites: frozenset[Suite]
+    """Of all witnesses of the policy: the chain's, and ML-DSA-44 if it asks for second cosignatures."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +143,14 @@ def find_signatories(note: Note, checkpoint: Checkpoint, policy: Policy) -> Sign
         elif (witness := witnesses.get(found)) is not None:
             verify_cosignature(witness.key, note.text, signature)
             time_s = cosignature_time_s(signature)
-            cosigners.append(Cosigner(witness=witness.name, name=signature.name, time_s=time_s))
+            cosigners.append(
+                Cosigner(
+                    witness=witness.name,
+                    name=signature.name,
+                    time_s=time_s,
+                    suite=witness.key.type.suite.name,
+                )
+            )
         else:
             unknown.append(signature)
     return Signatories(
@@ -141,6 +159,7 @@ def find_signatories(note: Note, checkpoint: Checkpoint, policy: Policy) -> Sign
         log_key=log_keys[0] if log_keys else None,
         cosigners=tuple(cosigners),
         unknown=tuple(unknown),
+        cosigner_suites=frozenset(w.key.type.suite for w in policy.witnesses),
     )
 
 
@@ -169,15 +188,16 @@ def _quorum_s(cosigners: tuple[Cosigner, ...], policy: Policy) -> int:
 def _lack(seen: Signatories, missing: int) -> ProofInvalid | CannotTell:
     """Say what is missing, and whether unknown keys of the same log could have supplied it.
 
-    Each name counts once: keys rotate, but a validator has one cosignature under a checkpoint.
+    Each name counts once of each kind: keys rotate, but a validator has one cosignature of a kind under a checkpoint.
     """
     origin, signature_bytes = seen.origin, seen.suite.signature_bytes
     log_lines = [s for s in seen.unknown if s.name == origin and len(s.value) == signature_bytes]
+    kinds = {TIME_BYTES + suite.signature_bytes: suite.name for suite in seen.cosigner_suites}
     others = {
-        s.name
+        (s.name, kinds[len(s.value)])
         for s in seen.unknown
-        if s.name.startswith(f"{origin}/") and len(s.value) == TIME_BYTES + signature_bytes
-    } - {cosigner.name for cosigner in seen.cosigners}
+        if s.name.startswith(f"{origin}/") and len(s.value) in kinds
+    } - {(cosigner.name, cosigner.suite) for cosigner in seen.cosigners}
     if (seen.log_key is not None or log_lines) and missing <= len(others):
         return CannotTell(
             f"{len(others)} cosignatures and {len(log_lines)} log signatures are by keys of "

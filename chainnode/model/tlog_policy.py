@@ -6,7 +6,7 @@
     quorum <name>|none
 
 A policy is the trust anchor of every offline check. Reading accepts any policy of the specification; keys of several
-suites in one policy are refused, since a chain has one. What a chain itself publishes is `validators_policy`.
+suites in one policy are refused, since a chain has one: only ML-DSA-44 may stand beside it. What a chain itself publishes is `validators_policy`.
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from chainnode.model.errors import DecodeError
+from chainnode.model.errors import DecodeError, Refused
 from chainnode.model.note import cosigner_key, log_key, parse_decimal, parse_verifier_key
 from chainnode.model.quorum import quorum_of
+from chainnode.model.suites import ML_DSA_44
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from chainnode.model.note import VerifierKey
     from chainnode.model.suites import Suite
 
-MAX_POLICY_BYTES: Final = 256 * 1024
-"""100 validators take 45 KiB."""
+MAX_POLICY_BYTES: Final = 384 * 1024
+"""100 validators take 45 KiB, and 200 KiB more with their ML-DSA-44 keys."""
 
 MAX_POLICY_LINES: Final = 1_000
 """Lines of any kind; 100 logs, 100 witnesses, groups and comments. The specification asks for 96 at least."""
@@ -37,6 +38,12 @@ NONE: Final = "none"
 
 VALIDATORS_GROUP: Final = "validators"
 """The group of a chain's own policy. Its members' names hold a slash, so none of them can be this."""
+
+SECOND_GROUP: Final = "validators-ml-dsa-44"
+"""The group of the validators' second keys."""
+
+TWICE_GROUP: Final = "validators-twice"
+"""The group that asks for a quorum of cosignatures of both kinds."""
 
 BOTH_GROUP: Final = "both"
 """The group that asks for the validators and for the outside witnesses."""
@@ -134,6 +141,51 @@ def validators_policy(
         ),
         groups=(Group(name=VALIDATORS_GROUP, threshold=quorum_of(len(validators)), members=names),),
         quorum=VALIDATORS_GROUP,
+    )
+
+
+def with_second_keys(policy: Policy, suite: Suite, keys: Mapping[str, bytes]) -> Policy:
+    """Return the policy that asks for a quorum of each kind of cosignature.
+
+    A second key's witness is named like its validator's, with `/ml-dsa-44` behind it; its key name is the validator's.
+
+    Args:
+        policy: a chain's, of `validators_policy`.
+        suite: of the second keys: ML-DSA-44.
+        keys: public keys, by witness of the policy; of at least a quorum.
+
+    Raises:
+        Refused: with code `too_few_second_keys`.
+    """
+    group = policy.groups[0]
+    if len(keys) < group.threshold:
+        raise Refused(
+            f"{len(keys)} of {len(group.members)} validators have registered an ML-DSA-44 key; a quorum is "
+            f"{group.threshold}; take a policy without, or have the others switch it on",
+            code="too_few_second_keys",
+        )
+    second = tuple(
+        Witness(
+            name=f"{name}/{suite.name}",
+            key=cosigner_key(suite, name, keys[name]),
+            url=f"https://{name}/{suite.name}",
+        )
+        for name in group.members
+        if name in keys
+    )
+    return Policy(
+        logs=policy.logs,
+        witnesses=(*policy.witnesses, *second),
+        groups=(
+            group,
+            Group(
+                name=SECOND_GROUP,
+                threshold=group.threshold,
+                members=tuple(witness.name for witness in second),
+            ),
+            Group(name=TWICE_GROUP, threshold=2, members=(group.name, SECOND_GROUP)),
+        ),
+        quorum=TWICE_GROUP,
     )
 
 
@@ -270,9 +322,11 @@ class _Reader:
             raise _bad_policy(f"the key of {key.name!r} signs in another role")
         if key.public_key in taken:
             raise _bad_policy(f"the key of {key.name!r} stands on an earlier line too")
-        if self._suite not in {None, key.type.suite.name}:
-            raise _bad_policy(f"keys of {self._suite} and {key.type.suite.name}; one is expected")
-        self._suite = key.type.suite.name
+        name = key.type.suite.name
+        if name != ML_DSA_44:
+            if self._suite not in {None, name}:
+                raise _bad_policy(f"keys of {self._suite} and {name}; one is expected")
+            self._suite = name
         return key
 
     def _log_keys(self) -> set[bytes]:

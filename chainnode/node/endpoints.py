@@ -22,21 +22,25 @@ from chainnode.rpc.gateway_openapi import OpenApiPage
 from chainnode.rpc.tsa_endpoint import TsaEndpoint
 from chainnode.rpc.webhooks import Webhooks
 from chainnode.services.calendar import Calendar
-from chainnode.services.clock_declaration import ClockDeclaration
+from chainnode.services.declaring import Declaring, clock_due, second_key_due
 from chainnode.services.gateway import Gateway
 from chainnode.services.gateway_journal import GatewayJournal
 from chainnode.services.health import reason_not_ready, reason_not_vouching
 from chainnode.services.timestamping import TimestampCollector, Timestamping
 from chainnode.storage.append_file import DiskFile
+from contracts.clocks import NAME as CLOCKS
 from contracts.clocks import Declaration
+from contracts.cosigners import NAME as COSIGNERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextlib import ExitStack
 
     from chainnode.config import NodeConfig
+    from chainnode.keystore.signer import Signer
     from chainnode.logs import Log
     from chainnode.model.suites import Suite
+    from chainnode.model.transaction import Call
     from chainnode.rpc.endpoint import Endpoint
     from chainnode.services.node_services import NodeServices
     from chainnode.services.own_account import OwnAccount
@@ -102,23 +106,57 @@ def timestamp_endpoints(units: Mapping[str, Timestamping], suite: Suite) -> Mapp
     return {tsa_endpoint.PATH: tsa, tsa_endpoint.FOLDER: tsa}
 
 
-def clock_declaration(
-    config: NodeConfig, services: NodeServices, own_account: OwnAccount | None, log: Log
-) -> ClockDeclaration | None:
-    """Return what keeps the chain told of this node's time sources; None if there is no account that could tell."""
+def declarations(
+    config: NodeConfig,
+    services: NodeServices,
+    own_account: OwnAccount | None,
+    log: Log,
+    *,
+    cosigner: Signer,
+    second: Signer | None,
+) -> tuple[Declaring, ...]:
+    """Return what keeps the chain told of this node; nothing if there is no account that could tell.
+
+    Args:
+        config: the node's.
+        services: the node's.
+        own_account: tells.
+        log: hears what the chain refuses.
+        cosigner: the validator's cosigner key.
+        second: its ML-DSA-44 key, or None if it cosigns once only.
+    """
     if own_account is None:
-        return None
-    return ClockDeclaration(
-        Declaration(
-            validator=config.validator, sources=config.time_sources, check=config.time_check
+        return ()
+    wanted = Declaration(
+        validator=config.validator, sources=config.time_sources, check=config.time_check
+    )
+    ledger = services.ledger
+
+    def declaring(contract: str, due: Callable[[], Call | None], refusal: str) -> Declaring:
+        return Declaring(
+            contract,
+            due,
+            own_account=own_account,
+            ledger=ledger,
+            is_ready=lambda: (
+                reason_not_ready(services.engine.status(), services.clock.now_ms()) is None
+            ),
+            refused=lambda reason: log.warning(refusal, reason=reason),
+            clock=services.clock,
+        )
+
+    public_key = None if second is None else second.public_key
+    return (
+        declaring(
+            CLOCKS,
+            lambda: clock_due(wanted, ledger, own_account.name),
+            "time_sources_not_declared",
         ),
-        own_account=own_account,
-        ledger=services.ledger,
-        is_ready=lambda: (
-            reason_not_ready(services.engine.status(), services.clock.now_ms()) is None
+        declaring(
+            COSIGNERS,
+            lambda: second_key_due(public_key, ledger, config.validator, cosigner),
+            "second_key_not_registered",
         ),
-        refused=lambda reason: log.warning("time_sources_not_declared", reason=reason),
-        clock=services.clock,
     )
 
 

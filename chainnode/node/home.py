@@ -10,6 +10,7 @@ from chainnode.model.errors import DecodeError, NotFound, Refused, StorageFault
 from chainnode.model.genesis import decode_genesis
 from chainnode.model.keys import KeyPurpose
 from chainnode.model.limits import MAX_GENESIS_BYTES
+from chainnode.model.suites import ML_DSA_44
 from chainnode.model.tlog_policy import MAX_POLICY_BYTES, Policy, parse_policy
 from chainnode.services.witness import MAX_WITNESSED_LOGS, WitnessService
 
@@ -65,6 +66,32 @@ def open_witness(
         clock=clock,
         log=log,
     )
+
+
+def open_second_signer(config: NodeConfig, passphrase: bytes) -> Signer | None:
+    """Open the key with which this validator cosigns a second time, or return None if there is to be none.
+
+    Raises:
+        ChainError: it is missing, of another kind, the passphrase is wrong, or this installation cannot use it.
+    """
+    name = config.second_key
+    if name is None:
+        return None
+    advice = f"`chainnode keys new {name} --purpose cosigner --suite {ML_DSA_44}`"
+    try:
+        signer = KeyStore(config.home / "keys").open(name, passphrase)
+    except NotFound as error:
+        raise Refused(
+            f"{error.message}; make it with {advice}", code="no_key", field="node.second_key"
+        ) from error
+    if signer.purpose is not KeyPurpose.COSIGNER or signer.suite.name != ML_DSA_44:
+        raise Refused(
+            f"node.second_key: {name} is a {signer.suite.name} key of purpose {signer.purpose}; expected one made with "
+            f"{advice}",
+            code="wrong_purpose",
+            field="node.second_key",
+        )
+    return signer
 
 
 def read_policy_file(path: Path) -> Policy:

@@ -29,7 +29,7 @@ from chainnode.mempool.pool import Pool, PoolLimits
 from chainnode.model.errors import ChainError, ForkProven
 from chainnode.node.driver import EngineDriver
 from chainnode.node.endpoints import (
-    clock_declaration,
+    declarations,
     open_calendar,
     open_gateway,
     timestamp_endpoints,
@@ -38,6 +38,7 @@ from chainnode.node.endpoints import (
 )
 from chainnode.node.home import (
     open_account_signers,
+    open_second_signer,
     open_signers,
     open_witness,
     own_validator,
@@ -97,6 +98,7 @@ async def run_node(config: NodeConfig, passphrase: bytes, log: Log, stop: asynci
     with ExitStack() as opened:
         opened.callback(HomeLock(home).release)
         signers = open_signers(home, own, passphrase)
+        second = open_second_signer(config, passphrase)
         witness = open_witness(config, passphrase, clock, log)
         outside = None
         if config.outside is not None:
@@ -154,12 +156,15 @@ async def run_node(config: NodeConfig, passphrase: bytes, log: Log, stop: asynci
                 verifier=verifier,
                 witness=Observers((commits, services.metrics), log),
                 challenge=fresh_challenge(),
+                second_signer=second,
                 time_sources=config.time_sources,
                 time_check=config.time_check,
             )
             own_account = _own_account(config, ledger, services.submission, passphrase, log)
             units = timestamp_units(config, services, own_account, passphrase)
-            declaration = clock_declaration(config, services, own_account, log)
+            declared = declarations(
+                config, services, own_account, log, cosigner=signers.cosigner, second=second
+            )
             gateway = open_gateway(config, services, own_account, opened)
             calendar = open_calendar(config, services, own_account, opened)
             server = RpcServer(
@@ -177,7 +182,7 @@ async def run_node(config: NodeConfig, passphrase: bytes, log: Log, stop: asynci
                 on_tick=[
                     *(unit.tick for unit in units.values()),
                     *(() if gateway is None else (gateway.tick,)),
-                    *(() if declaration is None else (declaration.tick,)),
+                    *(one.tick for one in declared),
                     *(() if calendar is None else (calendar.tick,)),
                 ],
             )

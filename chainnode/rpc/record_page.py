@@ -266,7 +266,7 @@ def _checkpoint(shown: PublicRecord) -> list[Row]:
         )
         return [(Words("见证方", "cosigned by"), waits.html())]
     checkpoint = shown.proof.checkpoint
-    names = "<br>".join(f"{code(c.name)} {time_html(c.time_s * 1_000)}" for c in shown.cosigners)
+    names = "<br>".join(f"{code(c.label)} {time_html(c.time_s * 1_000)}" for c in shown.cosigners)
     return [
         (Words("链", "chain"), code(checkpoint.origin)),
         (Words("检查点", "checkpoint"), f"{checkpoint.size} · {code(checkpoint.root.hex())}"),

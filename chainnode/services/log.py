@@ -127,7 +127,7 @@ class LogService:
         if served is None or served.cosigned is not cosigned or served.outside != outside:
             text = cosigned.checkpoint.text()
             signature = sign_note(text, self._key, self._signer.sign)
-            # Of 100 lines at most 17 are not the validators', whose quorum is 67 then.
+            # Of 100 lines at most 17 are not the validators', whose quorum is 67 then; second cosignatures come last.
             validators = cosigned.signatures[: MAX_NOTE_SIGNATURES - 1 - len(outside)]
             note = Note(text=text, signatures=(signature, *validators, *outside))
             served = SignedCheckpoint(cosigned=cosigned, outside=outside, note=note)

@@ -11,11 +11,13 @@ from chainnode.model.errors import NotFound, Unavailable
 from chainnode.model.notarization import KIND as NOTARY
 from chainnode.model.record import decode_record
 from chainnode.model.signatories import Cosigner
+from chainnode.model.suites import ML_DSA_44, key_suite_named
 from chainnode.services.registrations import RegistrationReader
 
 if TYPE_CHECKING:
     from chainnode.ledger.ledger import Ledger
     from chainnode.model.record import Record
+    from chainnode.model.suites import Suite
     from chainnode.model.tlog_proof import Proof
     from chainnode.services.chain import ChainService
     from chainnode.services.log import LogService
@@ -72,7 +74,7 @@ class PublicRecords:
             registration=registration,
             certificate=self._unit(record),
             proof=proof,
-            cosigners=() if proof is None else _cosigners(proof),
+            cosigners=() if proof is None else _cosigners(proof, self._ledger.genesis.suite),
         )
 
     def _public_registration(self, index: int, record: Record) -> Found | None:
@@ -103,10 +105,16 @@ class PublicRecords:
         return self._chain.certificate(codec.binary(record.body[1], "fingerprint"))
 
 
-def _cosigners(proof: Proof) -> tuple[Cosigner, ...]:
+def _cosigners(proof: Proof, suite: Suite) -> tuple[Cosigner, ...]:
     """Return whoever signed but the log itself; the node has checked them all."""
+    second = key_suite_named(ML_DSA_44)
     return tuple(
-        Cosigner(witness=s.name, name=s.name, time_s=cosignature_time_s(s))
+        Cosigner(
+            witness=s.name,
+            name=s.name,
+            time_s=cosignature_time_s(s),
+            suite=(second if len(s.value) == TIME_BYTES + second.signature_bytes else suite).name,
+        )
         for s in proof.note.signatures
         if s.name != proof.checkpoint.origin and len(s.value) > TIME_BYTES
     )

@@ -102,7 +102,7 @@ def readme(certificate: Certificate) -> str:
         "The policy decides whose signatures count: compare it with one from a source that you trust.",
         "",
         f"root {papers.verdict.checkpoint.root.hex()}",
-        *(f"cosigned {c.name}" for c in papers.verdict.cosigners),
+        *(f"cosigned {c.label}" for c in papers.verdict.cosigners),
     ]
     return "\n".join(lines) + "\n"
 
@@ -134,7 +134,7 @@ def _rows(certificate: Certificate, address: str) -> list[tuple[str, str]]:
         (
             "见证节点 cosigned by",
             f"{len(verdict.cosigners)} (≥ {certificate.needed}): "
-            + ", ".join(c.name for c in verdict.cosigners),
+            + ", ".join(c.label for c in verdict.cosigners),
         ),
         ("出证机构 issued by", certificate.issuer),
         ("出证时间 issued", utc(certificate.now_ms)),

@@ -119,7 +119,7 @@ def _facts(papers: Papers) -> str:
             Words("检查点", "checkpoint"),
             f"{verdict.checkpoint.size} · {code(verdict.checkpoint.root.hex())}",
         ),
-        (Words("见证方", "cosigned by"), "<br>".join(code(c.name) for c in verdict.cosigners)),
+        (Words("见证方", "cosigned by"), "<br>".join(code(c.label) for c in verdict.cosigners)),
     ]
     meaning = Words(
         "文件最迟在认证时间区间结束时已存在；它也可能更早。存证不说明内容真实，也不说明归谁所有。其后是否被撤回，证明本身不能说明。",

@@ -187,7 +187,7 @@ def _cosignatures(proof: Proof, policy: Policy) -> Check:
         check_origin(proof.checkpoint, policy)
         seen = find_signatories(proof.note, proof.checkpoint, policy)
         check_quorum(seen, policy)
-        return "a quorum of the policy: " + ", ".join(c.name for c in seen.cosigners)
+        return "a quorum of the policy: " + ", ".join(c.label for c in seen.cosigners)
 
     return _checked("cosignatures", work, repeat.cosignatures(proof, policy))
 

@@ -92,7 +92,7 @@ def cosignatures(proof: Proof, policy: Policy) -> str:
         key = keys.get((signature.name, signature.key_id))
         if key is None or key.type.suite.name != _ED25519:
             continue
-        message = cosignature_message(proof.note.text, cosignature_time_s(signature))
+        message = cosignature_message(key, proof.note.text, cosignature_time_s(signature))
         lines += [
             f"# {signature.name}",
             f"{_decoded(_ED25519_SPKI + key.public_key)} >key.der",

@@ -154,6 +154,7 @@ def test_every_member_assembles_the_same_genesis_whatever_the_order(homes, tmp_p
         ("algorithms", 1),
         ("authorities", 1),
         ("clocks", 1),
+        ("cosigners", 1),
         ("evidence", 1),
         ("history", 1),
         ("identity", 1),

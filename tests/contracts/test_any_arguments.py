@@ -14,6 +14,7 @@ from chainnode.model.transaction import Call, decode_transaction
 from contracts.algorithms import METHODS as ALGORITHMS
 from contracts.authorities.contract import METHODS as AUTHORITIES
 from contracts.clocks import METHODS as CLOCKS
+from contracts.cosigners import METHODS as COSIGNERS
 from contracts.history import METHODS as HISTORY
 from contracts.identity.contract import METHODS as IDENTITY
 from contracts.notary import METHODS as NOTARY
@@ -27,6 +28,7 @@ METHODS = [
         ("algorithms", ALGORITHMS),
         ("authorities", AUTHORITIES),
         ("clocks", CLOCKS),
+        ("cosigners", COSIGNERS),
         ("history", HISTORY),
         ("identity", IDENTITY),
         ("notary", NOTARY),

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import pytest
 
 from chainnode.engine import cosigning as cosigning_module
 from chainnode.engine.cosigning import MAX_SKEW_S
 from chainnode.engine.inbox import STATUS_ANSWER_MS
-from chainnode.engine.messages import CosignatureMessage, DecidedMessage
+from chainnode.engine.messages import CosignatureMessage, DecidedMessage, TransactionsMessage
+from chainnode.model.calls import register_second_key
 from chainnode.model.certificate import decode_certificate
 from chainnode.model.cosignature import verify_cosignature
 from chainnode.model.errors import PeerFault
 from chainnode.model.note import cosigner_key
-from tests.support.chain import make_chain
+from chainnode.model.second_key import second_key_statement
+from chainnode.model.suites import ML_DSA_44, key_suite_named
+from tests.support.chain import GUEST, Chain, key_pair, make_chain
 from tests.support.engine_bench import CHAIN, NAMES, EngineBench, decided, status
+
+if TYPE_CHECKING:
+    from chainnode.model.transaction import Transaction
 
 A, B, C = NAMES[1:]
 
@@ -259,3 +266,139 @@ def test_whoever_is_no_validator_gathers_cosignatures_and_makes_none() -> None:
     for sender in (1, 2, 3):
         bench.receive(NAMES[sender], bench.cosignature(sender, executed))
     assert bench.witness.cosigned == [1]
+
+
+# -- second cosignatures -----------------------------------------------------------------------------------
+
+
+SECOND = {i: key_pair(key_suite_named(ML_DSA_44), f"second {i}") for i in range(4)}
+
+
+def registering(chain: Chain, *members: int) -> list[Transaction]:
+    """Return transactions that register second keys, sent by anybody."""
+    return [
+        chain.transaction(
+            [
+                register_second_key(
+                    chain.validators[i].name,
+                    1,
+                    SECOND[i].public,
+                    chain.validators[i].cosigner.sign(
+                        second_key_statement(
+                            chain.genesis.domain, chain.validators[i].name, 1, SECOND[i].public
+                        )
+                    ),
+                )
+            ],
+            sender=GUEST,
+        )
+        for i in members
+    ]
+
+
+def registered(*members: int, own: bool = True) -> EngineBench:
+    """Return an engine behind a block that registers second keys."""
+    chain = make_chain(contracts=("cosigners",))
+    bench = EngineBench(chain=chain, second=SECOND[0] if own else None)
+    sent = registering(chain, *members)
+    bench.receive(A, TransactionsMessage(tuple(t.envelope for t in sent)))
+    bench.commit_here(bench.block(sent))
+    bench.sent(CosignatureMessage)
+    return bench
+
+
+def kinds(bench: EngineBench) -> list[tuple[str, str]]:
+    """Verify the newest checkpoint's lines; return their validators and kinds."""
+    chain, newest = bench.chain, bench.engine.newest_checkpoint()
+    assert newest is not None
+    suites = (chain.genesis.suite, key_suite_named(ML_DSA_44))
+    keys = {}
+    for i, v in enumerate(chain.validators):
+        name = f"{chain.genesis.chain_id}/{v.name}"
+        for suite, public in zip(suites, (v.cosigner.public, SECOND[i].public), strict=True):
+            key = cosigner_key(suite, name, public)
+            keys[name, key.key_id] = (v.name, suite.name, key)
+    found = []
+    for line in newest.signatures:
+        validator, suite_name, key = keys[line.name, line.key_id]
+        verify_cosignature(key, newest.checkpoint.text(), line)
+        found.append((validator, suite_name))
+    return found
+
+
+def test_whoever_has_registered_a_second_key_cosigns_twice_at_once() -> None:
+    bench = registered(0, 1, 2)
+    executed = bench.block()
+    bench.commit_here(executed)
+    ((_, own),) = bench.sent(CosignatureMessage)
+    assert own.second is not None
+    bench.receive(A, bench.cosignature(1, executed, second=SECOND[1]))
+    bench.receive(B, bench.cosignature(2, executed, second=SECOND[2]))
+    first = [(name, "ed25519-sha256") for name in NAMES[:3]]
+    assert kinds(bench) == [*first, *((name, ML_DSA_44) for name in NAMES[:3])]
+
+
+def test_a_second_key_does_not_count_before_it_is_registered_nor_after_another_is() -> None:
+    bench = registered(1)
+    executed = bench.block()
+    bench.commit_here(executed)
+    ((_, own),) = bench.sent(CosignatureMessage)
+    assert own.second is None
+    bench.receive(B, bench.cosignature(2, executed, second=SECOND[2]))
+    bench.receive(A, bench.cosignature(1, executed, second=SECOND[1]))
+    assert [k for k in kinds(bench) if k[1] == ML_DSA_44] == [(A, ML_DSA_44)]
+
+
+def test_one_who_only_cosigns_once_does_not_hold_a_checkpoint_up() -> None:
+    bench = registered(0, 1, 2, 3)
+    executed = bench.block()
+    bench.commit_here(executed)
+    for sender in (1, 2, 3):
+        bench.receive(NAMES[sender], bench.cosignature(sender, executed))
+    assert bench.witness.cosigned[-1] == 2
+    assert len(kinds(bench)) == 4 + 1
+
+
+def test_a_second_cosignature_that_does_not_hold_is_a_fault_like_a_first() -> None:
+    bench = registered(0, 1)
+    executed = bench.block()
+    bench.commit_here(executed)
+    bad = bench.cosignature(1, executed, second=SECOND[2])
+    bench.receive(A, bad)
+    with pytest.raises(PeerFault):
+        bench.receive(A, bad)
+    bench.receive(A, bench.cosignature(1, executed, second=SECOND[1]))
+    bench.receive(B, bench.cosignature(2, executed))
+    assert (A, ML_DSA_44) in kinds(bench)
+
+
+def test_both_are_told_again_to_whoever_lacks_them_and_found_after_a_restart() -> None:
+    bench = registered(0, 1)
+    executed = bench.block()
+    bench.commit_here(executed)
+    bench.receive(A, bench.cosignature(1, executed, second=SECOND[1]))
+    bench.receive(B, bench.cosignature(2, executed))
+    bench.sent(CosignatureMessage)
+    bench.clock.advance(STATUS_ANSWER_MS)
+    bench.receive(C, status(3, tip=2))
+    told = {m.sender: m.second is not None for _, m in bench.sent(CosignatureMessage)}
+    assert told == {0: True, 1: True, 2: False}
+    before = kinds(bench)
+    again = EngineBench(
+        chain=bench.chain, store=bench.store, file=bench.file, clock=bench.clock, second=SECOND[0]
+    )
+    assert kinds(again) == before
+    ((_, own),) = again.sent(CosignatureMessage)
+    assert own.second is not None
+
+
+def test_of_very_many_validators_the_second_cosignatures_give_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cosigning_module, "MAX_COSIGNATURES", 4)
+    bench = registered(0, 1, 2)
+    executed = bench.block()
+    bench.commit_here(executed)
+    for sender in (1, 2):
+        bench.receive(NAMES[sender], bench.cosignature(sender, executed, second=SECOND[sender]))
+    assert [kind for _, kind in kinds(bench)] == ["ed25519-sha256"] * 3 + [ML_DSA_44]

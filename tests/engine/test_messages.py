@@ -106,7 +106,14 @@ MESSAGES: dict[str, Message] = {
     "FETCH-BLOCKS": FetchBlocksMessage(8, MAX_BLOCKS_PER_ANSWER),
     "BLOCKS": BlocksMessage((b"block 8", b"block 9")),
     "COSIGNATURE": CosignatureMessage(
-        height=6, sender=2, timestamp=1_790_000_000, signature=SIGNATURE
+        height=6, sender=2, timestamp=1_790_000_000, signature=SIGNATURE, second=None
+    ),
+    "COSIGNATURE, twice": CosignatureMessage(
+        height=6,
+        sender=2,
+        timestamp=1_790_000_000,
+        signature=SIGNATURE,
+        second=random_bytes("second cosignature", 2_420),
     ),
     "CLOCK": ClockMessage(
         sent_ms=1_790_000_000_123, echoed_ms=1_789_999_999_100, received_ms=1_789_999_999_200
@@ -315,7 +322,8 @@ BEYOND: list[Message] = [
     BlocksMessage(()),
     BlocksMessage((b"",) * (MAX_BLOCKS_PER_ANSWER + 1)),
     BlocksMessage((bytes(MAX_CERTIFIED_BLOCK_BYTES + 1),)),
-    CosignatureMessage(height=1, sender=0, timestamp=-1, signature=SIGNATURE),
+    CosignatureMessage(height=1, sender=0, timestamp=-1, signature=SIGNATURE, second=None),
+    CosignatureMessage(height=1, sender=0, timestamp=1, signature=SIGNATURE, second=b"short"),
     ClockMessage(sent_ms=-1, echoed_ms=0, received_ms=0),
     PresenceMessage(bytes(31), ()),
     PresenceMessage(CHALLENGE, tuple(OTHERS[: MAX_SHOWN + 1])),

@@ -14,7 +14,7 @@ from tests.support.formats import SUITES, samples
 
 COSIGNED = samples(SUITES[0]).cosigned
 LINE = COSIGNED.signatures[0]
-LONGEST = Signature(name="a" * 193, key_id=bytes(4), value=bytes(256))
+LONGEST = Signature(name="a" * 193, key_id=bytes(4), value=bytes(2_428))
 
 
 def test_a_cosigned_checkpoint_is_read_back() -> None:
@@ -42,7 +42,7 @@ def test_the_largest_one_fits() -> None:
         replace(COSIGNED, signatures=(LINE,) * 101),
         replace(COSIGNED, signatures=(replace(LINE, name="a" * 194),)),
         replace(COSIGNED, signatures=(replace(LINE, key_id=bytes(3)),)),
-        replace(COSIGNED, signatures=(replace(LINE, value=bytes(257)),)),
+        replace(COSIGNED, signatures=(replace(LINE, value=bytes(2_429)),)),
     ],
 )
 def test_others_are_refused(bad) -> None:

@@ -41,7 +41,7 @@ def vectors(suite_name):
         "log_vkey": policy.logs[0].key.vkey(),
         "witness_vkey": policy.witnesses[0].key.vkey(),
         "checkpoint": text,
-        "cosignature_message": cosignature_message(text, TIME_S).decode(),
+        "cosignature_message": cosignature_message(policy.witnesses[0].key, text, TIME_S).decode(),
     }
 
 

@@ -210,7 +210,7 @@ def test_a_cosignature_covers_time_and_checkpoint(key):
     vkey = cosigner_key(key.suite, f"{ORIGIN}/a1", key.public)
     line = cosign(TEXT, TIME_S, vkey, key.sign)
     assert cosignature_time_s(line) == TIME_S
-    assert cosignature_message("x\n", 7) == b"cosignature/v1\ntime 7\nx\n"
+    assert cosignature_message(vkey, "x\n", 7) == b"cosignature/v1\ntime 7\nx\n"
     verify_cosignature(vkey, TEXT, line)
     later = (TIME_S + 1).to_bytes(8, "big") + line.value[8:]
     for text, value in (

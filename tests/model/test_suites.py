@@ -9,6 +9,7 @@ from chainnode.model.keys import KeyPurpose, check_suite_of_purpose, suites_for
 from chainnode.model.suites import (
     ED25519_SHA256,
     KEY_SUITE_NAMES,
+    ML_DSA_44,
     P256_SHA256,
     SM2_SM3,
     SUITE_NAMES,
@@ -38,10 +39,10 @@ def test_an_unknown_suite_is_refused_with_the_known_names(name: str) -> None:
     assert caught.value.field == "suite"
 
 
-def test_a_key_has_one_suite_more_than_a_chain() -> None:
-    assert (*SUITE_NAMES, P256_SHA256) == KEY_SUITE_NAMES
+def test_a_key_has_two_suites_more_than_a_chain() -> None:
+    assert (*SUITE_NAMES, P256_SHA256, ML_DSA_44) == KEY_SUITE_NAMES
     assert [key_suite_named(name).name for name in KEY_SUITE_NAMES] == list(KEY_SUITE_NAMES)
-    with pytest.raises(Refused, match="ed25519-sha256, sm2-sm3, p256-sha256"):
+    with pytest.raises(Refused, match="ed25519-sha256, sm2-sm3, p256-sha256, ml-dsa-44"):
         key_suite_named("rsa")
 
 
@@ -50,7 +51,8 @@ def test_a_purpose_says_whether_a_chain_or_the_world_checks_its_signatures(
     purpose: KeyPurpose,
 ) -> None:
     outside = purpose in {"timestamp", "authority", "seal-maker", "seal-user"}
-    assert suites_for(purpose) == ((P256_SHA256, SM2_SM3) if outside else SUITE_NAMES)
+    of_chains = (*SUITE_NAMES, ML_DSA_44) if purpose == "cosigner" else SUITE_NAMES
+    assert suites_for(purpose) == ((P256_SHA256, SM2_SM3) if outside else of_chains)
     for name in KEY_SUITE_NAMES:
         if name in suites_for(purpose):
             check_suite_of_purpose(name, purpose)

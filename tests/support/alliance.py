@@ -12,8 +12,8 @@ from chainnode.model.cosignature import cosign
 from chainnode.model.merkle import inclusion_proof_from, leaf_hashes, root_of
 from chainnode.model.note import Note, cosigner_key, log_key, sign_note
 from chainnode.model.record import Record
-from chainnode.model.suites import suite_named
-from chainnode.model.tlog_policy import validators_policy
+from chainnode.model.suites import ML_DSA_44, key_suite_named, suite_named
+from chainnode.model.tlog_policy import validators_policy, with_second_keys
 from chainnode.model.tlog_proof import Proof
 
 ORIGIN = "sz.gov.example/alliance"
@@ -50,6 +50,8 @@ class Alliance:
         self.names = names
         self.log_keys = {n: Key.of(self.suite, f"{origin}/{n} log") for n in names}
         self.cosigner_keys = {n: Key.of(self.suite, f"{origin}/{n} cosigner") for n in names}
+        self.second_suite = key_suite_named(ML_DSA_44)
+        self.second_keys = {n: Key.of(self.second_suite, f"{origin}/{n} second") for n in names}
 
     def policy(self):
         return validators_policy(
@@ -58,8 +60,14 @@ class Alliance:
             [(n, self.log_keys[n].public, self.cosigner_keys[n].public) for n in self.names],
         )
 
-    def signed(self, checkpoint, *, log="a1", cosigners=None, time_s=TIME_S):
-        """The checkpoint under one log signature and the named validators' cosignatures."""
+    def policy_twice(self, names=None):
+        """The policy that asks for second cosignatures too, by the validators that have registered a key."""
+        registered = self.names if names is None else names
+        keys = {f"{self.origin}/{n}": self.second_keys[n].public for n in registered}
+        return with_second_keys(self.policy(), self.second_suite, keys)
+
+    def signed(self, checkpoint, *, log="a1", cosigners=None, time_s=TIME_S, twice=()):
+        """The checkpoint under one log signature and the named validators' cosignatures, of `twice` also the second."""
         text = checkpoint.text()
         lines = []
         if log is not None:
@@ -69,9 +77,13 @@ class Alliance:
             key = self.cosigner_keys[name]
             vkey = cosigner_key(self.suite, f"{self.origin}/{name}", key.public)
             lines.append(cosign(text, time_s + offset, vkey, key.sign))
+        for name in twice:
+            key = self.second_keys[name]
+            vkey = cosigner_key(self.second_suite, f"{self.origin}/{name}", key.public)
+            lines.append(cosign(text, time_s, vkey, key.sign))
         return Note(text=text, signatures=tuple(lines))
 
-    def proof(self, leaves, index, *, extra=None, log="a1", cosigners=None):
+    def proof(self, leaves, index, *, extra=None, log="a1", cosigners=None, twice=()):
         """A proof of leaf `index` in the log of exactly `leaves`."""
         hashes = leaf_hashes(self.suite, leaves)
         checkpoint = Checkpoint(
@@ -85,12 +97,12 @@ class Alliance:
             extra=extra,
             index=index,
             hashes=inclusion_proof_from(self.suite, read_hash, index, len(leaves)),
-            note=self.signed(checkpoint, log=log, cosigners=cosigners),
+            note=self.signed(checkpoint, log=log, cosigners=cosigners, twice=twice),
             checkpoint=checkpoint,
         )
 
     def notarization(
-        self, file=FILE, *, size=11, index=6, cosigners=("a1", "b2", "c3"), change=None
+        self, file=FILE, *, size=11, index=6, cosigners=("a1", "b2", "c3"), twice=(), change=None
     ):
         """FILE's proof as `chainnode notarize` would write it; `change` edits (leaf, opening) first."""
         leaf, opening = self.leaf_and_opening(file)
@@ -100,7 +112,7 @@ class Alliance:
         leaves = [b"leaf %d" % i for i in range(size)]
         leaves[index] = leaf_bytes
         extra = codec.encode((leaf_bytes, opening))
-        return self.proof(leaves, index, extra=extra, cosigners=cosigners)
+        return self.proof(leaves, index, extra=extra, cosigners=cosigners, twice=twice)
 
     def leaf_and_opening(self, file=FILE):
         """The array forms of a notary record and of its opening."""

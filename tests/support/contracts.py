@@ -80,6 +80,7 @@ def example_genesis(
         ("authorities", 1, 1),
         ("history", 1, 1),
         ("clocks", 1, 1),
+        ("cosigners", 1, 1),
         ("identity", 1, 1),
         ("notary", 1, 1),
         ("timestamps", 1, 1),

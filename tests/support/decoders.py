@@ -80,6 +80,7 @@ from chainnode.model.ots import (
     prepend_and_hash,
 )
 from chainnode.model.proven_state import parse_proven_state
+from chainnode.model.second_key import decode_second_key
 from chainnode.model.sntp import decode_answer
 from chainnode.model.state_tree import decode_state_proof
 from chainnode.model.timestamp import parse_serial
@@ -905,6 +906,15 @@ def _state_formats() -> dict[str, Decoder]:
             encode=lambda d: d.encode(),
             seeds=(codec.encode((1, "v1", ("北斗", "ntp.example"), "ntp.example:123")),),
             errors=ours,
+        ),
+        "second cosigner key": Decoder(
+            function="chainnode.model.second_key.decode_second_key",
+            decode=decode_second_key,
+            encode=lambda k: k.encode(),
+            seeds=(
+                codec.encode((1, bytes(32), 1, bytes(1_312))),
+                codec.encode((1, bytes(65), 7, None)),
+            ),
         ),
         "certificate record": Decoder(
             function="contracts.authorities.records.decode_certificate",

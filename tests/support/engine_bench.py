@@ -36,7 +36,7 @@ from chainnode.storage.append_file import MemoryFile
 from chainnode.storage.memory import MemoryStore
 from chainnode.storage.vote_log import VoteLog
 from chainnode.verification.in_process import InProcessVerifier
-from tests.support.chain import GENESIS_MS, Chain, make_chain
+from tests.support.chain import GENESIS_MS, Chain, KeyPair, make_chain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -152,8 +152,12 @@ class EngineBench:
         start: bool = True,
         challenge: bytes = bytes(32),
         answers: bool = True,
+        second: KeyPair | None = None,
     ) -> None:
-        """`answers`: two peers say at once that they have heard nothing of this validator, and go."""
+        """`answers`: two peers say at once that they have heard nothing of this validator, and go.
+
+        `second` is the key with which it is to cosign a second time.
+        """
         self.chain = chain
         self.clock = BenchClock() if clock is None else clock
         self.network = BenchNetwork()
@@ -189,6 +193,14 @@ class EngineBench:
             verifier=InProcessVerifier(chain.genesis.domain) if verifier is None else verifier,
             witness=self.witness,
             challenge=challenge,
+            second_signer=None
+            if second is None
+            else local_signer(
+                name="second",
+                suite=second.suite,
+                purpose=KeyPurpose.COSIGNER,
+                private_key=second.private,
+            ),
         )
         if start:
             self.engine.start()
@@ -305,24 +317,30 @@ class EngineBench:
         return self.vote(COMMIT, sender, outline.header.height, outline.block_hash)
 
     def cosignature(
-        self, sender: int, executed: Executed, *, time_s: int | None = None
+        self,
+        sender: int,
+        executed: Executed,
+        *,
+        time_s: int | None = None,
+        second: KeyPair | None = None,
     ) -> CosignatureMessage:
-        """Return a validator's cosignature of the log as of a block, made now."""
+        """Return a validator's cosignature of the log as of a block, made now; with `second`, both of them."""
         header, genesis = executed.outline.header, self.chain.genesis
         keys = self.chain.validators[sender]
         checkpoint = Checkpoint(origin=genesis.chain_id, size=header.log_size, root=header.log_root)
         key = cosigner_key(genesis.suite, f"{genesis.chain_id}/{keys.name}", keys.cosigner.public)
-        signature = cosign(
-            checkpoint.text(),
-            self.clock.now_ms() // 1_000 if time_s is None else time_s,
-            key,
-            keys.cosigner.sign,
-        )
+        when_s = self.clock.now_ms() // 1_000 if time_s is None else time_s
+        signature = cosign(checkpoint.text(), when_s, key, keys.cosigner.sign)
+        twice = None
+        if second is not None:
+            other = cosigner_key(second.suite, key.name, second.public)
+            twice = cosign(checkpoint.text(), when_s, other, second.sign).value[TIME_BYTES:]
         return CosignatureMessage(
             height=header.height,
             sender=sender,
             timestamp=int.from_bytes(signature.value[:TIME_BYTES], "big"),
             signature=signature.value[TIME_BYTES:],
+            second=twice,
         )
 
 

@@ -547,6 +547,7 @@ class Besieged:
             sender=self._sender(),
             timestamp=self.rng.choice((0, now_s, now_s + 301, MAX_INT)),
             signature=self.rng.choice((b"", bytes(64), bytes(128))),
+            second=self.rng.choice((None, bytes(2_420))),
         )
         if tip.height == 0 or self.rng.random() < 0.4:
             return made

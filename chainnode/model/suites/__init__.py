@@ -1,6 +1,7 @@
 """Crypto suites: one small interface, two implementations that a chain chooses between in genesis.
 
-A third, P-256, is for keys whose signatures software outside of the chain must understand; a chain never uses it.
+A third, P-256, is for keys whose signatures software outside of the chain must understand, and a fourth, ML-DSA-44, for
+second cosignatures of checkpoints; a chain never uses them.
 
 Everything on a chain uses its suite: account and consensus signatures, block and record hashing, the log and its
 cosignatures. There is exactly one verify function per algorithm in the whole system; edge cases of signature
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from chainnode.model.errors import Refused
 from chainnode.model.suites.ed25519_sha256 import ED25519_SHA256, Ed25519Sha256
+from chainnode.model.suites.ml_dsa_44 import ML_DSA_44, MlDsa44
 from chainnode.model.suites.p256_sha256 import P256_SHA256, P256Sha256
 from chainnode.model.suites.sm2_sm3 import SM2_SM3, Sm2Sm3
 
@@ -23,6 +25,7 @@ __all__ = [
     "ED25519_SHA256",
     "HASH_BYTES",
     "KEY_SUITE_NAMES",
+    "ML_DSA_44",
     "P256_SHA256",
     "SM2_SM3",
     "SUITE_NAMES",
@@ -43,7 +46,7 @@ class Suite(Protocol):
 
     @property
     def name(self) -> str:
-        """`ed25519-sha256` or `sm2-sm3`; of a key also `p256-sha256`."""
+        """`ed25519-sha256` or `sm2-sm3`; of a key also `p256-sha256` or `ml-dsa-44`."""
 
     @property
     def hash_name(self) -> str:
@@ -51,15 +54,15 @@ class Suite(Protocol):
 
     @property
     def public_key_bytes(self) -> int:
-        """Length of an encoded public key: 32 (Ed25519) or 65 (SM2 and P-256, 04 || x || y)."""
+        """Length of an encoded public key: 32 (Ed25519), 65 (SM2 and P-256, 04 || x || y), 1,312 (ML-DSA-44)."""
 
     @property
     def signature_bytes(self) -> int:
-        """Length of a signature: 64 (Ed25519 R || S; SM2 and P-256 r || s, 32 bytes each, big-endian)."""
+        """Length of a signature: 64 (Ed25519 R || S; SM2 and P-256 r || s, 32 bytes each, big-endian), 2,420 (ML-DSA-44)."""
 
     @property
     def private_key_bytes(self) -> int:
-        """Length of a private key: 32 (Ed25519 seed; SM2 and P-256 scalar d, big-endian)."""
+        """Length of a private key: 32 (Ed25519 and ML-DSA-44 seed; SM2 and P-256 scalar d, big-endian)."""
 
     def hash(self, data: bytes) -> bytes:
         """Return the 32-byte digest of `data`."""
@@ -91,7 +94,11 @@ _SUITES: Final[Mapping[str, Suite]] = {ED25519_SHA256: Ed25519Sha256(), SM2_SM3:
 SUITE_NAMES: Final = tuple(_SUITES)
 """Every suite that a chain can have, the default first."""
 
-_KEY_SUITES: Final[Mapping[str, Suite]] = {**_SUITES, P256_SHA256: P256Sha256()}
+_KEY_SUITES: Final[Mapping[str, Suite]] = {
+    **_SUITES,
+    P256_SHA256: P256Sha256(),
+    ML_DSA_44: MlDsa44(),
+}
 
 KEY_SUITE_NAMES: Final = tuple(_KEY_SUITES)
 """Every suite that a key file can have; which of them a key's purpose allows is said by `keys.suites_for`."""

@@ -1,4 +1,4 @@
-"""A node tells the chain what its clock stands on: once, again when that changes, and not what is nothing."""
+"""A node tells the chain of itself: once, again when that changes, and not what is nothing."""
 
 from __future__ import annotations
 
@@ -6,10 +6,18 @@ from chainnode.keystore.signer import local_signer
 from chainnode.model.calls import grant_role
 from chainnode.model.keys import KeyPurpose
 from chainnode.model.roles import Role
-from chainnode.services.clock_declaration import LOOK_MS, PATIENCE_MS, ClockDeclaration
+from chainnode.services.declaring import (
+    LOOK_MS,
+    PATIENCE_MS,
+    Declaring,
+    clock_due,
+    second_key_due,
+)
 from chainnode.services.own_account import OwnAccount
+from contracts.clocks import NAME as CLOCKS
 from contracts.clocks import Declaration
-from contracts.query import clock_declaration
+from contracts.cosigners import NAME as COSIGNERS
+from contracts.query import clock_declaration, second_key_in
 from tests.support.chain import ADMIN, ARCHIVE, CLERK
 from tests.support.rpc import make_node
 
@@ -28,8 +36,10 @@ def declaring(node, *sources, account, check=None):
         ledger=ledger,
         submission=node.services.submission,
     )
-    return refusals, ClockDeclaration(
-        Declaration(validator=node.chain.validators[0].name, sources=sources, check=check),
+    wanted = Declaration(validator=node.chain.validators[0].name, sources=sources, check=check)
+    return refusals, Declaring(
+        CLOCKS,
+        lambda: clock_due(wanted, ledger, account),
         own_account=own,
         ledger=ledger,
         is_ready=lambda: True,
@@ -82,3 +92,54 @@ def test_a_refusal_is_told_and_tried_again_after_a_while():
     assert "timestamper" in refusals[0]
     node.clock.advance(PATIENCE_MS)
     assert settle(node, declaration) == 1
+
+
+# -- second cosigner keys ----------------------------------------------------------------------------------
+
+
+def registering(node, public_key):
+    keys = node.chain.accounts[NODE]
+    own = OwnAccount(
+        name=NODE,
+        signers=[
+            local_signer(
+                name="own", suite=keys.suite, purpose=KeyPurpose.ACCOUNT, private_key=keys.private
+            )
+        ],
+        ledger=node.ledger,
+        submission=node.services.submission,
+    )
+    validator = node.chain.validators[0]
+    cosigner = local_signer(
+        name="cosigner",
+        suite=keys.suite,
+        purpose=KeyPurpose.COSIGNER,
+        private_key=validator.cosigner.private,
+    )
+    refusals = []
+    return refusals, Declaring(
+        COSIGNERS,
+        lambda: second_key_due(public_key, node.ledger, validator.name, cosigner),
+        own_account=own,
+        ledger=node.ledger,
+        is_ready=lambda: True,
+        refused=refusals.append,
+        clock=node.clock,
+    )
+
+
+def test_a_second_key_is_registered_replaced_and_taken_back():
+    node = attached()
+    validator = node.chain.validators[0]
+    for number, wanted in enumerate((bytes(1_312), b"\1" * 1_312, None), start=1):
+        refusals, declaring_key = registering(node, wanted)
+        assert [settle(node, declaring_key), settle(node, declaring_key)] == [1, 0]
+        found = second_key_in(node.ledger.state, validator.name)
+        assert (found.number, found.key_for(validator.cosigner.public)) == (number, wanted)
+        assert refusals == []
+
+
+def test_a_validator_that_never_had_a_second_key_says_nothing():
+    node = attached()
+    _, nothing = registering(node, None)
+    assert settle(node, nothing) == 0
