@@ -51,7 +51,7 @@ our clock is not taken: the validator's clock is wrong, which is no breach of th
 
 MAX_COSIGNATURES: Final = MAX_NOTE_SIGNATURES - 1
 """In one checkpoint: verifiers read no longer notes, and the log's own signature comes first. Those of the chain's suite have
-precedence, so of more than 61 validators a quorum does not fit twice."""
+precedence, so of more than 73 validators a quorum does not fit twice."""
 
 _MS_PER_S: Final = 1_000
 

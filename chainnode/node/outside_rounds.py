@@ -106,7 +106,7 @@ class OutsideRounds:
 
     async def _round(self, asked: tuple[_Asked, ...]) -> None:
         try:
-            signed = self._log.unwitnessed()
+            signed = self._log.for_witnesses()
         except Unavailable:
             return
         now_ms = self._clock.monotonic_ms()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from chainnode.model.cosignature import TIME_BYTES
 from chainnode.model.errors import (
     InvariantViolation,
     NotFound,
@@ -103,8 +104,20 @@ class LogService:
         witnessed = None if self._outside is None else self._outside.beside(newest)
         return self._sign(newest) if witnessed is None else self._sign_witnessed(witnessed)
 
-    def unwitnessed(self) -> SignedCheckpoint:
-        """Return the newest checkpoint without outside cosignatures, as outside witnesses get it. Raises as `checkpoint`."""
+    def for_witnesses(self) -> SignedCheckpoint:
+        """Return the newest checkpoint as outside witnesses get it. Raises as `checkpoint`.
+
+        It has no outside cosignatures, and of the validators' only those of the chain's suite: witnesses may read as
+        little as 10 KiB, and the second kind of four validators takes more.
+        """
+        signed = self._unwitnessed()
+        origin, suite = signed.cosigned.checkpoint.origin, self._ledger.genesis.suite
+        first = TIME_BYTES + suite.signature_bytes
+        kept = tuple(s for s in signed.note.signatures if s.name == origin or len(s.value) == first)
+        return replace(signed, note=replace(signed.note, signatures=kept))
+
+    def _unwitnessed(self) -> SignedCheckpoint:
+        """Return the newest checkpoint without outside cosignatures."""
         return self._sign(self._newest())
 
     def _newest(self) -> CosignedCheckpoint:
@@ -172,7 +185,7 @@ class LogService:
         """Return a checkpoint that covers a record, if it can be with outside cosignatures."""
         signed = self.checkpoint()
         if index >= signed.cosigned.checkpoint.size:
-            signed = self.unwitnessed()
+            signed = self._unwitnessed()
         size = signed.cosigned.checkpoint.size
         if index >= size:
             raise Unavailable(

@@ -141,7 +141,7 @@ def test_what_another_validator_submitted_is_found_out_from_the_witness(tmp_path
     async def work(world, ask, _):
         world.grow("first")
         world.grow("second")
-        own = world.node.services.log.unwitnessed()
+        own = world.node.services.log.for_witnesses()
         # Another node of the chain was faster with this tree; this one thinks that nothing was cosigned yet.
         async with aiohttp.ClientSession() as session:
             other = make_node(
@@ -157,7 +157,7 @@ def test_what_another_validator_submitted_is_found_out_from_the_witness(tmp_path
                 other.engine.cosign()
             rounds = world.make_rounds(other.services.log)
             await rounds._round(rounds._witnesses(session))
-        assert other.services.log.unwitnessed().note.text == own.note.text
+        assert other.services.log.for_witnesses().note.text == own.note.text
         assert other.services.log.outside.newest is not None
         await ask()
         assert world.newest_height() == 2

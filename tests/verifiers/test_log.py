@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import threading
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from chainnode.model.checkpoint import Checkpoint
+from chainnode.model.errors import DecodeError, ProofInvalid
 from chainnode.model.merkle import EMPTY, consistency_proof_from, leaf_hashes, root_of
+from chainnode.model.tlog_proof import parse_proof, verify
 from chainnode.model.tlog_tiles import (
     TilePath,
     append_leaves,
@@ -71,6 +74,56 @@ def test_go_accepts_inclusion_proofs_at_every_place_of_trees_of_every_shape(alli
         assert go.run(*arguments).returncode == 0
         (tmp_path / "leaf").write_bytes(LEAVES[index] + b"x")
         assert go.run(*arguments).returncode == 1
+
+
+NAMES = ("a1", "b2", "c3", "d4")
+
+
+@pytest.mark.parametrize(
+    ("cosigners", "twice", "expected"),
+    [(NAMES, NAMES, 0), (NAMES[:3], NAMES[1:], 0), (NAMES, NAMES[:2], 1), (NAMES[:2], NAMES, 1)],
+)
+def test_go_and_we_agree_on_second_cosignatures(alliance, cosigners, twice, expected, tmp_path):
+    policy = alliance.policy_twice()
+    proof = alliance.proof(LEAVES[:300], 7, cosigners=cosigners, twice=twice)
+    for name, data in {
+        "leaf": LEAVES[7],
+        "proof": proof.encode(),
+        "policy": policy.encode(),
+    }.items():
+        (tmp_path / name).write_bytes(data)
+    arguments = ("verify-leaf", *(tmp_path / name for name in ("leaf", "proof", "policy")))
+    done = go_verifier().run(*arguments)
+    assert done.returncode == expected, done.stderr
+    assert (own_status(proof, LEAVES[7], policy) == 0) == (expected == 0)
+
+
+def own_status(proof, leaf, policy):
+    """Our verdict: 0, or 1 if it is proven not to hold."""
+    try:
+        verify(parse_proof(proof.encode()), leaf, policy)
+    except ProofInvalid:
+        return 1
+    return 0
+
+
+def test_go_refuses_a_spoilt_second_cosignature_as_we_do(alliance, tmp_path):
+    policy, good = alliance.policy_twice(), alliance.proof(LEAVES[:300], 7, twice=NAMES)
+    line = good.note.signatures[-1]
+    go = go_verifier()
+    (tmp_path / "leaf").write_bytes(LEAVES[7])
+    (tmp_path / "policy").write_bytes(policy.encode())
+    for place in (0, 7, 8, 1_200, len(line.value) - 1):
+        value = bytearray(line.value)
+        value[place] ^= 1
+        spoilt = replace(line, value=bytes(value))
+        note = replace(good.note, signatures=(*good.note.signatures[:-1], spoilt))
+        proof = replace(good, note=note)
+        (tmp_path / "proof").write_bytes(proof.encode())
+        arguments = ("verify-leaf", tmp_path / "leaf", tmp_path / "proof", tmp_path / "policy")
+        assert go.run(*arguments).returncode != 0, place
+        with pytest.raises((ProofInvalid, DecodeError)):
+            verify(parse_proof(proof.encode()), LEAVES[7], policy)
 
 
 @pytest.mark.parametrize(("old", "new"), [(1, 2), (3, 7), (4, 8), (6, 6), (7, 300), (256, 300)])

@@ -8,14 +8,18 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
 
 // The checks of this file stand where the libraries accept more than one form of the same thing.
 
+// sizes of public keys by signature type: Ed25519 of logs and cosigners, ML-DSA-44 of cosigners.
+var sizes = map[byte]int{1: ed25519.PublicKeySize, 4: ed25519.PublicKeySize, 6: 1312}
+
 // checkVkey refuses a key id that is not the key's and base64 that is not canonical: formats looks at neither.
-func checkVkey(vkey string, alg byte) (name string, public []byte, err error) {
+func checkVkey(vkey string, algs ...byte) (name string, public []byte, err error) {
 	parts := strings.SplitN(vkey, "+", 3)
 	if len(parts) != 3 {
 		return "", nil, errors.New("vkey: too few parts")
@@ -24,8 +28,8 @@ func checkVkey(vkey string, alg byte) (name string, public []byte, err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	if len(key) != 1+ed25519.PublicKeySize || key[0] != alg {
-		return "", nil, fmt.Errorf("vkey: no key of type %d", alg)
+	if len(key) == 0 || !slices.Contains(algs, key[0]) || len(key) != 1+sizes[key[0]] {
+		return "", nil, fmt.Errorf("vkey: no key of a type among %d", algs)
 	}
 	sum := sha256.Sum256(append([]byte(parts[0]+"\n"), key...))
 	if hex.EncodeToString(sum[:4]) != parts[1] {
@@ -53,8 +57,8 @@ func checkPolicy(policy []byte) (logs, witnesses []string, err error) {
 		names[name], free[name] = true, true
 		return nil
 	}
-	addKey := func(kind, vkey string, alg byte) error {
-		_, public, err := checkVkey(vkey, alg)
+	addKey := func(kind, vkey string, algs ...byte) error {
+		_, public, err := checkVkey(vkey, algs...)
 		if err != nil {
 			return err
 		}
@@ -74,7 +78,7 @@ func checkPolicy(policy []byte) (logs, witnesses []string, err error) {
 			err = addKey("log", f[1], 1)
 			logs = append(logs, f[1])
 		case f[0] == "witness" && (len(f) == 3 || len(f) == 4):
-			if err = addKey("witness", f[2], 4); err == nil {
+			if err = addKey("witness", f[2], 4, 6); err == nil {
 				err = define(f[1])
 			}
 			witnesses = append(witnesses, f[2])
