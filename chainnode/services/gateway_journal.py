@@ -14,7 +14,7 @@ byte for byte, until the chain says what became of it. docs/formats/storage.md
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -27,7 +27,7 @@ from chainnode.services.outcome import Status
 from chainnode.storage.journal import Journal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from chainnode.model.codec import Value
     from chainnode.model.domain import Domain
@@ -45,10 +45,8 @@ MAX_KEPT: Final = 100_000
 _MAX_RECORD_BYTES: Final = 1024 * 1024
 _MAX_MESSAGE_BYTES: Final = 1_024
 _REWRITE_BYTES: Final = 4 * 1024 * 1024
-"""The file is written anew when it has twice as many bytes as there is to remember, and so many more."""
-
-_ENTRY_BYTES: Final = 128
-"""What an entry takes on disk, about."""
+"""The file is written anew when it has twice as many bytes as after the last time, and so many more: so writing anew costs
+less than what was appended in between, whatever the records are. One that is larger is written anew when it is opened."""
 
 _LIST, _ENDED, _KEPT, _TOLD = range(4)
 _FINAL: Final = {Status.COMMITTED.value: Status.COMMITTED, Status.FAILED.value: Status.FAILED}
@@ -224,18 +222,6 @@ def _ending(value: Value) -> Ending:
     )
 
 
-@dataclass(slots=True)
-class _Book:
-    """What the journal says, by everything that one asks by."""
-
-    lists: dict[int, GatewayList] = field(default_factory=dict)
-    places: dict[bytes, tuple[GatewayList, int]] = field(default_factory=dict)
-    """By id: the list, and which document of it."""
-
-    keys: dict[tuple[str, str], Entry] = field(default_factory=dict)
-    """By token and idempotency key."""
-
-
 class GatewayJournal:
     """The accepted documents of one node. Raises StorageFault wherever the disk fails: then the node stops."""
 
@@ -243,7 +229,18 @@ class GatewayJournal:
         """Read a journal, or begin one. Raises StorageFault: the disk failed, or the journal is damaged."""
         self._domain = domain
         self._most_kept = most_kept
-        self._book = _Book()
+        self._open: dict[int, GatewayList] = {}
+        """In the order in which they were accepted, by number."""
+
+        self._ended: dict[int, tuple[GatewayList, Ending]] = {}
+        """In the order in which they ended, by number."""
+
+        self._places: dict[bytes, tuple[GatewayList, int]] = {}
+        """By id: the list, and which document of it."""
+
+        self._keys: dict[tuple[str, str], Entry] = {}
+        """By token and idempotency key."""
+
         self._untold: dict[bytes, Entry] = {}
         self._kept = 0
         self._next = 0
@@ -255,19 +252,21 @@ class GatewayJournal:
             raise StorageFault(
                 f"the gateway's journal is damaged: {error.message}; restore it from a backup"
             ) from error
+        self._rewrite_above = _REWRITE_BYTES
+        self._rewrite_if_large()
 
     @property
     def open_lists(self) -> tuple[GatewayList, ...]:
         """Lists that have not ended, in the order in which they were accepted."""
-        return tuple(one for one in self._book.lists.values() if one.ending is None)
+        return tuple(self._open.values())
 
     def place(self, id_: bytes) -> tuple[GatewayList, int] | None:
         """Return the list of an id, and which document of it."""
-        return self._book.places.get(id_)
+        return self._places.get(id_)
 
     def by_key(self, token: str, key: str) -> Entry | None:
         """Return what came under an idempotency key."""
-        return self._book.keys.get((token, key))
+        return self._keys.get((token, key))
 
     def accept(self, entries: Sequence[Entry], envelope: bytes, tx_id: bytes) -> GatewayList:
         """Write down a list; durable on return, and only then is anybody told that it is accepted."""
@@ -290,12 +289,6 @@ class GatewayJournal:
         self._finish(one, ending)
         self._rewrite_if_large()
 
-    def _rewrite_if_large(self) -> None:
-        live = _ENTRY_BYTES * len(self._book.places)
-        live += sum(len(open_list.envelope) for open_list in self.open_lists)
-        if self._journal.size_bytes > 2 * live + _REWRITE_BYTES:
-            self._rewrite()
-
     def untold(self, most: int) -> tuple[Entry, ...]:
         """Return the first `most` documents that have ended and whose webhooks are still to be told, oldest first."""
         return tuple(islice(self._untold.values(), most))
@@ -309,23 +302,26 @@ class GatewayJournal:
         """Release the file."""
         self._journal.close()
 
-    def _rewrite(self) -> None:
-        lists = self._book.lists.values()
-        # Whoever ended before its list was told is among the untold; all others of ended lists were.
-        told = [
-            Told(id=entry.id)
-            for one in lists
-            if one.ending is not None
-            for entry in one.entries
-            if entry.webhook is not None and entry.id not in self._untold
-        ]
-        self._journal.rewrite([encode_line(line) for line in (*map(_line_of, lists), *told)])
+    def _rewrite_if_large(self) -> None:
+        if self._journal.size_bytes > self._rewrite_above:
+            self._journal.rewrite([encode_line(line) for line in self._lines()])
+            self._rewrite_above = 2 * self._journal.size_bytes + _REWRITE_BYTES
+
+    def _lines(self) -> Iterator[Line]:
+        """Yield all that is remembered, so that reading it comes to the same."""
+        for one, ending in self._ended.values():
+            yield KeptList(number=one.number, tx_id=one.tx_id, ending=ending, entries=one.entries)
+            for entry in one.entries:
+                if entry.webhook is not None and entry.id not in self._untold:
+                    yield Told(id=entry.id)
+        for one in self._open.values():
+            yield Listed(number=one.number, envelope=one.envelope, entries=one.entries)
 
     def _replay(self, line: Line) -> None:
         match line:
             case Listed():
-                known = self._book.lists.get(line.number)
                 tx_id = decode_transaction(self._domain, line.envelope).id
+                known = self._open.get(line.number)
                 if known is not None:
                     known.envelope, known.tx_id = line.envelope, tx_id
                     return
@@ -338,8 +334,8 @@ class GatewayJournal:
                     )
                 )
             case Ended():
-                one = self._book.lists.get(line.number)
-                if one is None or one.ending is not None:
+                one = self._open.get(line.number)
+                if one is None:
                     raise DecodeError(f"list {line.number} ended, and was not open")
                 self._finish(one, line.ending)
             case KeptList():
@@ -352,35 +348,27 @@ class GatewayJournal:
                 self._untold.pop(line.id, None)
 
     def _add(self, one: GatewayList) -> None:
-        book = self._book
-        book.lists[one.number] = one
+        self._open[one.number] = one
         self._next = max(self._next, one.number + 1)
         for item, entry in enumerate(one.entries):
-            book.places[entry.id] = (one, item)
+            self._places[entry.id] = (one, item)
             if entry.key is not None:
-                book.keys[entry.token, entry.key] = entry
+                self._keys[entry.token, entry.key] = entry
 
     def _finish(self, one: GatewayList, ending: Ending) -> None:
         one.ending, one.envelope = ending, b""
+        # Behind all that ended before it, so that it is remembered for as long as any other, however late it ends.
+        self._ended[one.number] = (self._open.pop(one.number), ending)
         self._untold |= {entry.id: entry for entry in one.entries if entry.webhook is not None}
         self._kept += len(one.entries)
         while self._kept > self._most_kept:
-            self._forget(
-                next(kept for kept in self._book.lists.values() if kept.ending is not None)
-            )
+            self._forget(next(iter(self._ended.values()))[0])
 
     def _forget(self, one: GatewayList) -> None:
-        book = self._book
-        del book.lists[one.number]
+        del self._ended[one.number]
         self._kept -= len(one.entries)
         for entry in one.entries:
-            book.places.pop(entry.id, None)
+            self._places.pop(entry.id, None)
             self._untold.pop(entry.id, None)
             if entry.key is not None:
-                book.keys.pop((entry.token, entry.key), None)
-
-
-def _line_of(one: GatewayList) -> Line:
-    if one.ending is None:
-        return Listed(number=one.number, envelope=one.envelope, entries=one.entries)
-    return KeptList(number=one.number, tx_id=one.tx_id, ending=one.ending, entries=one.entries)
+                self._keys.pop((entry.token, entry.key), None)

@@ -5,7 +5,6 @@ import contextlib
 import hashlib
 import hmac
 import json
-import zlib
 from dataclasses import dataclass
 
 import aiohttp
@@ -30,8 +29,7 @@ from chainnode.rpc.webhooks import Webhooks
 from chainnode.services import commits
 from chainnode.services import gateway as gateway_service
 from chainnode.services.gateway import Gateway
-from chainnode.services.gateway_journal import MAGIC, Ending, Entry, GatewayJournal
-from chainnode.services.outcome import Status
+from chainnode.services.gateway_journal import GatewayJournal
 from chainnode.services.own_account import OwnAccount
 from chainnode.storage.append_file import MemoryFile
 from tests.support.chain import CLERK
@@ -416,37 +414,6 @@ async def test_the_description_names_what_there_is(tmp_path):
         _, made = await desk.submit(b"x")
         assert set(made) == set(schema["Record"]["required"])
         assert (await desk.ask("POST", "/openapi.json", token=None))[0] == 405
-
-
-def test_a_journal_forgets_the_oldest_and_is_written_anew(monkeypatch):
-    monkeypatch.setattr("chainnode.services.gateway_journal._REWRITE_BYTES", 0)
-    node, file = make_node(), MemoryFile()
-    domain = node.chain.genesis.domain
-    journal = GatewayJournal(file, domain, most_kept=3)
-    ending = Ending(status=Status.COMMITTED, height=1, first_record=2, code="", message="")
-    envelope = node.chain.notarization(0).envelope
-    lists = []
-    for number in range(6):
-        entry = Entry(
-            id=bytes([number]) * 16, token="a", key=f"{number}", request_hash=bytes(32), webhook="w"
-        )
-        lists.append(journal.accept([entry], envelope, bytes(32)))
-        if number < 5:
-            journal.end(lists[-1], ending)
-        if number == 2:
-            journal.told(bytes([2]) * 16)
-    again = GatewayJournal(MemoryFile(file.read_all(10**6)), domain, most_kept=3)
-    for book in (journal, again):
-        assert book.by_key("a", "1") is None
-        assert book.by_key("a", "4").id == bytes([4]) * 16
-        assert book.place(bytes([4]) * 16)[0].ending == ending
-        assert [one.number for one in book.open_lists] == [5]
-        assert [entry.id[0] for entry in book.untold(9)] == [3, 4]
-    with pytest.raises(StorageFault):
-        GatewayJournal(
-            MemoryFile(MAGIC + b"\0\0\0\1" + zlib.crc32(b"\xc0").to_bytes(4, "big") + b"\xc0"),
-            domain,
-        )
 
 
 SECRET = "s" * 32
