@@ -164,12 +164,15 @@ class GatewayEndpoint:
 
     async def _decided(self, token: str, id_: bytes, until: float) -> None:
         decided = asyncio.Event()
-        self._gateway.watch(token, id_, decided.set)
+        unwatch = self._gateway.watch(token, id_, decided.set)
         try:
             async with asyncio.timeout_at(until):
                 await decided.wait()
         except TimeoutError:
             return
+        finally:
+            # Decided, too late, or the client is gone and its handler cancelled.
+            unwatch()
 
     async def _with_proof(
         self, token: str, found: RecordStatus, until: float

@@ -139,13 +139,20 @@ class Gateway:
         self._under_way = 0
         self._is_handing_in = False
         self._open = sum(len(one.entries) for one in journal.open_lists)
-        self._watchers: dict[int, list[Callable[[], None]]] = {}
+        self._watchers: dict[int, dict[object, Callable[[], None]]] = {}
+        """By list; empty for none."""
+
         self._read: tuple[bytes, Transaction] | None = None
 
     @property
     def open_count(self) -> int:
         """Documents that are accepted or wait to be, and not decided."""
         return self._open + len(self._queue)
+
+    @property
+    def waiting_count(self) -> int:
+        """Clients that wait for a decision."""
+        return sum(map(len, self._watchers.values()))
 
     # -- taking in -----------------------------------------------------------------------------------------
 
@@ -297,7 +304,7 @@ class Gateway:
             )
             self._journal.end(one, ending)
             self._open -= len(one.entries)
-            for watcher in self._watchers.pop(one.number, []):
+            for watcher in self._watchers.pop(one.number, {}).values():
                 watcher()
         else:
             if outcome.status is Status.EXPIRED:
@@ -353,13 +360,29 @@ class Gateway:
             message=ending.message or None,
         )
 
-    def watch(self, token: str, id_: bytes, decided: Callable[[], None]) -> None:
-        """Call `decided` once the document's list has ended: at once if it has. Raises NotFound as `find`."""
+    def watch(self, token: str, id_: bytes, decided: Callable[[], None]) -> Callable[[], None]:
+        """Call `decided` once the document's list has ended: at once if it has.
+
+        Returns:
+            What ends the watch. Whoever no longer waits calls it, at any time: a list may be open for as long as the chain
+            stands still.
+
+        Raises:
+            NotFound: as `find`.
+        """
         one, _ = self._place(token, id_)
+        watch = object()
         if one.ending is not None:
             decided()
         else:
-            self._watchers.setdefault(one.number, []).append(decided)
+            self._watchers.setdefault(one.number, {})[watch] = decided
+
+        def unwatch() -> None:
+            watchers = self._watchers.get(one.number, {})
+            if watchers.pop(watch, None) is not None and not watchers:
+                del self._watchers[one.number]
+
+        return unwatch
 
     def untold(self, most: int) -> tuple[Entry, ...]:
         """Return the first `most` documents that have ended and whose webhooks are still to be told."""

@@ -219,6 +219,33 @@ async def test_whoever_finds_no_room_to_wait_for_a_proof_hears_that_it_is_commit
 
 
 @pytest.mark.asyncio
+async def test_a_client_that_waits_no_more_leaves_nothing_behind_while_the_chain_stands_still(
+    tmp_path, monkeypatch
+):
+    async with open_desk(tmp_path) as desk:
+        monkeypatch.setattr(gateway_endpoint, "WAIT_MS", 50)
+        for _ in range(3):
+            status, told = await desk.submit(b"x", key="k", wait="committed")
+            assert (status, told["status"]) == (202, "accepted")
+        assert desk.gateway.waiting_count == 0
+        monkeypatch.undo()
+        async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+            gone = [
+                tasks.create_task(desk.submit(b"x", key="k", wait="committed")) for _ in range(3)
+            ]
+            stays = tasks.create_task(desk.submit(b"x", key="k", wait="committed"))
+            while desk.gateway.waiting_count < 4:
+                await asyncio.sleep(0.01)
+            for client in gone:
+                client.cancel()
+            while desk.gateway.waiting_count > 1:
+                await asyncio.sleep(0.01)
+            await desk.decided()
+        assert stays.result()[1]["status"] == "committed"
+        assert desk.gateway.waiting_count == 0
+
+
+@pytest.mark.asyncio
 async def test_one_token_sees_nothing_of_another(tmp_path):
     async with open_desk(tmp_path) as desk:
         _, made = await desk.submit(b"mine")
