@@ -4,12 +4,15 @@
     X-Chainnode-Signature: sha256=<hex of HMAC-SHA-256(secret, timestamp || "." || body)>
 
 What is still to be told is in the gateway's journal. A system may be told twice, around a crash or a lost answer; the
-id in the body tells.
+id in the body tells. Each target has connections and pauses of its own, so one that is slow or dead holds up only itself.
 """
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
+from enum import Enum, auto
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
@@ -26,9 +29,13 @@ if TYPE_CHECKING:
     from chainnode.keystore.webhook_targets import Target
     from chainnode.services.gateway import Gateway
     from chainnode.services.gateway_journal import Entry
+    from chainnode.services.untold import Untold
 
 AT_ONCE: Final = 8
-"""Targets' answers that are waited for at once; the rest of what is to be told waits in the journal."""
+"""Answers of one target that are waited for at once."""
+
+MAX_CONNECTIONS: Final = 100
+"""Of all targets together, which share them evenly; each has one at least, and there are no more targets than this."""
 
 TIMEOUT_S: Final = 10
 """How long a target may take to answer."""
@@ -38,13 +45,48 @@ LOOK_S: Final = 0.2
 
 FIRST_PAUSE_MS: Final = 1_000
 MOST_PAUSE_MS: Final = 3_600_000
-"""Pauses double from the one to the other ..."""
+"""Pauses of a document double from the one to the other ..."""
 
 MAX_TRIES: Final = 36
 """... so that this many take a day; then the document is told no more, and its status is there to be asked for."""
 
-MAX_WATCHED: Final = 10_000
-"""Documents that are being told or tried again, the oldest; newer ones wait in the journal until there is room."""
+MOST_SILENCE_MS: Final = 60_000
+"""Pauses of a target that does not answer double up to this, so soon after it is back it is told of all that it missed."""
+
+MAX_DROPPED: Final = 100
+"""Documents at one look whose target is no longer configured; each takes a sync."""
+
+_TOO_MANY: Final = 429
+
+
+class _Answer(Enum):
+    """What a target said."""
+
+    TAKEN = auto()
+    REFUSED = auto()
+    """It lives, and does not want this document now."""
+
+    SILENT = auto()
+    """Nothing, or that it cannot just now: it would say so of any document."""
+
+
+@dataclass(slots=True, eq=False)
+class TargetLine:
+    """One target, and how it answers."""
+
+    target: Target
+    told: int = 0
+    """Documents since start."""
+
+    failed: int = 0
+    """Tries in vain since start."""
+
+    under_way: int = 0
+    silences: int = 0
+    """One after the other; a moment in which several answers were missing is one."""
+
+    due_ms: int = 0
+    """When a silent one is tried again, on the monotonic clock."""
 
 
 class Webhooks:
@@ -52,50 +94,91 @@ class Webhooks:
 
     def __init__(self, gateway: Gateway, targets: Sequence[Target], clock: Clock) -> None:
         self._gateway = gateway
-        self._targets = {target.name: target for target in targets}
+        self._lines = {target.name: TargetLine(target) for target in targets}
+        self._at_once = min(AT_ONCE, max(1, MAX_CONNECTIONS // max(1, len(targets))))
         self._clock = clock
-        self._tries: dict[bytes, tuple[int, int]] = {}
-        """By id: how often it was tried, and when it is due again on the monotonic clock."""
+
+    @property
+    def lines(self) -> Sequence[TargetLine]:
+        """All targets."""
+        return tuple(self._lines.values())
+
+    def owed(self, name: str) -> int:
+        """Return of how many documents a target is still to be told."""
+        return len(self._gateway.untold(name))
 
     async def run(self) -> None:
-        """Tell until cancelled. Raises StorageFault."""
+        """Tell until cancelled. Raises StorageFault, within an exception group."""
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
-        async with aiohttp.ClientSession(timeout=timeout) as session:
+        # How many connections there are is bounded here; a pool's limit would have targets wait for one another.
+        async with (
+            aiohttp.ClientSession(
+                timeout=timeout, connector=aiohttp.TCPConnector(limit=0)
+            ) as session,
+            asyncio.TaskGroup() as tasks,
+        ):
             while True:
-                due = self._due()
-                if due:
-                    async with asyncio.TaskGroup() as tasks:
-                        for entry in due:
-                            tasks.create_task(self._tell(session, entry))
-                else:
-                    await asyncio.sleep(LOOK_S)
+                for name in self._gateway.untold_webhooks:
+                    line = self._lines.get(name)
+                    if line is None:
+                        self._drop(name)
+                        continue
+                    while (untold := self._next(line)) is not None:
+                        line.under_way += 1
+                        tasks.create_task(self._tell_on(session, line, untold))
+                await asyncio.sleep(LOOK_S)
 
-    def _due(self) -> list[Entry]:
-        now_ms = self._clock.monotonic_ms()
-        due: list[Entry] = []
-        for entry in self._gateway.untold(MAX_WATCHED):
-            if self._tries.get(entry.id, (0, 0))[1] <= now_ms:
-                due.append(entry)
-                if len(due) == AT_ONCE:
-                    break
-        return due
-
-    async def _tell(self, session: aiohttp.ClientSession, entry: Entry) -> None:
-        tries = self._tries.get(entry.id, (0, 0))[0] + 1
-        target = self._targets.get(entry.webhook or "")
-        if target is None or await self._is_taken(session, entry, target) or tries >= MAX_TRIES:
+    def _drop(self, name: str) -> None:
+        for entry in tuple(islice(self._gateway.untold(name), MAX_DROPPED)):
             self._gateway.told(entry.id)
-            self._tries.pop(entry.id, None)
-            return
-        pause_ms = min(FIRST_PAUSE_MS << (tries - 1), MOST_PAUSE_MS)
-        self._tries[entry.id] = (tries, self._clock.monotonic_ms() + pause_ms)
 
-    async def _is_taken(self, session: aiohttp.ClientSession, entry: Entry, target: Target) -> bool:
+    def _next(self, line: TargetLine) -> Untold | None:
+        """Return what a target can be told of now; a silent one of one document at a time."""
+        now_ms = self._clock.monotonic_ms()
+        most = 1 if line.silences else self._at_once
+        if line.under_way >= most or line.due_ms > now_ms:
+            return None
+        return self._gateway.untold(line.target.name).take(now_ms)
+
+    async def _tell_on(
+        self, session: aiohttp.ClientSession, line: TargetLine, untold: Untold | None
+    ) -> None:
+        """Tell a target of a document, and of others for as long as there are any; it counts as one under way."""
+        while untold is not None:
+            answer = await self._ask(session, line.target, untold.entry)
+            line.under_way -= 1
+            untold.is_being_told = False
+            if answer is not None:
+                self._heard(line, untold, answer)
+            untold = self._next(line)
+            line.under_way += untold is not None
+
+    def _heard(self, line: TargetLine, untold: Untold, answer: _Answer) -> None:
+        now_ms = self._clock.monotonic_ms()
+        if answer is _Answer.SILENT:
+            if line.due_ms <= now_ms:
+                line.silences += 1
+                line.due_ms = now_ms + _pause_ms(line.silences, MOST_SILENCE_MS)
+        else:
+            line.silences, line.due_ms = 0, 0
+        if answer is _Answer.TAKEN:
+            line.told += 1
+            self._gateway.told(untold.entry.id)
+            return
+        line.failed += 1
+        untold.tries += 1
+        untold.due_ms = now_ms + _pause_ms(untold.tries, MOST_PAUSE_MS)
+        if untold.tries >= MAX_TRIES:
+            self._gateway.told(untold.entry.id)
+
+    async def _ask(
+        self, session: aiohttp.ClientSession, target: Target, entry: Entry
+    ) -> _Answer | None:
+        """Return what a target answers; None if the document was forgotten, so that there is nothing left to tell."""
         try:
             found = self._gateway.find(entry.token, entry.id)
         except NotFound:
-            # Forgotten meanwhile; there is nothing left to tell.
-            return True
+            return None
         body = encode_json(record_value(found)).encode()
         timestamp = str(self._clock.now_ms())
         headers = {
@@ -108,9 +191,19 @@ class Webhooks:
             async with session.post(
                 target.url, data=body, headers=headers, allow_redirects=False
             ) as response:
-                return 200 <= response.status < 300
+                return _answer_of(response.status)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
-            return False
+            return _Answer.SILENT
+
+
+def _answer_of(status: int) -> _Answer:
+    if 200 <= status < 300:
+        return _Answer.TAKEN
+    return _Answer.SILENT if status >= 500 or status == _TOO_MANY else _Answer.REFUSED
+
+
+def _pause_ms(failures: int, most_ms: int) -> int:
+    return min(FIRST_PAUSE_MS << (failures - 1), most_ms)
 
 
 def signature(secret: bytes, timestamp: str, body: bytes) -> str:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from chainnode.services.node_services import NodeServices
     from chainnode.services.own_account import OwnAccount
     from chainnode.services.registrations import Found
+    from chainnode.services.untold import UntoldQueue
 
     Done = Callable[[bytes | ChainError], None]
     """Hears once the id of a document that is accepted, or why it is not."""
@@ -384,9 +385,14 @@ class Gateway:
 
         return unwatch
 
-    def untold(self, most: int) -> tuple[Entry, ...]:
-        """Return the first `most` documents that have ended and whose webhooks are still to be told."""
-        return self._journal.untold(most)
+    @property
+    def untold_webhooks(self) -> tuple[str, ...]:
+        """Names of the webhooks that are still to be told of something."""
+        return self._journal.untold_webhooks
+
+    def untold(self, webhook: str) -> UntoldQueue:
+        """Return the documents that have ended and of which a webhook is still to be told."""
+        return self._journal.untold(webhook)
 
     def told(self, id_: bytes) -> None:
         """Tell a document's webhook no more; durable on return."""

@@ -14,8 +14,8 @@ byte for byte, until the chain says what became of it. docs/formats/storage.md
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from chainnode.model import codec
@@ -24,6 +24,7 @@ from chainnode.model.limits import MAX_DOCUMENTS_PER_CALL, MAX_NAME_BYTES, MAX_T
 from chainnode.model.suites import HASH_BYTES
 from chainnode.model.transaction import decode_transaction
 from chainnode.services.outcome import Status
+from chainnode.services.untold import UntoldQueue
 from chainnode.storage.journal import Journal
 
 if TYPE_CHECKING:
@@ -222,6 +223,9 @@ def _ending(value: Value) -> Ending:
     )
 
 
+_NOTHING: Final = UntoldQueue()
+
+
 class GatewayJournal:
     """The accepted documents of one node. Raises StorageFault wherever the disk fails: then the node stops."""
 
@@ -232,7 +236,7 @@ class GatewayJournal:
         self._open: dict[int, GatewayList] = {}
         """In the order in which they were accepted, by number."""
 
-        self._ended: dict[int, tuple[GatewayList, Ending]] = {}
+        self._ended: OrderedDict[int, tuple[GatewayList, Ending]] = OrderedDict()
         """In the order in which they ended, by number."""
 
         self._places: dict[bytes, tuple[GatewayList, int]] = {}
@@ -241,7 +245,9 @@ class GatewayJournal:
         self._keys: dict[tuple[str, str], Entry] = {}
         """By token and idempotency key."""
 
-        self._untold: dict[bytes, Entry] = {}
+        self._untold: dict[str, UntoldQueue] = {}
+        """By webhook; empty for none."""
+
         self._kept = 0
         self._next = 0
         self._journal, payloads = Journal.open(file, MAGIC)
@@ -289,14 +295,19 @@ class GatewayJournal:
         self._finish(one, ending)
         self._rewrite_if_large()
 
-    def untold(self, most: int) -> tuple[Entry, ...]:
-        """Return the first `most` documents that have ended and whose webhooks are still to be told, oldest first."""
-        return tuple(islice(self._untold.values(), most))
+    @property
+    def untold_webhooks(self) -> tuple[str, ...]:
+        """Names of the webhooks that are still to be told of something."""
+        return tuple(self._untold)
+
+    def untold(self, webhook: str) -> UntoldQueue:
+        """Return the documents that have ended and of which a webhook is still to be told, oldest first after a start."""
+        return self._untold.get(webhook, _NOTHING)
 
     def told(self, id_: bytes) -> None:
         """Write down that a document's webhook is told no more. A crash that loses it has it told again."""
         self._journal.append(encode_line(Told(id=id_)))
-        self._untold.pop(id_, None)
+        self._tell_no_more(id_)
 
     def close(self) -> None:
         """Release the file."""
@@ -312,7 +323,7 @@ class GatewayJournal:
         for one, ending in self._ended.values():
             yield KeptList(number=one.number, tx_id=one.tx_id, ending=ending, entries=one.entries)
             for entry in one.entries:
-                if entry.webhook is not None and entry.id not in self._untold:
+                if entry.webhook is not None and entry.id not in self.untold(entry.webhook):
                     yield Told(id=entry.id)
         for one in self._open.values():
             yield Listed(number=one.number, envelope=one.envelope, entries=one.entries)
@@ -345,7 +356,7 @@ class GatewayJournal:
                 self._add(one)
                 self._finish(one, line.ending)
             case Told():
-                self._untold.pop(line.id, None)
+                self._tell_no_more(line.id)
 
     def _add(self, one: GatewayList) -> None:
         self._open[one.number] = one
@@ -359,16 +370,27 @@ class GatewayJournal:
         one.ending, one.envelope = ending, b""
         # Behind all that ended before it, so that it is remembered for as long as any other, however late it ends.
         self._ended[one.number] = (self._open.pop(one.number), ending)
-        self._untold |= {entry.id: entry for entry in one.entries if entry.webhook is not None}
+        for entry in one.entries:
+            if entry.webhook is not None:
+                self._untold.setdefault(entry.webhook, UntoldQueue()).add(entry)
         self._kept += len(one.entries)
         while self._kept > self._most_kept:
-            self._forget(next(iter(self._ended.values()))[0])
+            self._forget_oldest()
 
-    def _forget(self, one: GatewayList) -> None:
-        del self._ended[one.number]
+    def _tell_no_more(self, id_: bytes) -> None:
+        one, item = self._places.get(id_, (None, 0))
+        webhook = None if one is None else one.entries[item].webhook
+        if webhook is not None and webhook in self._untold:
+            queue = self._untold[webhook]
+            queue.drop(id_)
+            if not queue:
+                del self._untold[webhook]
+
+    def _forget_oldest(self) -> None:
+        _, (one, _) = self._ended.popitem(last=False)
         self._kept -= len(one.entries)
         for entry in one.entries:
+            self._tell_no_more(entry.id)
             self._places.pop(entry.id, None)
-            self._untold.pop(entry.id, None)
             if entry.key is not None:
                 self._keys.pop((entry.token, entry.key), None)

@@ -35,6 +35,8 @@ from chainnode.storage.append_file import MemoryFile
 from tests.support.chain import CLERK
 from tests.support.rpc import make_node
 
+HOOKS = {"hook", "other"}
+
 
 @dataclass
 class Desk:
@@ -116,7 +118,7 @@ async def open_desk(tmp_path, *, node=None, content=b"", per_minute=1_000):
         port=0,
         on_fault=faults.append,
         endpoints={
-            gateway_endpoint.FOLDER: GatewayEndpoint(gateway, access, node.commits, {"hook"}),
+            gateway_endpoint.FOLDER: GatewayEndpoint(gateway, access, node.commits, HOOKS),
             gateway_openapi.PATH: OpenApiPage("1"),
         },
         on_tick=[gateway.tick],
@@ -454,13 +456,20 @@ async def target(answers, heard):
         heard.append((request.headers.copy(), await request.read()))
         return web.Response(status=answers.pop(0), headers={"Location": "/elsewhere"})
 
+    async with listening(take) as to:
+        yield to
+
+
+@contextlib.asynccontextmanager
+async def listening(take, name="hook"):
+    """A system at a port of its own."""
     runner = web.ServerRunner(web.Server(take))
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     try:
         port = site._server.sockets[0].getsockname()[1]
-        yield Target(name="hook", url=f"http://127.0.0.1:{port}/x", secret=SECRET.encode())
+        yield Target(name=name, url=f"http://127.0.0.1:{port}/x", secret=SECRET.encode())
     finally:
         await runner.cleanup()
 
@@ -470,7 +479,7 @@ async def tell(desk, targets, monkeypatch):
     monkeypatch.setattr(webhooks, "LOOK_S", 0.01)
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
         running = tasks.create_task(Webhooks(desk.gateway, targets, desk.node.clock).run())
-        while desk.gateway.untold(1):
+        while desk.gateway.untold_webhooks:
             desk.node.clock.advance(1_000)
             await asyncio.sleep(0.02)
         running.cancel()
@@ -482,19 +491,19 @@ async def test_a_system_is_told_once_it_takes_it_and_can_check_who_speaks(tmp_pa
     async with open_desk(tmp_path) as desk, target([500, 302, 204], heard) as to:
         _, made = await desk.submit(b"x", webhook="hook")
         _, quiet = await desk.submit(b"y")
-        assert desk.gateway.untold(9) == ()
+        assert desk.gateway.untold_webhooks == ()
         while desk.gateway.open_count:
             await desk.decided()
         # What is to be told outlives the node.
         again = GatewayJournal(
             MemoryFile(desk.file.read_all(10**6)), desk.node.chain.genesis.domain
         )
-        assert [entry.id.hex() for entry in again.untold(9)] == [made["id"]]
+        assert [entry.id.hex() for entry in again.untold("hook")] == [made["id"]]
         await tell(desk, [to], monkeypatch)
         again = GatewayJournal(
             MemoryFile(desk.file.read_all(10**6)), desk.node.chain.genesis.domain
         )
-        assert again.untold(9) == ()
+        assert again.untold_webhooks == ()
     assert len(heard) == 3
     for headers, body in heard:
         assert json.loads(body)["id"] == made["id"] != quiet["id"]
@@ -512,8 +521,128 @@ async def test_a_target_that_never_answers_or_is_no_more_is_given_up(tmp_path, m
         for targets in ([gone], []):
             await desk.submit(b"x", webhook="hook")
             await desk.decided()
-            assert len(desk.gateway.untold(9)) == 1
+            assert len(desk.gateway.untold("hook")) == 1
             await tell(desk, targets, monkeypatch)
+
+
+async def owed(desk, count, webhook):
+    """Have a target be owed so many documents."""
+    for number in range(count):
+        await desk.submit(b"%s %d" % (webhook.encode(), number), webhook=webhook)
+    while desk.gateway.open_count:
+        await desk.decided()
+
+
+@pytest.mark.asyncio
+async def test_a_target_that_hangs_holds_up_only_itself(tmp_path):
+    hanging, heard, over = [], [], asyncio.Event()
+
+    async def hang(request):
+        hanging.append(request)
+        await over.wait()
+        return web.Response(status=204)
+
+    async def take(request):
+        heard.append(json.loads(await request.read())["id"])
+        return web.Response(status=204)
+
+    async with (
+        open_desk(tmp_path) as desk,
+        listening(hang) as dead,
+        listening(take, "other") as well,
+        asyncio.timeout(webhooks.TIMEOUT_S - 1),
+        asyncio.TaskGroup() as tasks,
+    ):
+        # More than are told at once, and all of them before the others.
+        await owed(desk, 2 * webhooks.AT_ONCE, "hook")
+        await owed(desk, 2 * webhooks.AT_ONCE, "other")
+        telling = Webhooks(desk.gateway, [dead, well], desk.node.clock)
+        running = tasks.create_task(telling.run())
+        while desk.gateway.untold_webhooks != ("hook",):
+            await asyncio.sleep(0.01)
+        # Not one of those that hang was given up meanwhile.
+        assert len(hanging) == telling.lines[0].under_way == webhooks.AT_ONCE
+        assert len(heard) == len(set(heard)) == telling.lines[1].told == 2 * webhooks.AT_ONCE
+        assert (telling.owed("hook"), telling.owed("other")) == (2 * webhooks.AT_ONCE, 0)
+        over.set()
+        running.cancel()
+
+
+@pytest.mark.asyncio
+async def test_a_silent_target_is_tried_with_one_document_after_the_other_until_it_answers(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(webhooks, "LOOK_S", 0.01)
+    ids, at_once, most = [], 0, []
+    status = 503
+
+    async def take(request):
+        nonlocal at_once
+        at_once += 1
+        most.append(at_once)
+        ids.append(json.loads(await request.read())["id"])
+        await asyncio.sleep(0.01)
+        at_once -= 1
+        return web.Response(status=status)
+
+    async with (
+        open_desk(tmp_path) as desk,
+        listening(take) as to,
+        asyncio.timeout(10),
+        asyncio.TaskGroup() as tasks,
+    ):
+        count = 2 * webhooks.AT_ONCE
+        await owed(desk, count, "hook")
+        telling = Webhooks(desk.gateway, [to], desk.node.clock)
+        running = tasks.create_task(telling.run())
+        (line,) = telling.lines
+        while line.under_way or not line.failed:
+            await asyncio.sleep(0.01)
+        # What was under way at once was one silence, and its end is awaited.
+        assert (line.silences, line.failed) == (1, webhooks.AT_ONCE)
+        most.clear()
+        for silences in range(2, 9):
+            desk.node.clock.advance(webhooks.MOST_SILENCE_MS)
+            while line.silences < silences:
+                await asyncio.sleep(0.01)
+        assert set(most) == {1}
+        assert len(set(ids)) > webhooks.AT_ONCE
+        status = 200
+        desk.node.clock.advance(webhooks.MOST_SILENCE_MS)
+        while desk.gateway.untold_webhooks:
+            desk.node.clock.advance(60_000)
+            await asyncio.sleep(0.01)
+        assert (line.silences, line.told) == (0, count)
+        assert max(most) > 1
+        running.cancel()
+
+
+@pytest.mark.asyncio
+async def test_a_document_that_a_target_refuses_does_not_hold_up_the_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(webhooks, "LOOK_S", 0.01)
+    monkeypatch.setattr(webhooks, "AT_ONCE", 1)
+    refused = []
+
+    async def take(request):
+        id_ = json.loads(await request.read())["id"]
+        refused[:] = refused or [id_]
+        return web.Response(status=422 if id_ in refused else 200)
+
+    async with (
+        open_desk(tmp_path) as desk,
+        listening(take) as to,
+        asyncio.timeout(10),
+        asyncio.TaskGroup() as tasks,
+    ):
+        await owed(desk, 5, "hook")
+        telling = Webhooks(desk.gateway, [to], desk.node.clock)
+        running = tasks.create_task(telling.run())
+        (line,) = telling.lines
+        # The clock stands still: no pause of anybody's ends.
+        while line.told < 4:
+            await asyncio.sleep(0.01)
+        assert [entry.id.hex() for entry in desk.gateway.untold("hook")] == refused
+        running.cancel()
 
 
 def test_targets_are_what_the_operator_wrote_and_nothing_else(tmp_path):

@@ -59,7 +59,7 @@ def test_the_oldest_are_forgotten_and_a_file_written_anew_says_the_same(monkeypa
         assert book.by_key("a", "4") == entry(4)
         assert book.place(entry(4).id)[0].ending == ENDING
         assert [one.number for one in book.open_lists] == [5]
-        assert ids(book.untold(9)) == [3, 4]
+        assert ids(book.untold("w")) == [3, 4]
 
 
 def test_a_damaged_one_is_refused():
@@ -100,4 +100,28 @@ def test_a_file_is_written_anew_as_it_doubles_whatever_its_records_take(monkeypa
         journal.end(accept(journal, long), ENDING)
     # One that is made, and from 64 KiB to some 500 KiB of records with long keys.
     assert 2 <= file.replaced <= 4
-    assert len(ids(reopened(file).untold(10**6))) == 600
+    assert len(ids(reopened(file).untold("w" * 60))) == 600
+
+
+def test_what_a_target_is_owed_is_taken_in_turn_and_leaves_nothing_behind(monkeypatch):
+    journal = GatewayJournal(MemoryFile(), DOMAIN, most_kept=4)
+    for number in range(4):
+        journal.end(accept(journal, entry(number, webhook="wv"[number % 2])), ENDING)
+    assert journal.untold_webhooks == ("w", "v")
+    queue = journal.untold("w")
+    first, second = queue.take(0), queue.take(0)
+    assert ids([first.entry, second.entry]) == [0, 2]
+    assert queue.take(0) is None
+    first.is_being_told = second.is_being_told = False
+    first.due_ms, second.due_ms = 5, 0
+    assert [queue.take(1), queue.take(1)] == [second, None]
+    second.is_being_told = False
+    # However many wait for their time, each look is short and the next goes on behind it.
+    monkeypatch.setattr("chainnode.services.untold.MAX_LOOKED_AT", 1)
+    assert [queue.take(1), queue.take(1)] == [None, second]
+    # Forgotten, told and never owed: nothing is kept of any.
+    journal.told(entry(1).id)
+    for number in range(4, 8):
+        journal.end(accept(journal, entry(number, webhook=None)), ENDING)
+    assert journal.untold_webhooks == ()
+    assert len(queue) == 0
