@@ -45,6 +45,8 @@ WAIT_MS: Final = 30_000
 MAX_LOOKUP: Final = 20
 """Registrations of a digest in one answer."""
 
+_MAX_INDEX_DIGITS: Final = 15
+
 _STATUS_WORDS: Final = {
     Status.PENDING: "accepted",
     Status.COMMITTED: "committed",
@@ -93,8 +95,12 @@ class GatewayEndpoint:
                     return _proof(self._gateway.prove(token, _id(id_)))
                 case "GET", ["digests", algorithm, digest]:
                     await turn.next(Share())
-                    found = self._gateway.lookup(*_digest(algorithm, digest), MAX_LOOKUP)
-                    return _json(200, {"records": [_found(one) for one in found]})
+                    after = _after(request.rel_url.query.get("after"))
+                    page = self._gateway.lookup(
+                        *_digest(algorithm, digest), limit=MAX_LOOKUP, after=after
+                    )
+                    found: list[Json] = [_found(one) for one in page.found]
+                    return _json(200, {"records": found, "next_after": page.next_after})
                 case _:
                     raise NotFound(
                         f"there is no {request.method} {request.rel_url.raw_path[:80]}; see /openapi.json",
@@ -309,6 +315,14 @@ def _digest(algorithm: str, text: str) -> tuple[str, bytes]:
             field="digest",
         )
     return algorithm, found
+
+
+def _after(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) <= _MAX_INDEX_DIGITS):
+        raise DecodeError("after: expected a log index, as in `next_after`", field="after")
+    return int(text)
 
 
 def _hex(text: str) -> bytes:

@@ -127,9 +127,18 @@ def openapi_document(version: str) -> Json:
                             "required": True,
                             "schema": {"type": "string", "pattern": "^([0-9a-f]{2})+$"},
                         },
+                        {
+                            "name": "after",
+                            "in": "query",
+                            "schema": {"type": "integer", "minimum": 0},
+                            "description": "`next_after` of the answer before",
+                        },
                     ],
                     "responses": {
-                        "200": _answer("The oldest 20, perhaps none", "Registrations"),
+                        "200": _answer(
+                            "The oldest 20 behind `after`, perhaps none; go on until `next_after` is null",
+                            "Registrations",
+                        ),
                         **_errors("400", "401", "429"),
                     },
                 }
@@ -199,8 +208,9 @@ def _schemas() -> Json:
         },
         "Registrations": {
             "type": "object",
-            "required": ["records"],
+            "required": ["records", "next_after"],
             "properties": {
+                "next_after": maybe_integer,
                 "records": {
                     "type": "array",
                     "items": {
@@ -217,7 +227,7 @@ def _schemas() -> Json:
                             "public": {"type": "boolean"},
                         },
                     },
-                }
+                },
             },
         },
         "Error": {

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from chainnode.services.gateway_journal import GatewayJournal, GatewayList
     from chainnode.services.node_services import NodeServices
     from chainnode.services.own_account import OwnAccount
-    from chainnode.services.registrations import Found
+    from chainnode.services.registrations import FoundPage
     from chainnode.services.untold import UntoldQueue
 
     Done = Callable[[bytes | ChainError], None]
@@ -434,13 +434,19 @@ class Gateway:
             checkpoint=bare.checkpoint,
         ).encode()
 
-    def lookup(self, algorithm: str, digest: bytes, limit: int) -> tuple[Found, ...]:
-        """Return registrations of a digest: public ones, and those that this node's account has made."""
-        page = self._services.notary.lookup(
-            algorithm, digest, as_member=True, limit=limit, after=None
-        )
+    def lookup(self, algorithm: str, digest: bytes, *, limit: int, after: int | None) -> FoundPage:
+        """Return registrations of a digest: public ones, and those that this node's account has made.
+
+        Arguments and bounds are those of `NotaryService.lookup`.
+        """
         own = self._own_account.name
-        return tuple(one for one in page.found if one.is_public or one.record.account == own)
+        return self._services.notary.search(
+            algorithm,
+            digest,
+            lambda one: one.is_public or one.record.account == own,
+            limit=limit,
+            after=after,
+        )
 
     def _place(self, token: str, id_: bytes) -> tuple[GatewayList, int]:
         found = self._journal.place(id_)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 from chainnode.services.registrations import FoundPage, RegistrationReader
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from chainnode.ledger.ledger import Ledger
     from chainnode.services.registrations import Found
 
@@ -14,7 +16,7 @@ MAX_LOOKUP: Final = 100
 """Registrations in one answer; each takes the reading of its transaction."""
 
 MAX_EXAMINED: Final = 1_000
-"""Registrations looked at for one answer: those that the asker may not see count too, so that somebody who registers
+"""Registrations looked at for one answer: those that the asker may not see, or does not want, count too, so that somebody who registers
 a digest a million times cannot keep the node busy with one question."""
 
 MAX_READ_BYTES: Final = 1024 * 1024
@@ -40,6 +42,20 @@ class NotaryService:
             limit: 1 to `MAX_LOOKUP`.
             after: log index after which to begin, or None for the beginning.
         """
+        return self.search(
+            algorithm, digest, lambda one: as_member or one.is_public, limit=limit, after=after
+        )
+
+    def search(
+        self,
+        algorithm: str,
+        digest: bytes,
+        is_wanted: Callable[[Found], bool],
+        *,
+        limit: int,
+        after: int | None,
+    ) -> FoundPage:
+        """Return those registrations of a digest that are wanted; the others count as examined. Arguments as of `lookup`."""
         key = b"digest/" + algorithm.encode("ascii") + b"/" + digest
         indices = self._ledger.lookup(key, MAX_EXAMINED, after)
         reader = RegistrationReader(self._ledger)
@@ -48,7 +64,7 @@ class NotaryService:
             if position and (len(found) == limit or reader.read_bytes > MAX_READ_BYTES):
                 return FoundPage(found=tuple(found), next_after=indices[position - 1])
             candidate = reader.find(index)
-            if as_member or candidate.is_public:
+            if is_wanted(candidate):
                 found.append(candidate)
         more = len(indices) == MAX_EXAMINED
         return FoundPage(found=tuple(found), next_after=indices[-1] if more else None)

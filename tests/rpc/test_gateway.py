@@ -14,7 +14,8 @@ from aiohttp import web
 from chainnode.keystore.gateway_tokens import Token, encode_tokens, fresh_token, hash_of
 from chainnode.keystore.signer import local_signer
 from chainnode.keystore.webhook_targets import Target, read_targets
-from chainnode.model.commitment import parse_digests
+from chainnode.model.calls import Document, register_documents
+from chainnode.model.commitment import Digest, parse_digests
 from chainnode.model.errors import DecodeError, Refused, StorageFault, Unavailable
 from chainnode.model.keys import KeyPurpose
 from chainnode.model.notarization import digest_map, parse_notarization, verify_notarization
@@ -32,7 +33,7 @@ from chainnode.services.gateway import Gateway
 from chainnode.services.gateway_journal import GatewayJournal
 from chainnode.services.own_account import OwnAccount
 from chainnode.storage.append_file import MemoryFile
-from tests.support.chain import CLERK
+from tests.support.chain import ARCHIVE, CLERK
 from tests.support.rpc import make_node
 
 HOOKS = {"hook", "other"}
@@ -171,6 +172,34 @@ async def test_a_digest_goes_in_and_a_proof_comes_out(tmp_path):
         digest = hashlib.sha256(b"one").hexdigest()
         _, listed = await desk.ask("GET", f"/v1/digests/sha256/{digest}")
         assert [one["index"] for one in listed["records"]] == [found["index"]]
+
+
+def registrations(node, digest, count, *, sender=ARCHIVE, public=False):
+    """A transaction by which somebody registers a digest so many times."""
+    document = Document(digests=(Digest(algorithm="sha256", value=digest),))
+    seed = None if public else bytes(32)
+    call = register_documents([document] * count, seed=seed)
+    return node.chain.transaction([call], sender=sender, nonce=f"{digest.hex()} {public}")
+
+
+@pytest.mark.asyncio
+async def test_a_lookup_finds_what_lies_behind_any_number_that_it_does_not_show(tmp_path):
+    digest = hashlib.sha256(b"wanted").digest()
+    path = f"/v1/digests/sha256/{digest.hex()}"
+    async with open_desk(tmp_path) as desk:
+        desk.node.engine.commit([registrations(desk.node, digest, 50)])
+        desk.node.engine.commit([registrations(desk.node, digest, 21, public=True)])
+        await desk.submit(b"wanted")
+        await desk.decided()
+        _, first = await desk.ask("GET", path)
+        assert len(first["records"]) == 20
+        assert first["next_after"] == first["records"][-1]["index"]
+        _, rest = await desk.ask("GET", f"{path}?after={first['next_after']}")
+        assert [one["account"] for one in rest["records"]] == [ARCHIVE, CLERK]
+        assert rest["next_after"] is None
+        for bad in ("-1", "x", "", "1" * 16, "٣"):
+            status, refused = await desk.ask("GET", f"{path}?after={bad}")
+            assert (status, refused["error"]["field"]) == (400, "after")
 
 
 @pytest.mark.asyncio
