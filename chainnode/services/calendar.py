@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from chainnode.keystore.randomness import fresh_bytes
 from chainnode.model import codec
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     Done = Callable[[bytes | ChainError], None]
     """Hears once the serialized timestamp of a digest, or why there is none."""
 
+_Kept = TypeVar("_Kept")
+
 MIN_DIGEST_BYTES: Final = 16
 """Shorter is no digest."""
 
@@ -64,11 +66,12 @@ again at once whenever it has heard something new, and every checkpoint would be
 MAX_ANSWERS: Final = 1_000
 """Answers that are kept for that, 8 MiB at most; one that is dropped may be given in other words."""
 
+MAX_SEARCHES: Final = 1_000
+"""Commitments of which it is remembered how far their registrations were looked through. Each has more of them than one
+answer looks at, so somebody has gone to lengths; a search that is dropped begins anew."""
+
 ALGORITHM: Final = "sha256"
 _TOKEN: Final = "ots"  # noqa: S105  whose documents the roots are, to the machinery of the gateway
-_MAX_FOUND: Final = 10
-_DIGEST: Final = "sha256"
-"""Registrations of a root that are looked at; one is the calendar's own, and the first."""
 
 _SPARE_BYTES: Final = 2_600
 """Of an attestation: a leaf, an opening, 30 hashes and a log signature take less."""
@@ -120,6 +123,9 @@ class Calendar:
         self._answers: dict[bytes, _Answer] = {}
         """The newest answers by commitment, the oldest first."""
 
+        self._searches: dict[bytes, int] = {}
+        """By commitment: the log index up to which its registrations are others'; the oldest first."""
+
     def stamp(self, digest: bytes, done: Done) -> None:
         """Take 16 to 64 bytes; `done` hears their timestamp once its root is on disk.
 
@@ -144,44 +150,63 @@ class Calendar:
             NotFound: `pending`: come back; `unknown_commitment`: no tree of this chain has that root.
             Refused: the chain did not take it; with its code.
         """
-        digest = _registered(commitment)
-        page = self._services.notary.lookup(
-            ALGORITHM, digest.value, as_member=False, limit=_MAX_FOUND, after=None
-        )
-        # Somebody may have registered the root together with digests of his own; those open nothing here.
-        opening = Opening(salt=PUBLIC_SALT, digests=(digest,))
-        for found in page.found:
-            if found.registration.opening == opening:
-                return self._answer(commitment, found.index, opening)
-        self._explain(commitment)
+        given = self._answers.get(commitment)
+        now_ms = self._services.clock.monotonic_ms()
+        if given is not None and now_ms - given.since_ms < SAME_MS:
+            return given.timestamp
+        opening = Opening(salt=PUBLIC_SALT, digests=(_registered(commitment),))
+        index = self._index(commitment, opening)
+        answer = HASH + on_chain(self._proof(index, opening))
+        _put(self._answers, commitment, _Answer(answer, now_ms), MAX_ANSWERS)
+        return answer
+
+    def _index(self, commitment: bytes, opening: Opening) -> int:
+        """Return where the log has a root. Raises as `complete`."""
+        known = self._gateway.known(_TOKEN, commitment.hex())
+        remembered = None if known is None else self._gateway.find(_TOKEN, known)
+        if remembered is not None and remembered.status is Status.FAILED:
+            raise Refused(
+                f"The chain refused it, {remembered.code}. Stamp the file again",
+                code=remembered.code,
+            )
+        if remembered is not None and remembered.index is not None:
+            return remembered.index
+        found = self._search(commitment, opening)
+        if found is not None:
+            return found
+        if remembered is not None:
+            raise _pending()
         raise NotFound(
             "Commitment not found. Use the calendar that the timestamp names",
             code="unknown_commitment",
         )
 
-    def _answer(self, commitment: bytes, index: int, opening: Opening) -> bytes:
-        now_ms = self._services.clock.monotonic_ms()
-        given = self._answers.get(commitment)
-        if given is not None and now_ms - given.since_ms < SAME_MS:
-            return given.timestamp
-        answer = HASH + on_chain(self._proof(index, opening))
-        self._answers.pop(commitment, None)
-        while len(self._answers) >= MAX_ANSWERS:
-            self._answers.pop(next(iter(self._answers)))
-        self._answers[commitment] = _Answer(answer, now_ms)
-        return answer
+    def _search(self, commitment: bytes, opening: Opening) -> int | None:
+        """Return where the log has a root, whoever registered it, or None. Raises NotFound: `pending`: ask again.
 
-    def _explain(self, commitment: bytes) -> None:
-        """Raise what is known of a root that the log has not."""
-        known = self._gateway.known(_TOKEN, commitment.hex())
-        if known is None:
-            return
-        found = self._gateway.find(_TOKEN, known)
-        if found.status is Status.FAILED:
-            raise Refused(
-                f"The chain refused it, {found.code}. Stamp the file again", code=found.code
+        Others may have registered the same digest any number of times, blinded or together with digests of their own; those
+        open nothing here, and are looked through a bounded number at a time.
+        """
+        after = self._searches.get(commitment)
+        (digest,) = opening.digests
+        page = self._services.notary.search(
+            ALGORITHM,
+            digest.value,
+            lambda one: one.registration.opening == opening,
+            limit=1,
+            after=after,
+        )
+        if page.found:
+            (found,) = page.found
+            if after is not None:
+                _put(self._searches, commitment, found.index - 1, MAX_SEARCHES)
+            return found.index
+        if page.next_after is not None:
+            _put(self._searches, commitment, page.next_after, MAX_SEARCHES)
+            raise NotFound(
+                "Pending, others have registered it many times. Ask again", code="pending"
             )
-        raise _pending()
+        return None
 
     def _proof(self, index: int, opening: Opening) -> bytes:
         try:
@@ -220,9 +245,9 @@ class Calendar:
                 f"this node signs for {self._account}, which is no notary; the operator grants the role",
                 code="missing_role",
             )
-        if _DIGEST in algorithm_registry(ledger.state).closed_at(ledger.tip.height + 1):
+        if ALGORITHM in algorithm_registry(ledger.state).closed_at(ledger.tip.height + 1):
             raise Unavailable(
-                f"the alliance takes no new records by {_DIGEST}, with which OpenTimestamps clients work",
+                f"the alliance takes no new records by {ALGORITHM}, with which OpenTimestamps clients work",
                 code="algorithm_closed",
             )
         longest = max(len(ledger.genesis.chain_id) + len(m.name) for m in self._members())
@@ -280,6 +305,14 @@ def tree_of(leaves: Sequence[bytes]) -> tuple[bytes, tuple[bytes, ...]]:
             above.append((sha256(left + right).digest(), below_left + below_right))
         level = above + level[len(above) * 2 :]
     return level[0][0], tuple(b"".join(path) for path in steps)
+
+
+def _put(kept: dict[bytes, _Kept], key: bytes, value: _Kept, most: int) -> None:
+    """Keep a value as the newest, and the `most` newest."""
+    kept.pop(key, None)
+    while len(kept) >= most:
+        kept.pop(next(iter(kept)))
+    kept[key] = value
 
 
 def _registered(commitment: bytes) -> Digest:

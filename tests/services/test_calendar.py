@@ -6,15 +6,18 @@ import pytest
 
 from chainnode.keystore.signer import local_signer
 from chainnode.model import ots
+from chainnode.model.calls import Document, register_documents
+from chainnode.model.commitment import Digest
 from chainnode.model.errors import NotFound, Unavailable
 from chainnode.model.keys import KeyPurpose
 from chainnode.services import calendar as calendar_service
+from chainnode.services import notary
 from chainnode.services.calendar import SAME_MS, Calendar, tree_of
 from chainnode.services.gateway import Gateway
 from chainnode.services.gateway_journal import GatewayJournal
 from chainnode.services.own_account import OwnAccount
 from chainnode.storage.append_file import MemoryFile
-from tests.support.chain import CLERK
+from tests.support.chain import ARCHIVE, CLERK
 from tests.support.rpc import make_node
 
 URI = "https://a.example/ots/"
@@ -111,6 +114,52 @@ def test_an_answer_is_on_disk_and_a_restart_keeps_it():
     with pytest.raises(NotFound) as unknown:
         other.complete(bytes(32))
     assert unknown.value.error_code == "unknown_commitment"
+
+
+def squat(node, root, count):
+    """Register a root's digest so many times beside a digest of one's own, as anybody may who has heard of it."""
+    digests = (
+        Digest(algorithm="sha256", value=hashlib.sha256(root).digest()),
+        Digest(algorithm="sm3", value=bytes(32)),
+    )
+    call = register_documents([Document(digests=digests)] * count, seed=None)
+    node.engine.commit([node.chain.transaction([call], sender=ARCHIVE, nonce=f"{count}")])
+
+
+def test_a_root_is_found_behind_any_number_of_others_registrations(monkeypatch):
+    monkeypatch.setattr(notary, "MAX_EXAMINED", 20)
+    node, heard = make_node(), []
+    node.commits.attach(lambda: None)
+    calendar, _, later = open_calendar(node, MemoryFile())
+    digest = bytes(32)
+    calendar.stamp(digest, heard.append)
+    do(later)
+    (root,) = {one.message for one in attestations(digest, heard[0])}
+    # Its record is on the way, and somebody is faster.
+    own = tuple(node.engine.pool.values())
+    squat(node, root, 50)
+    node.engine.commit(own)
+    node.engine.cosign()
+    node.commits.publish()
+    answer = calendar.complete(root)
+    assert attestations(root, answer)[0].message == hashlib.sha256(root).digest()
+
+    # One that does not remember the root looks through them, a part at a time.
+    other, _, _ = open_calendar(node, MemoryFile())
+    for _ in range(2):
+        with pytest.raises(NotFound) as pending:
+            other.complete(root)
+        assert pending.value.error_code == "pending"
+    assert other.complete(root) == answer
+    node.clock.advance(SAME_MS)
+    assert other.complete(root) == answer
+
+    unknown = hashlib.sha256(b"no root").digest()
+    squat(node, unknown, 25)
+    for code in ("pending", "unknown_commitment"):
+        with pytest.raises(NotFound) as said:
+            other.complete(unknown)
+        assert said.value.error_code == code
 
 
 def test_what_cannot_be_kept_is_not_promised(monkeypatch):
