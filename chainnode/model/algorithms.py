@@ -79,6 +79,10 @@ class AlgorithmRegistry:
         """Return the algorithms that a block of that height takes no records of."""
         return frozenset(a.name for a in self.algorithms if 0 < a.closed_from <= height)
 
+    def with_closure(self) -> frozenset[str]:
+        """Return the algorithms whose closure is announced or in force."""
+        return frozenset(a.name for a in self.algorithms if a.closed_from)
+
     def encode(self) -> bytes:
         """Return the canonical bytes."""
         return codec.encode(

@@ -23,7 +23,7 @@ from chainnode.services.outcome import Outcome, Status
 from contracts.query import algorithm_registry, opening_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from chainnode.clock import Clock
     from chainnode.model.transaction import Transaction
@@ -206,20 +206,15 @@ class Gateway:
         self._is_flushing = False
         queue, self._queue = self._queue, []
         keys, self._queued_keys = self._queued_keys, {}
-        for is_public in (False, True):
-            parts: list[_Waiting] = []
-            size = 0
-            for waiting in queue:
-                wish = waiting.wish
-                if wish.is_public is not is_public:
-                    continue
-                cost = _DOCUMENT_BYTES + len((wish.document.title or "").encode())
-                if len(parts) == MAX_DOCUMENTS_PER_CALL or size + cost > MAX_LIST_BYTES:
-                    self._accept(parts, keys)
-                    parts, size = [], 0
-                parts.append(waiting)
-                size += cost
-            if parts:
+        # A closure that comes into force before its block fails a whole list: what it may concern goes apart.
+        closing = algorithm_registry(self._services.ledger.state).with_closure()
+        groups: dict[tuple[bool, frozenset[str]], list[_Waiting]] = {}
+        for waiting in queue:
+            wish = waiting.wish
+            concerned = closing.intersection(d.algorithm for d in wish.document.digests)
+            groups.setdefault((wish.is_public, concerned), []).append(waiting)
+        for group in groups.values():
+            for parts in _lists_of(group):
                 self._accept(parts, keys)
         self._hand_in()
 
@@ -468,6 +463,18 @@ class Gateway:
             envelope = ledger.transaction(*place)
             self._read = (tx_id, decode_transaction(ledger.genesis.domain, envelope))
         return self._read[1]
+
+
+def _lists_of(group: Sequence[_Waiting]) -> Iterator[Sequence[_Waiting]]:
+    """Yield documents in lists that fit a transaction."""
+    begin, size = 0, 0
+    for end, waiting in enumerate(group):
+        cost = _DOCUMENT_BYTES + len((waiting.wish.document.title or "").encode())
+        if end - begin == MAX_DOCUMENTS_PER_CALL or size + cost > MAX_LIST_BYTES:
+            yield group[begin:end]
+            begin, size = end, 0
+        size += cost
+    yield group[begin:]
 
 
 def _check_same(request_hash: bytes, wish: Wish) -> None:

@@ -14,7 +14,7 @@ from aiohttp import web
 from chainnode.keystore.gateway_tokens import Token, encode_tokens, fresh_token, hash_of
 from chainnode.keystore.signer import local_signer
 from chainnode.keystore.webhook_targets import Target, read_targets
-from chainnode.model.calls import Document, register_documents
+from chainnode.model.calls import Document, close_algorithm, register_documents
 from chainnode.model.commitment import Digest, parse_digests
 from chainnode.model.errors import DecodeError, Refused, StorageFault, Unavailable
 from chainnode.model.keys import KeyPurpose
@@ -29,11 +29,11 @@ from chainnode.rpc.server import RpcServer
 from chainnode.rpc.webhooks import Webhooks
 from chainnode.services import commits
 from chainnode.services import gateway as gateway_service
-from chainnode.services.gateway import Gateway
+from chainnode.services.gateway import Gateway, Wish
 from chainnode.services.gateway_journal import GatewayJournal
 from chainnode.services.own_account import OwnAccount
 from chainnode.storage.append_file import MemoryFile
-from tests.support.chain import ARCHIVE, CLERK
+from tests.support.chain import ADMIN, ARCHIVE, CLERK
 from tests.support.rpc import make_node
 
 HOOKS = {"hook", "other"}
@@ -217,6 +217,55 @@ async def test_what_comes_together_goes_into_one_list_and_public_ones_apart(tmp_
         assert len({made["tx_id"] for _, made in answers}) <= 4
         for number, (_, made) in enumerate(answers):
             assert verify(desk.node, b"%d" % number, made["proof"]).is_public is (number % 2 == 0)
+
+
+@pytest.mark.asyncio
+async def test_a_closure_that_is_announced_fails_no_document_without_that_algorithm(tmp_path):
+    async with open_desk(tmp_path) as desk:
+        node = desk.node
+        announced = close_algorithm("sha512", from_height=3)
+        node.engine.commit([node.chain.transaction([announced], sender=ADMIN)])
+        bodies = [{"sha256": "ab" * 32}, {"sha256": "cd" * 32, "sha512": "ab" * 64}]
+        async with asyncio.TaskGroup() as tasks:
+            asked = [
+                tasks.create_task(desk.ask("POST", "/v1/records", {"digests": body}))
+                for body in bodies
+            ]
+        made = [task.result()[1] for task in asked]
+        assert [one["status"] for one in made] == ["accepted"] * 2
+        # Both come too late for the last block that takes the algorithm.
+        waiting = tuple(node.engine.pool.values())
+        node.engine.commit([])
+        node.engine.commit(waiting)
+        node.commits.publish()
+        found = [(await desk.ask("GET", f"/v1/records/{one['id']}"))[1] for one in made]
+        assert [(one["status"], one["code"]) for one in found] == [
+            ("committed", None),
+            ("failed", "algorithm_closed"),
+        ]
+
+
+@pytest.mark.asyncio
+async def test_lists_hold_as_many_documents_and_bytes_as_a_transaction(tmp_path, monkeypatch):
+    monkeypatch.setattr(gateway_service, "MAX_DOCUMENTS_PER_CALL", 3)
+    monkeypatch.setattr(gateway_service, "MAX_LIST_BYTES", 1_000)
+    async with open_desk(tmp_path) as desk:
+        heard = []
+        for number, title in enumerate(["", "", "", "", "x" * 256, "x" * 256, "x" * 256]):
+            digest = Digest(algorithm="sha256", value=bytes([number]) * 32)
+            document = Document(digests=(digest,), title=title or None)
+            wish = Wish(
+                token="a", key=None, request_hash=bytes(32), document=document, is_public=False
+            )
+            desk.gateway.submit(wish, heard.append)
+        while len(heard) < 7:
+            await asyncio.sleep(0)
+        lists = {desk.gateway.find("a", id_).tx_id for id_ in heard}
+        # Three; one and one with a title; two with one.
+        sizes = [
+            sum(desk.gateway.find("a", id_).tx_id == tx_id for id_ in heard) for tx_id in lists
+        ]
+        assert sorted(sizes) == [2, 2, 3]
 
 
 @pytest.mark.asyncio
