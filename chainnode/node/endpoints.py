@@ -20,11 +20,12 @@ from chainnode.rpc.gateway_access import GatewayAccess
 from chainnode.rpc.gateway_endpoint import GatewayEndpoint
 from chainnode.rpc.gateway_openapi import OpenApiPage
 from chainnode.rpc.tsa_endpoint import TsaEndpoint
-from chainnode.rpc.webhooks import Webhooks
+from chainnode.rpc.webhooks import WebhookCollector, Webhooks
 from chainnode.services.calendar import Calendar
 from chainnode.services.declaring import Declaring, clock_due, second_key_due
 from chainnode.services.gateway import Gateway
 from chainnode.services.gateway_journal import GatewayJournal
+from chainnode.services.gateway_metrics import CalendarCollector, GatewayCollector
 from chainnode.services.health import reason_not_ready, reason_not_vouching
 from chainnode.services.timestamping import TimestampCollector, Timestamping
 from chainnode.storage.append_file import DiskFile
@@ -195,6 +196,9 @@ def open_gateway(
         clock=clock,
         defer=lambda work: loop.call_later(GATHER_S, work),
     )
+    webhooks = Webhooks(gateway, targets, clock)
+    services.metrics.registry.register(GatewayCollector(gateway))
+    services.metrics.registry.register(WebhookCollector(webhooks))
     names = frozenset(target.name for target in targets)
     endpoint = GatewayEndpoint(gateway, access, services.commits, names)
     return OpenGateway(
@@ -203,7 +207,7 @@ def open_gateway(
             gateway_openapi.PATH: OpenApiPage(services.software_version),
         },
         tick=gateway.tick,
-        webhooks=Webhooks(gateway, targets, clock),
+        webhooks=webhooks,
     )
 
 
@@ -247,6 +251,7 @@ def open_calendar(
         services=services,
         defer=lambda work: loop.call_later(CALENDAR_GATHER_S, work),
     )
+    services.metrics.registry.register(CalendarCollector(calendar))
     return OpenCalendar(
         endpoints={calendar_endpoint.FOLDER: CalendarEndpoint(calendar)}, tick=gateway.tick
     )

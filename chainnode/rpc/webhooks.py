@@ -16,6 +16,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from chainnode.model.errors import NotFound
 from chainnode.model.suites.hmac_sha256 import hmac_sha256
@@ -23,7 +24,9 @@ from chainnode.rpc.gateway_endpoint import record_value
 from chainnode.rpc.json_text import encode_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+    from prometheus_client import Metric
 
     from chainnode.clock import Clock
     from chainnode.keystore.webhook_targets import Target
@@ -57,6 +60,7 @@ MAX_DROPPED: Final = 100
 """Documents at one look whose target is no longer configured; each takes a sync."""
 
 _TOO_MANY: Final = 429
+_LABELS: Final = ("target",)
 
 
 class _Answer(Enum):
@@ -209,3 +213,30 @@ def _pause_ms(failures: int, most_ms: int) -> int:
 def signature(secret: bytes, timestamp: str, body: bytes) -> str:
     """Return the hex of what a target checks."""
     return hmac_sha256(secret, f"{timestamp}.".encode() + body).hex()
+
+
+class WebhookCollector:
+    """A prometheus_client Collector of what the targets of one node were told."""
+
+    def __init__(self, webhooks: Webhooks) -> None:
+        self._webhooks = webhooks
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield counters by target, and what is owed."""
+        told = CounterMetricFamily(
+            "chainnode_webhooks_told", "Documents of which the target took the word", labels=_LABELS
+        )
+        failed = CounterMetricFamily(
+            "chainnode_webhooks_failed", "Tries that the target did not take", labels=_LABELS
+        )
+        owed = GaugeMetricFamily(
+            "chainnode_webhooks_owed",
+            "Decided documents of which the target is still to be told",
+            labels=_LABELS,
+        )
+        for line in self._webhooks.lines:
+            name = line.target.name
+            told.add_metric((name,), line.told)
+            failed.add_metric((name,), line.failed)
+            owed.add_metric((name,), self._webhooks.owed(name))
+        yield from (told, failed, owed)

@@ -32,7 +32,7 @@ from chainnode.model.ots import (
 from chainnode.model.quorum import quorum_of
 from chainnode.model.roles import Role
 from chainnode.model.tlog_proof import Proof
-from chainnode.services.gateway import RETRY_AFTER_MS, Wish
+from chainnode.services.gateway import RETRY_AFTER_MS, Counts, Wish
 from chainnode.services.outcome import Status
 from contracts.query import account_view, algorithm_registry
 
@@ -120,11 +120,25 @@ class Calendar:
         self._services = services
         self._defer = defer
         self._gathered: list[_Waiting] = []
+        self.counts: Final = Counts()
+        """Digests."""
+
         self._answers: dict[bytes, _Answer] = {}
         """The newest answers by commitment, the oldest first."""
 
         self._searches: dict[bytes, int] = {}
         """By commitment: the log index up to which its registrations are others'; the oldest first."""
+
+    @property
+    def pending_count(self) -> int:
+        """Digests that came since start and are not decided."""
+        counts = self.counts
+        return len(self._gathered) + counts.accepted - counts.committed - counts.failed
+
+    @property
+    def pending_root_count(self) -> int:
+        """Roots that are promised and not decided."""
+        return self._gateway.open_count
 
     def stamp(self, digest: bytes, done: Done) -> None:
         """Take 16 to 64 bytes; `done` hears their timestamp once its root is on disk.
@@ -269,6 +283,8 @@ class Calendar:
         ending = pending(self._uri)
 
         def accepted(answer: bytes | ChainError) -> None:
+            if isinstance(answer, bytes):
+                self._count(answer, len(gathered))
             for one, path, up in zip(gathered, paths, above, strict=True):
                 one.done(answer if isinstance(answer, ChainError) else path + up + ending)
 
@@ -283,6 +299,15 @@ class Calendar:
             self._gateway.submit(wish, accepted)
         except ChainError as error:
             accepted(error)
+
+    def _count(self, id_: bytes, count: int) -> None:
+        """Count so many digests, under a root with this id, as accepted, and as decided once the root is."""
+
+        def decided() -> None:
+            self.counts.end(self._gateway.find(_TOKEN, id_).status, count)
+
+        self.counts.accepted += count
+        self._gateway.watch(_TOKEN, id_, decided)
 
 
 def tree_of(leaves: Sequence[bytes]) -> tuple[bytes, tuple[bytes, ...]]:

@@ -97,6 +97,22 @@ class RecordStatus:
     message: str | None = None
 
 
+@dataclass(slots=True)
+class Counts:
+    """What became of what came, since start."""
+
+    accepted: int = 0
+    committed: int = 0
+    failed: int = 0
+
+    def end(self, status: Status, count: int) -> None:
+        """Count so many as `COMMITTED` or `FAILED`."""
+        if status is Status.COMMITTED:
+            self.committed += count
+        else:
+            self.failed += count
+
+
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     wish: Wish
@@ -140,6 +156,9 @@ class Gateway:
         self._under_way = 0
         self._is_handing_in = False
         self._open = sum(len(one.entries) for one in journal.open_lists)
+        self.counts: Final = Counts()
+        """Documents."""
+
         self._watchers: dict[int, dict[object, Callable[[], None]]] = {}
         """By list; empty for none."""
 
@@ -149,6 +168,11 @@ class Gateway:
     def open_count(self) -> int:
         """Documents that are accepted or wait to be, and not decided."""
         return self._open + len(self._queue)
+
+    @property
+    def open_list_count(self) -> int:
+        """Lists that are accepted and not decided."""
+        return len(self._journal.open_lists)
 
     @property
     def waiting_count(self) -> int:
@@ -243,6 +267,7 @@ class Gateway:
         one = self._journal.accept(entries, transaction.envelope, transaction.id)
         # It is on disk: from here on a crash loses nothing, and clients may be told.
         self._open += len(entries)
+        self.counts.accepted += len(entries)
         self._backlog.append((0, one))
         for waiting, entry in zip(parts, entries, strict=True):
             _tell(waiting, keys, entry.id)
@@ -300,6 +325,7 @@ class Gateway:
             )
             self._journal.end(one, ending)
             self._open -= len(one.entries)
+            self.counts.end(ending.status, len(one.entries))
             for watcher in self._watchers.pop(one.number, {}).values():
                 watcher()
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,11 @@ def test_stamped_upgraded_and_verified_offline(network, tmp_path):
     (tmp_path / "forged.ots").write_bytes(forged)
     status, answer = verify(network, tmp_path, "a.txt", tmp_path / "forged.ots")
     assert (status, answer["error"]["code"]) == (1, "other_document")
+
+    with urllib.request.urlopen(f"{network.nodes[0].rpc}/metrics", timeout=10) as answered:
+        metrics = answered.read().decode()
+    assert 'chainnode_calendar_digests_total{outcome="committed"} 1.0' in metrics
+    assert "chainnode_calendar_pending_digests 0.0" in metrics
 
     # Anybody finds the record by its digest.
     message = verify(network, tmp_path, "a.txt")[1]["message"]

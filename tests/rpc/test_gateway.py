@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import aiohttp
 import pytest
 from aiohttp import web
+from prometheus_client import CollectorRegistry
 
 from chainnode.keystore.gateway_tokens import Token, encode_tokens, fresh_token, hash_of
 from chainnode.keystore.signer import local_signer
@@ -26,11 +27,12 @@ from chainnode.rpc.gateway_access import GatewayAccess
 from chainnode.rpc.gateway_endpoint import GatewayEndpoint
 from chainnode.rpc.gateway_openapi import OpenApiPage
 from chainnode.rpc.server import RpcServer
-from chainnode.rpc.webhooks import Webhooks
+from chainnode.rpc.webhooks import WebhookCollector, Webhooks
 from chainnode.services import commits
 from chainnode.services import gateway as gateway_service
 from chainnode.services.gateway import Gateway, Wish
 from chainnode.services.gateway_journal import GatewayJournal
+from chainnode.services.gateway_metrics import GatewayCollector
 from chainnode.services.own_account import OwnAccount
 from chainnode.storage.append_file import MemoryFile
 from tests.support.chain import ADMIN, ARCHIVE, CLERK
@@ -552,11 +554,11 @@ async def listening(take, name="hook"):
         await runner.cleanup()
 
 
-async def tell(desk, targets, monkeypatch):
+async def tell(desk, telling, monkeypatch):
     """Tell until nothing is left to be told."""
     monkeypatch.setattr(webhooks, "LOOK_S", 0.01)
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(Webhooks(desk.gateway, targets, desk.node.clock).run())
+        running = tasks.create_task(telling.run())
         while desk.gateway.untold_webhooks:
             desk.node.clock.advance(1_000)
             await asyncio.sleep(0.02)
@@ -577,7 +579,7 @@ async def test_a_system_is_told_once_it_takes_it_and_can_check_who_speaks(tmp_pa
             MemoryFile(desk.file.read_all(10**6)), desk.node.chain.genesis.domain
         )
         assert [entry.id.hex() for entry in again.untold("hook")] == [made["id"]]
-        await tell(desk, [to], monkeypatch)
+        await tell(desk, Webhooks(desk.gateway, [to], desk.node.clock), monkeypatch)
         again = GatewayJournal(
             MemoryFile(desk.file.read_all(10**6)), desk.node.chain.genesis.domain
         )
@@ -600,7 +602,7 @@ async def test_a_target_that_never_answers_or_is_no_more_is_given_up(tmp_path, m
             await desk.submit(b"x", webhook="hook")
             await desk.decided()
             assert len(desk.gateway.untold("hook")) == 1
-            await tell(desk, targets, monkeypatch)
+            await tell(desk, Webhooks(desk.gateway, targets, desk.node.clock), monkeypatch)
 
 
 async def owed(desk, count, webhook):
@@ -721,6 +723,39 @@ async def test_a_document_that_a_target_refuses_does_not_hold_up_the_others(tmp_
             await asyncio.sleep(0.01)
         assert [entry.id.hex() for entry in desk.gateway.untold("hook")] == refused
         running.cancel()
+
+
+@pytest.mark.asyncio
+async def test_monitoring_sees_what_came_what_is_open_and_who_is_owed(tmp_path, monkeypatch):
+    async with open_desk(tmp_path) as desk, target([500, 200], []) as to:
+        registry = CollectorRegistry()
+        registry.register(GatewayCollector(desk.gateway))
+        telling = Webhooks(desk.gateway, [to], desk.node.clock)
+        registry.register(WebhookCollector(telling))
+
+        def documents():
+            return [
+                registry.get_sample_value("chainnode_gateway_documents_total", {"outcome": outcome})
+                for outcome in ("accepted", "committed", "failed")
+            ]
+
+        def now(name):
+            return registry.get_sample_value(f"chainnode_gateway_{name}")
+
+        def hook(name):
+            return registry.get_sample_value(f"chainnode_webhooks_{name}", {"target": "hook"})
+
+        async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+            tasks.create_task(desk.submit(b"x", wait="committed", webhook="hook"))
+            while now("waiting_clients") == 0:
+                await asyncio.sleep(0.01)
+            assert (documents(), now("open_documents"), now("open_lists")) == ([1, 0, 0], 1, 1)
+            await desk.decided()
+        assert (documents(), now("open_documents"), now("open_lists")) == ([1, 1, 0], 0, 0)
+        assert now("waiting_clients") == 0
+        assert (hook("told_total"), hook("failed_total"), hook("owed")) == (0, 0, 1)
+        await tell(desk, telling, monkeypatch)
+        assert (hook("told_total"), hook("failed_total"), hook("owed")) == (1, 1, 0)
 
 
 def test_targets_are_what_the_operator_wrote_and_nothing_else(tmp_path):

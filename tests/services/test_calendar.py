@@ -3,21 +3,24 @@
 import hashlib
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from chainnode.keystore.signer import local_signer
 from chainnode.model import ots
-from chainnode.model.calls import Document, register_documents
+from chainnode.model.calls import Document, register_documents, revoke_role
 from chainnode.model.commitment import Digest
 from chainnode.model.errors import NotFound, Unavailable
 from chainnode.model.keys import KeyPurpose
+from chainnode.model.roles import Role
 from chainnode.services import calendar as calendar_service
 from chainnode.services import notary
 from chainnode.services.calendar import SAME_MS, Calendar, tree_of
 from chainnode.services.gateway import Gateway
 from chainnode.services.gateway_journal import GatewayJournal
+from chainnode.services.gateway_metrics import CalendarCollector
 from chainnode.services.own_account import OwnAccount
 from chainnode.storage.append_file import MemoryFile
-from tests.support.chain import ARCHIVE, CLERK
+from tests.support.chain import ADMIN, ARCHIVE, CLERK
 from tests.support.rpc import make_node
 
 URI = "https://a.example/ots/"
@@ -160,6 +163,40 @@ def test_a_root_is_found_behind_any_number_of_others_registrations(monkeypatch):
         with pytest.raises(NotFound) as said:
             other.complete(unknown)
         assert said.value.error_code == code
+
+
+def test_what_is_pending_and_what_is_completed_is_counted():
+    node, file = make_node(), MemoryFile()
+    node.commits.attach(lambda: None)
+    calendar, gateway, later = open_calendar(node, file)
+    registry = CollectorRegistry()
+    registry.register(CalendarCollector(calendar))
+
+    def counted():
+        digests = [
+            registry.get_sample_value("chainnode_calendar_digests_total", {"outcome": outcome})
+            for outcome in ("accepted", "committed", "failed")
+        ]
+        pending = [
+            registry.get_sample_value(f"chainnode_calendar_pending_{what}")
+            for what in ("digests", "roots")
+        ]
+        return [*digests, *pending]
+
+    for count in (3, 2):
+        for number in range(count):
+            calendar.stamp(bytes([number]) * 32, lambda _: None)
+        assert counted()[3] >= count
+        do(later)
+    assert counted() == [5, 0, 0, 5, 2]
+    first, second = tuple(node.engine.pool.values())
+    node.engine.commit([first])
+    revoked = revoke_role(CLERK, Role.NOTARY)
+    node.engine.commit([node.chain.transaction([revoked], sender=ADMIN)])
+    node.engine.commit([second])
+    node.commits.publish()
+    assert counted() == [5, 3, 2, 0, 0]
+    assert gateway.waiting_count == 0
 
 
 def test_what_cannot_be_kept_is_not_promised(monkeypatch):
