@@ -304,7 +304,8 @@ def _bench_timestamp(session: Session, plan: Plan, top: int) -> None:
     print_fields(timestamp.rows(found))
     if top:
         click.echo()
-        print_table(FUNCTION_HEADS, function_table(found.functions, found.sampled, top))
+        served = found.served
+        print_table(FUNCTION_HEADS, function_table(served.functions, served.sampled, top))
 
 
 def _bench_one_dead(session: Session, plan: Plan) -> None:

@@ -15,16 +15,17 @@ from chainnode.model.timestamp import Serial
 from chainnode.tsp.request import Failure, decode_request
 from chainnode.tsp.response import granted, rejected
 from chainnode.tsp.token import TokenFacts, TokenTemplate
+from devnet.bench.http_load import HttpJob, HttpLoad
+from devnet.bench.one_asked import Served
 from devnet.bench.plan import WARM_UP_S, Plan
 from devnet.bench.timestamp import Timestamps, as_json, rows
 from devnet.bench.timestamp_check import check_tokens
 from devnet.bench.timestamp_client import (
     Answer,
-    TimestampJob,
-    _Client,
-    _http_request,
+    http_request,
     imprint_of,
     nonce_of,
+    outcome_of,
     request_of,
 )
 from devnet.bench.token_speed import TokenSpeed, token_speed
@@ -40,6 +41,22 @@ PLAN = Plan(
     duration_s=10,
     rate=1_000,
     clients=2,
+)
+
+SERVED = Served(
+    plan=PLAN,
+    cores=2,
+    per_s=1_000.0,
+    latencies_us=tuple(range(1_000, 101_000, 1_000)),
+    refused=Counter({"429": 3}),
+    blocks_per_s=5.0,
+    view_changes=0,
+    cpu_us=300.0,
+    cpu_us_by_part={"rpc": 200.0, "consensus": 100.0},
+    other_cpu_us=60.0,
+    functions=(("a.py:f", 3), ("b.py:g", 1)),
+    sampled=4,
+    memory_bytes=60_000_000,
 )
 
 
@@ -78,16 +95,16 @@ def asked(rate: int | None, answer, *, count: int, connections: int = 4):
         port = site._server.sockets[0].getsockname()[1]
         # Negative, since a warm-up is added: a tenth of a second in all.
         plan = replace(PLAN, rate=rate, clients=1, duration_s=0.1 - WARM_UP_S)
-        job = TimestampJob(
+        job = HttpJob(
             number=0,
             plan=plan,
             url=f"http://127.0.0.1:{port}/tsa",
             count=count,
             connections=connections,
         )
-        requests = [_http_request(job.url, request_of(Number(0, n))) for n in range(count)]
+        requests = [http_request(job.url, Number(0, n)) for n in range(count)]
         try:
-            return await _Client(job, requests).run(time.monotonic_ns())
+            return outcome_of(0, await HttpLoad(job, requests).run(time.monotonic_ns()))
         finally:
             await runner.cleanup()
 
@@ -165,26 +182,11 @@ def test_report_names_every_figure_that_scripts_read(monkeypatch):
     made = authority()
     speed = token_speed((made.leaf, made.issuing), POLICY)
     found = Timestamps(
-        plan=PLAN,
-        cores=2,
-        tokens_per_s=1_000.0,
-        latencies_us=tuple(range(1_000, 101_000, 1_000)),
-        refused=Counter({"429": 3}),
-        blocks_per_s=5.0,
-        view_changes=0,
-        cpu_us_per_token=300.0,
-        cpu_us_by_part={"rpc": 200.0, "consensus": 100.0},
-        other_cpu_us_per_token=60.0,
-        functions=(("a.py:f", 3), ("b.py:g", 1)),
-        sampled=4,
-        memory_bytes=60_000_000,
-        token_bytes=2_800,
-        checked_serials=10_000,
-        checked_tokens=50,
-        speed=speed,
+        served=SERVED, token_bytes=2_800, checked_serials=10_000, checked_tokens=50, speed=speed
     )
     document, table = as_json(found), rows(found)
     assert document["tokens_per_s"] == 1_000.0
+    assert (document["cpu_us_per_token"], document["other_cpu_us_per_token"]) == (300.0, 60.0)
     assert document["latency_ms"] == {"p50": 50.0, "p95": 95.0, "p99": 99.0, "max": 100.0}
     assert document["refused"] == {"429": 3}
     assert document["cpu_share_by_function"] == {"a.py:f": 0.75, "b.py:g": 0.25}
