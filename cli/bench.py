@@ -11,10 +11,11 @@ from chainnode.model.limits import MAX_VALIDATORS
 from cli.command import pass_session
 from cli.networks import SUITE, VALIDATORS, end_as_by_ctrl_c
 from cli.output import note, print_fields, print_json, print_table
-from devnet.bench import growth, long_chain, one_dead, overload, reading, timestamp
+from devnet.bench import gateway, growth, long_chain, one_dead, overload, reading, timestamp
 from devnet.bench.plan import (
     CATCH_UP,
     DEFAULT_RECORDS,
+    GATEWAY,
     GROWTH,
     MAX_BATCH,
     MAX_DELAY_MS,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from cli.session import Session
+    from devnet.bench.one_asked import Served
 
 
 @click.command()
@@ -140,7 +142,7 @@ def bench(
         _check_workload(
             "records",
             workload,
-            [name for name in WORKLOADS if name not in {ONE_DEAD, OVERLOAD, TIMESTAMP}],
+            [name for name in WORKLOADS if name not in {ONE_DEAD, OVERLOAD, TIMESTAMP, GATEWAY}],
         )
     elif workload in {PROOF, QUERY, RESTART, CATCH_UP, GROWTH}:
         records = DEFAULT_RECORDS
@@ -159,6 +161,9 @@ def bench(
     end_as_by_ctrl_c()
     if workload == TIMESTAMP:
         _bench_timestamp(session, plan, top)
+        return
+    if workload == GATEWAY:
+        _bench_gateway(session, plan, top)
         return
     if workload in _OTHERS:
         _OTHERS[workload](session, plan)
@@ -300,11 +305,22 @@ def _bench_timestamp(session: Session, plan: Plan, top: int) -> None:
     found = timestamp.measure(plan, say=note)
     if session.json:
         print_json(timestamp.as_json(found))
-        return
-    print_fields(timestamp.rows(found))
+    else:
+        _print_served(timestamp.rows(found), found.served, top)
+
+
+def _bench_gateway(session: Session, plan: Plan, top: int) -> None:
+    found = gateway.measure(plan, say=note)
+    if session.json:
+        print_json(gateway.as_json(found))
+    else:
+        _print_served(gateway.rows(found), found.served, top)
+
+
+def _print_served(table: Sequence[tuple[str, object]], served: Served, top: int) -> None:
+    print_fields(table)
     if top:
         click.echo()
-        served = found.served
         print_table(FUNCTION_HEADS, function_table(served.functions, served.sampled, top))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -25,7 +26,7 @@ from chainnode.rpc.client import RpcClient, from_base64
 from devnet.bench.workload import opening_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from chainnode.model.genesis import Genesis
     from chainnode.model.record import Record
@@ -42,6 +43,43 @@ _AT_ONCE: Final = 8
 
 _PROOF_WAIT_MS: Final = 20_000
 _HTTP_OK: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLog:
+    """What a validator's log holds from some record on; it hashes to the root that it names."""
+
+    name: str
+    """Of the validator."""
+
+    begin: int
+    records: Sequence[Record]
+
+    def record(self, index: int) -> Record | None:
+        """Return the record at a log index; None if it is not among these."""
+        at = index - self.begin
+        return self.records[at] if 0 <= at < len(self.records) else None
+
+
+def logs_of(network: Devnet, first: int = 0) -> Iterator[ReadLog]:
+    """Read the log of each validator through its public tiles, record by record from `first` on, of those before the hashes.
+
+    The network must be level, with nothing under way.
+
+    Raises:
+        ProofInvalid: one does not hash to the root that its validator names.
+    """
+    suite = decode_genesis(network.genesis.read_bytes()).suite
+    for node in network.nodes:
+        status = network.status(node.name)
+        size = status["log_size"]
+        begin = min(first, size) // TILE_WIDTH * TILE_WIDTH
+        leaves = asyncio.run(_leaves(node.rpc, begin, size))
+        before = frontier_from(partial(_hash_tile, network, node.name, size), suite, begin)
+        root = before.extended(suite, leaf_hashes(suite, leaves)).root(suite)
+        if root.hex() != status["log_root"]:
+            raise _lost(f"the records of {node.name} do not hash to its log root")
+        yield ReadLog(node.name, begin, [decode_record(leaf) for leaf in leaves])
 
 
 def check_records(network: Devnet, acknowledged: Sequence[Acknowledged], first: int = 0) -> int:
@@ -63,24 +101,13 @@ def check_records(network: Devnet, acknowledged: Sequence[Acknowledged], first: 
         for tx in acknowledged
         for item in range(tx.record_count)
     }
-    suite = decode_genesis(network.genesis.read_bytes()).suite
-    for node in network.nodes:
-        status = network.status(node.name)
-        size = status["log_size"]
-        begin = min(first, size) // TILE_WIDTH * TILE_WIDTH
-        leaves = asyncio.run(_leaves(node.rpc, begin, size))
-        before = frontier_from(partial(_hash_tile, network, node.name, size), suite, begin)
-        root = before.extended(suite, leaf_hashes(suite, leaves)).root(suite)
-        if root.hex() != status["log_root"]:
-            raise _lost(f"the records of {node.name} do not hash to its log root")
-        records = [decode_record(leaf) for leaf in leaves]
+    for log in logs_of(network, first):
         for (tx_id, item), tx in expected.items():
             index = tx.first_record + item
-            if not begin <= index < size or not _is_record(
-                records[index - begin], tx_id, item, tx.height
-            ):
+            record = log.record(index)
+            if record is None or not _is_record(record, tx_id, item, tx.height):
                 raise _lost(
-                    f"{node.name} does not have record {index} of transaction {tx.tx_id}, "
+                    f"{log.name} does not have record {index} of transaction {tx.tx_id}, "
                     f"which was acknowledged in block {tx.height}"
                 )
     return len(expected)

@@ -25,11 +25,13 @@ QUERY: Final = "query"
 NOTARIZE: Final = "notarize"
 NOTARIZE_BATCH: Final = "notarize-batch"
 TIMESTAMP: Final = "timestamp"
+GATEWAY: Final = "gateway"
 
 WORKLOADS: Final = (
     NOTARIZE,
     NOTARIZE_BATCH,
     TIMESTAMP,
+    GATEWAY,
     PROOF,
     QUERY,
     ONE_DEAD,
@@ -39,6 +41,7 @@ WORKLOADS: Final = (
     GROWTH,
 )
 """One document a transaction; a list of documents a transaction; timestamps over HTTP from one validator (`timestamp.py`);
+digests to the gateway of one validator (`gateway.py`);
 one document a transaction, with all validators alive and with one of them dead (`one_dead.py`); twice what the network can take (`overload.py`); a validator that comes back,
 or is new, to a long chain (`long_chain.py`); proofs and lookups while others write (`reading.py`); all of it
 as one chain grows (`growth.py`)."""

@@ -9,8 +9,9 @@ import pytest
 from chainnode.model.errors import ChainError, ProofInvalid
 from chainnode.model.genesis import decode_genesis
 from chainnode.model.tlog_policy import parse_policy
-from devnet.bench import reading
+from devnet.bench import gateway_check, reading
 from devnet.bench.check import check_proofs, check_records, verify_answer
+from devnet.bench.gateway_client import Committed
 from devnet.bench.load import fill
 from devnet.bench.overload import Overload
 from devnet.bench.plan import PROOF, QUERY, Plan
@@ -65,6 +66,40 @@ def test_what_is_not_there_is_told(filled, change):
     with pytest.raises(ProofInvalid, match="which was acknowledged in block") as caught:
         check_records(network, [*known[:4], wrong, *known[5:]])
     assert caught.value.error_code == "acknowledged_lost"
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (lambda _: {}, None),
+        (lambda one: {"height": one.height + 1}, "acknowledged_lost"),
+        (lambda one: {"index": one.index + 1}, "record_given_twice"),
+        (lambda _: {"index": 1_000_000}, "acknowledged_lost"),
+        (lambda _: {"tx_id": "00" * 32}, "acknowledged_lost"),
+    ],
+)
+def test_what_a_gateway_called_committed_must_be_there(filled, change, code):
+    network, known = filled
+    committed = [
+        Committed(
+            number=tx.number,
+            id="",
+            tx_id=tx.tx_id,
+            index=tx.first_record + item,
+            height=tx.height,
+            begun_ns=0,
+            answered_ns=1,
+        )
+        for tx in known[:2]
+        for item in range(tx.record_count)
+    ]
+    committed[4] = replace(committed[4], **change(committed[4]))
+    if code is None:
+        assert gateway_check.check_records(network, committed) == 200
+        return
+    with pytest.raises(ProofInvalid) as caught:
+        gateway_check.check_records(network, committed)
+    assert caught.value.error_code == code
 
 
 def test_what_lies_before_the_load_does_not_count_for_it(filled):

@@ -201,10 +201,23 @@ def test_bench_on_a_long_chain_with_delay_says_so_and_takes_at_least_two_ways(di
     assert figures["wire_bytes_per_tx"] > 0
 
 
+def test_bench_of_the_gateway_measures_and_checks(directory):
+    load = ("--workload", "gateway", "--validators", "1", "--rate", "50", "--duration", "2")
+    done = devnet(directory, "bench", *load, json_=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    figures = json.loads(done.stdout)
+    assert figures["refused"] == {}
+    assert figures["records_per_s"] > 0
+    assert 0 < figures["latency_ms"]["p50"] <= figures["latency_ms"]["max"]
+    assert figures["checked_records"] == 50 * (3 + 2)
+    assert figures["checked_proofs"] == 50
+
+
 @pytest.mark.parametrize(
     ("option", "workload"),
     [
         ("delay", "one-dead"),
+        ("records", "gateway"),
         ("delay", "proof"),
         ("delay", "restart"),
         ("records", "one-dead"),
