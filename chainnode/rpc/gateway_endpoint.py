@@ -22,8 +22,8 @@ from chainnode.rpc.gateway_request import MAX_BODY_BYTES, parse_record_request
 from chainnode.rpc.json_text import encode_json
 from chainnode.rpc.limits import RETRY_AFTER_MS
 from chainnode.rpc.reading_turn import Share
-from chainnode.services.gateway import Wish
 from chainnode.services.gateway_journal import ID_BYTES, MAX_KEY_BYTES
+from chainnode.services.gateway_lists import Wish
 from chainnode.services.outcome import Status
 
 if TYPE_CHECKING:

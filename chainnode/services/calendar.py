@@ -32,7 +32,8 @@ from chainnode.model.ots import (
 from chainnode.model.quorum import quorum_of
 from chainnode.model.roles import Role
 from chainnode.model.tlog_proof import Proof
-from chainnode.services.gateway import RETRY_AFTER_MS, Counts, Wish
+from chainnode.services.gateway import RETRY_AFTER_MS, Counts
+from chainnode.services.gateway_lists import Wish
 from chainnode.services.outcome import Status
 from contracts.query import account_view, algorithm_registry
 

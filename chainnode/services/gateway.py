@@ -12,35 +12,30 @@ from typing import TYPE_CHECKING, Final
 
 from chainnode.keystore.randomness import fresh_bytes, fresh_seed
 from chainnode.model import codec
-from chainnode.model.calls import Document, register_documents
+from chainnode.model.calls import register_documents
 from chainnode.model.errors import ChainError, NotFound, Refused, Unavailable
 from chainnode.model.header import decode_header
-from chainnode.model.limits import MAX_DOCUMENTS_PER_CALL
 from chainnode.model.tlog_proof import Proof
 from chainnode.model.transaction import decode_transaction
 from chainnode.services.gateway_journal import ID_BYTES, Ending, Entry
+from chainnode.services.gateway_lists import Waiting, gathered
 from chainnode.services.outcome import Outcome, Status
 from contracts.query import algorithm_registry, opening_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from chainnode.clock import Clock
     from chainnode.model.transaction import Transaction
     from chainnode.services.gateway_journal import GatewayJournal, GatewayList
+    from chainnode.services.gateway_lists import Done, Wish
     from chainnode.services.node_services import NodeServices
     from chainnode.services.own_account import OwnAccount
     from chainnode.services.registrations import FoundPage
     from chainnode.services.untold import UntoldQueue
 
-    Done = Callable[[bytes | ChainError], None]
-    """Hears once the id of a document that is accepted, or why it is not."""
-
 MAX_OPEN: Final = 20_000
 """Documents that are accepted or wait to be, and not decided: some blocks of full lists. Beyond it: HTTP 429."""
-
-MAX_LIST_BYTES: Final = 200 * 1024
-"""Of one list's documents, so that its transaction stays under 256 KiB."""
 
 MAX_UNDER_WAY: Final = 8
 """Lists that are with the chain at once; the others wait here, on disk."""
@@ -57,28 +52,6 @@ RETRY_MS: Final = 1_000
 
 RETRY_AFTER_MS: Final = 500
 """What a client is asked to wait when too much is open."""
-
-_DOCUMENT_BYTES: Final = 192
-"""A document with three digests in a transaction, without its title; 190 at most."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
-    """What a client asks for."""
-
-    token: str
-    """Name of its token."""
-
-    key: str | None
-    """Its idempotency key."""
-
-    request_hash: bytes
-    """Of what it asks for."""
-
-    document: Document
-    is_public: bool
-    webhook: str | None = None
-    """Name of the target that shall be told how it ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,12 +86,6 @@ class Counts:
             self.failed += count
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    wish: Wish
-    done: Done
-
-
 class Gateway:
     """One node's gateway. Everything happens on the event loop's thread; wherever the disk fails, StorageFault is raised."""
 
@@ -145,8 +112,8 @@ class Gateway:
         self._journal = journal
         self._clock = clock
         self._defer = defer
-        self._queue: list[_Waiting] = []
-        self._queued_keys: dict[tuple[str, str], list[_Waiting]] = {}
+        self._queue: list[Waiting] = []
+        self._queued_keys: dict[tuple[str, str], list[Waiting]] = {}
         self._is_flushing = False
         self._backlog: deque[tuple[int, GatewayList]] = deque(
             (0, one) for one in journal.open_lists
@@ -197,7 +164,7 @@ class Gateway:
             same = self._queued_keys.get((wish.token, wish.key))
             if same is not None:
                 _check_same(same[0].wish.request_hash, wish)
-                same.append(_Waiting(wish, done))
+                same.append(Waiting(wish, done))
                 return
         self._check_algorithms(wish)
         if self.open_count >= MAX_OPEN:
@@ -206,7 +173,7 @@ class Gateway:
                 code="overloaded",
                 retry_after_ms=RETRY_AFTER_MS,
             )
-        waiting = _Waiting(wish, done)
+        waiting = Waiting(wish, done)
         self._queue.append(waiting)
         if wish.key is not None:
             self._queued_keys[wish.token, wish.key] = [waiting]
@@ -230,21 +197,12 @@ class Gateway:
         self._is_flushing = False
         queue, self._queue = self._queue, []
         keys, self._queued_keys = self._queued_keys, {}
-        # A closure that comes into force before its block fails a whole list: what it may concern goes apart.
         closing = algorithm_registry(self._services.ledger.state).with_closure()
-        groups: dict[tuple[bool, frozenset[str]], list[_Waiting]] = {}
-        for waiting in queue:
-            wish = waiting.wish
-            concerned = closing.intersection(d.algorithm for d in wish.document.digests)
-            groups.setdefault((wish.is_public, concerned), []).append(waiting)
-        for group in groups.values():
-            for parts in _lists_of(group):
-                self._accept(parts, keys)
+        for parts in gathered(queue, closing):
+            self._accept(parts, keys)
         self._hand_in()
 
-    def _accept(
-        self, parts: Sequence[_Waiting], keys: dict[tuple[str, str], list[_Waiting]]
-    ) -> None:
+    def _accept(self, parts: Sequence[Waiting], keys: dict[tuple[str, str], list[Waiting]]) -> None:
         wishes = [waiting.wish for waiting in parts]
         seed = None if wishes[0].is_public else fresh_seed()
         try:
@@ -491,18 +449,6 @@ class Gateway:
         return self._read[1]
 
 
-def _lists_of(group: Sequence[_Waiting]) -> Iterator[Sequence[_Waiting]]:
-    """Yield documents in lists that fit a transaction."""
-    begin, size = 0, 0
-    for end, waiting in enumerate(group):
-        cost = _DOCUMENT_BYTES + len((waiting.wish.document.title or "").encode())
-        if end - begin == MAX_DOCUMENTS_PER_CALL or size + cost > MAX_LIST_BYTES:
-            yield group[begin:end]
-            begin, size = end, 0
-        size += cost
-    yield group[begin:]
-
-
 def _check_same(request_hash: bytes, wish: Wish) -> None:
     if request_hash != wish.request_hash:
         raise Refused(
@@ -513,8 +459,8 @@ def _check_same(request_hash: bytes, wish: Wish) -> None:
 
 
 def _tell(
-    waiting: _Waiting,
-    keys: dict[tuple[str, str], list[_Waiting]],
+    waiting: Waiting,
+    keys: dict[tuple[str, str], list[Waiting]],
     answer: bytes | ChainError,
 ) -> None:
     """Tell whoever waits for a document, and all who asked for the same under its key."""

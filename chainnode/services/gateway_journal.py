@@ -40,8 +40,8 @@ MAX_KEY_BYTES: Final = 256
 """An `Idempotency-Key`."""
 
 MAX_KEPT: Final = 100_000
-"""Records that are remembered after their list ended, some 60 MiB. Beyond it the oldest lists are forgotten: their ids read
-`unknown`, and their keys are new."""
+"""Records that are remembered after their list ended, some 60 MiB. Beyond it the lists that ended longest ago are forgotten:
+their ids read `unknown`, their keys are new, and their webhooks are told no more."""
 
 _MAX_RECORD_BYTES: Final = 1024 * 1024
 _MAX_MESSAGE_BYTES: Final = 1_024

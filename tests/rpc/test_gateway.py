@@ -28,10 +28,11 @@ from chainnode.rpc.gateway_endpoint import GatewayEndpoint
 from chainnode.rpc.gateway_openapi import OpenApiPage
 from chainnode.rpc.server import RpcServer
 from chainnode.rpc.webhooks import WebhookCollector, Webhooks
-from chainnode.services import commits
+from chainnode.services import commits, gateway_lists
 from chainnode.services import gateway as gateway_service
-from chainnode.services.gateway import Gateway, Wish
+from chainnode.services.gateway import Gateway
 from chainnode.services.gateway_journal import GatewayJournal
+from chainnode.services.gateway_lists import Wish
 from chainnode.services.gateway_metrics import GatewayCollector
 from chainnode.services.own_account import OwnAccount
 from chainnode.storage.append_file import MemoryFile
@@ -249,8 +250,8 @@ async def test_a_closure_that_is_announced_fails_no_document_without_that_algori
 
 @pytest.mark.asyncio
 async def test_lists_hold_as_many_documents_and_bytes_as_a_transaction(tmp_path, monkeypatch):
-    monkeypatch.setattr(gateway_service, "MAX_DOCUMENTS_PER_CALL", 3)
-    monkeypatch.setattr(gateway_service, "MAX_LIST_BYTES", 1_000)
+    monkeypatch.setattr(gateway_lists, "MAX_DOCUMENTS_PER_CALL", 3)
+    monkeypatch.setattr(gateway_lists, "MAX_LIST_BYTES", 1_000)
     async with open_desk(tmp_path) as desk:
         heard = []
         for number, title in enumerate(["", "", "", "", "x" * 256, "x" * 256, "x" * 256]):
