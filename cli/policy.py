@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import click
 
 from chainnode.client.trusted_chain import follow, second_keys
-from chainnode.model.suites import ML_DSA_44, key_suite_named
 from chainnode.model.tlog_policy import with_outside, with_second_keys
 from cli.command import pass_session
 from cli.output import note, print_json, time_text
@@ -69,7 +68,7 @@ def policy(
         if not is_twice:
             return trusted, once
         keys = await second_keys(node, genesis, trusted)
-        return trusted, with_second_keys(once, key_suite_named(ML_DSA_44), keys)
+        return trusted, with_second_keys(once, keys)
 
     found, asked = session.ask(ask)
     text = (asked if outside is None else with_outside(asked, outside)).encode()

@@ -1,11 +1,10 @@
 """The built-in contract `cosigners`, version 1: the keys with which validators cosign checkpoints a second time.
 
-    register(validator, number, public_key | nil, signature)
+    register(validator, number, [public_key, possession] | nil, signature)
 
 `signature` is by the validator's cosigner key over the statement of `chainnode.model.second_key`, which is all the
-authority that is needed: any account may send it. That the validator has the new key itself is not checked, because no
-block may depend on signatures that only some nodes can judge; a wrong key harms nobody but its validator, whose second
-cosignatures then do not verify.
+authority that is needed: any account may send it. `possession`, the same by the new key, is kept for others to check: no
+block may depend on signatures that only some nodes can judge.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from chainnode.model.limits import MAX_NAME_BYTES
 from chainnode.model.second_key import (
     SecondKey,
     decode_second_key,
-    parse_second_key,
+    parse_offered_key,
     second_key_state_key,
     second_key_statement,
 )
@@ -52,7 +51,8 @@ def register(context: Context, args: tuple[Value, ...]) -> None:
     name_value, number, key, signature = codec.array(args, "args", arity=4)
     name = codec.text(name_value, "validator", most_bytes=MAX_NAME_BYTES)
     vouched_by = _cosigner_key(context, name)
-    public_key = parse_second_key(key)
+    offered = parse_offered_key(key)
+    public_key = None if offered is None else offered.public_key
     own_key = name.encode("ascii")
     found = context.state.get(own_key)
     expected = 1 if found is None else _decode(found).number + 1
@@ -71,7 +71,7 @@ def register(context: Context, args: tuple[Value, ...]) -> None:
         "bad_signature",
         f"the cosigner key of {name} did not sign this",
     )
-    said = SecondKey(vouched_by=vouched_by, number=expected, public_key=public_key)
+    said = SecondKey(vouched_by=vouched_by, number=expected, offered=offered)
     context.state.put(own_key, said.encode())
     context.emit(KIND, (name, expected, public_key), (LOOKUP_ALL,))
 

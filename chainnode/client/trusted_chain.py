@@ -17,7 +17,7 @@ from chainnode.model.light_client import (
     trusted_genesis,
     verify_header,
 )
-from chainnode.model.second_key import decode_second_key, second_key_state_key
+from chainnode.model.second_key import decode_second_key, second_key_of, second_key_state_key
 from chainnode.model.state_tree import decode_state_proof, verify_state_proof
 from chainnode.model.tlog_policy import Policy, validators_policy
 from chainnode.model.validators import decode_validator_set
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from chainnode.model.certificate import Certificate
     from chainnode.model.genesis import Genesis
     from chainnode.model.header import Header
+    from chainnode.model.note import VerifierKey
     from chainnode.model.validators import ValidatorSet
     from chainnode.rpc.client import RpcClient
 
@@ -86,17 +87,19 @@ async def follow(node: RpcClient, genesis: Genesis, height: int | None) -> Trust
 
 async def second_keys(
     node: RpcClient, genesis: Genesis, trusted: TrustedHeight
-) -> dict[str, bytes]:
+) -> dict[str, VerifierKey]:
     """Return the ML-DSA-44 keys with which validators cosign too, by key name `<chain id>/<validator>`.
 
-    Each is proven under the height's state root.
+    Each is proven under the height's state root, and to be had by its validator.
 
     Raises:
         ProofInvalid: the node's proof does not hold.
         DecodeError: its answer is malformed.
         Unavailable: it cannot be reached, or no longer keeps the state of that height.
+        CannotTell: this installation cannot judge such keys.
     """
-    header, found = trusted.header, dict[str, bytes]()
+    header = trusted.header
+    found: dict[str, VerifierKey] = {}
     if header is None:
         return found
     for validator in trusted.validators.members:
@@ -108,9 +111,11 @@ async def second_keys(
         proof = decode_state_proof(from_base64(answer["proof"]))
         verify_state_proof(genesis.suite, header.state_root, key, value, proof)
         said = None if value is None else decode_second_key(value)
-        counts = None if said is None else said.key_for(validator.cosigner_key)
+        counts = second_key_of(
+            genesis.domain, genesis.chain_id, validator.name, validator.cosigner_key, said
+        )
         if counts is not None:
-            found[f"{genesis.chain_id}/{validator.name}"] = counts
+            found[counts.name] = counts
     return found
 
 

@@ -276,6 +276,7 @@ class Engine:
             self._presence.deadline_ms,
             self._inquiry.deadline_ms,
             self._open_height.deadline_ms,
+            self._cosigner.deadline_ms,
         )
         return min(d for d in deadlines if d is not None)
 
@@ -298,6 +299,7 @@ class Engine:
         self._catch_up()
         self._relay.repeat()
         self._outbox.repeat(now_ms)
+        self._cosigner.repeat(now_ms)
         for peer, wall_ms in self._inquiry.due(now_ms):
             self._outbox.ask(peer, wall_ms)
 

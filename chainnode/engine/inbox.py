@@ -24,6 +24,7 @@ from chainnode.engine.messages import (
     OutlineMessage,
     PresenceMessage,
     ProposeMessage,
+    SecondCosignatureMessage,
     StatusMessage,
     TransactionsMessage,
     UnknownMessage,
@@ -145,7 +146,7 @@ class Inbox:
                 self._receive_vote(peer, message)
             case TransactionsMessage():
                 self._relay.receive(peer, message.envelopes)
-            case CosignatureMessage():
+            case CosignatureMessage() | SecondCosignatureMessage():
                 self._receive_cosignature(peer, message)
             case StatusMessage():
                 self._receive_status(peer, message)
@@ -352,7 +353,9 @@ class Inbox:
         opened = self._book.open_certificate(certificate, validators)
         self._emit(DecidedReceived(peer=Peer(peer), certificate=opened))
 
-    def _receive_cosignature(self, peer: str, message: CosignatureMessage) -> None:
+    def _receive_cosignature(
+        self, peer: str, message: CosignatureMessage | SecondCosignatureMessage
+    ) -> None:
         """Take a cosignature; one that does not hold is a fault, but the first time it may be more.
 
         Whoever is honest and cosigns another log than ours has decided another block: two halves of a fork, which may

@@ -16,11 +16,12 @@ Every message is a canonical array that begins with its kind. Signatures cover t
     10  OUTLINE        [10, outline]
     11  FETCH-BLOCKS   [11, from_height, count]
     12  BLOCKS         [12, [certified block, ...]]
-    13  COSIGNATURE    [13, height, sender, timestamp, signature, second | nil]
+    13  COSIGNATURE    [13, height, sender, timestamp, signature]
     14  CLOCK          [14, sent_ms, echoed_ms, received_ms]
     15  PRESENCE       [15, challenge, [challenge, ...]]
     16  CLONE          [16, validator, challenge, [challenge, ...], signature]
     17  HEARD          [17, [[validator, challenge], ...]]
+    18  SECOND-COSIGNATURE  [18, height, sender, timestamp, signature]
 
 A canonical array that begins with a higher kind, up to LAST_KIND, is a message of a newer version: it has a value of
 its own here, and whoever reads it goes on.
@@ -63,6 +64,7 @@ from chainnode.engine.messages import (
     OutlineMessage,
     PresenceMessage,
     ProposeMessage,
+    SecondCosignatureMessage,
     StatusMessage,
     TransactionsMessage,
     UnknownMessage,
@@ -169,14 +171,9 @@ def _to_value(message: Message) -> Value:  # one return per kind of message
         case BlocksMessage():
             return (12, message.blocks)
         case CosignatureMessage():
-            return (
-                13,
-                message.height,
-                message.sender,
-                message.timestamp,
-                message.signature,
-                message.second,
-            )
+            return (13, message.height, message.sender, message.timestamp, message.signature)
+        case SecondCosignatureMessage():
+            return (18, message.height, message.sender, message.timestamp, message.signature)
         case ClockMessage():
             return (14, message.sent_ms, message.echoed_ms, message.received_ms)
         case PresenceMessage():
@@ -288,7 +285,15 @@ def _parse_cosignature(e: tuple[Value, ...]) -> Message:
         sender=parse_sender(e[2]),
         timestamp=codec.integer(e[3], "timestamp"),
         signature=parse_signature(e[4]),
-        second=None if e[5] is None else codec.binary(e[5], "second", size=SECOND_BYTES),
+    )
+
+
+def _parse_second_cosignature(e: tuple[Value, ...]) -> Message:
+    return SecondCosignatureMessage(
+        height=parse_height(e[1]),
+        sender=parse_sender(e[2]),
+        timestamp=codec.integer(e[3], "timestamp"),
+        signature=codec.binary(e[4], "signature", size=SECOND_BYTES),
     )
 
 
@@ -340,9 +345,10 @@ _PARSERS: Final[dict[int, tuple[int, Callable[[tuple[Value, ...]], Message]]]] =
     10: (2, _parse_outline),
     11: (3, _parse_fetch_blocks),
     12: (2, _parse_blocks),
-    13: (6, _parse_cosignature),
+    13: (5, _parse_cosignature),
     14: (4, _parse_clock),
     15: (3, _parse_presence),
     16: (5, _parse_clone),
     17: (2, _parse_heard),
+    18: (5, _parse_second_cosignature),
 }

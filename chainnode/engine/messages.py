@@ -176,11 +176,22 @@ class CosignatureMessage:
     height: int
     sender: int
     timestamp: int
-    """Seconds since 1970 UTC, as both cosignatures state it."""
+    """Seconds since 1970 UTC, as the cosignature states it."""
 
     signature: bytes
-    second: bytes | None
-    """Of its ML-DSA-44 key; None if it cosigns once only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecondCosignatureMessage:
+    """A validator's second cosignature, of its ML-DSA-44 key; sent before the first, so that a quorum of both comes at once."""
+
+    height: int
+    sender: int
+    timestamp: int
+    """Seconds since 1970 UTC, as the cosignature states it."""
+
+    signature: bytes
+    """2,420 bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,4 +265,5 @@ Message: TypeAlias = (
     | PresenceMessage
     | CloneMessage
     | HeardMessage
+    | SecondCosignatureMessage
 )

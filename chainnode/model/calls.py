@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from chainnode.model.domain import Domain
     from chainnode.model.keys import KeyPurpose
     from chainnode.model.roles import Role
+    from chainnode.model.second_key import OfferedKey
 
 _MAX_KEY_BYTES = 128
 _MAX_SIGNATURE_BYTES = 128
@@ -285,10 +286,11 @@ def publish_crl(authority: str, crl: bytes) -> Call:
 
 
 def register_second_key(
-    validator: str, number: int, public_key: bytes | None, signature: bytes
+    validator: str, number: int, offered: OfferedKey | None, signature: bytes
 ) -> Call:
     """Say with which key a validator cosigns a second time; `signature` is by its cosigner key."""
-    return _call("cosigners", "register", validator, number, public_key, signature)
+    value = None if offered is None else offered.as_value()
+    return _call("cosigners", "register", validator, number, value, signature)
 
 
 def declare_clock(validator: str, *, sources: Sequence[str], check: str | None) -> Call:

@@ -65,8 +65,6 @@ class Signatories:
     """Every witness of the policy that cosigned, in the order of the note."""
 
     unknown: tuple[Signature, ...]
-    cosigner_suites: frozenset[Suite]
-    """Of all witnesses of the policy: the chain's, and ML-DSA-44 if it asks for second cosignatures."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +157,6 @@ def find_signatories(note: Note, checkpoint: Checkpoint, policy: Policy) -> Sign
         log_key=log_keys[0] if log_keys else None,
         cosigners=tuple(cosigners),
         unknown=tuple(unknown),
-        cosigner_suites=frozenset(w.key.type.suite for w in policy.witnesses),
     )
 
 
@@ -172,7 +169,7 @@ def check_quorum(seen: Signatories, policy: Policy) -> VerifierKey:
     """
     missing = policy.missing({cosigner.witness for cosigner in seen.cosigners})
     if seen.log_key is None or missing:
-        raise _lack(seen, missing)
+        raise _lack(seen, policy, missing)
     return seen.log_key
 
 
@@ -185,22 +182,16 @@ def _quorum_s(cosigners: tuple[Cosigner, ...], policy: Policy) -> int:
     return 0
 
 
-def _lack(seen: Signatories, missing: int) -> ProofInvalid | CannotTell:
-    """Say what is missing, and whether unknown keys of the same log could have supplied it.
-
-    Each name counts once of each kind: keys rotate, but a validator has one cosignature of a kind under a checkpoint.
-    """
+def _lack(seen: Signatories, policy: Policy, missing: int) -> ProofInvalid | CannotTell:
+    """Say what is missing, and whether unknown keys of the same log could have supplied it."""
     origin, signature_bytes = seen.origin, seen.suite.signature_bytes
     log_lines = [s for s in seen.unknown if s.name == origin and len(s.value) == signature_bytes]
-    kinds = {TIME_BYTES + suite.signature_bytes: suite.name for suite in seen.cosigner_suites}
-    others = {
-        (s.name, kinds[len(s.value)])
-        for s in seen.unknown
-        if s.name.startswith(f"{origin}/") and len(s.value) in kinds
-    } - {(cosigner.name, cosigner.suite) for cosigner in seen.cosigners}
-    if (seen.log_key is not None or log_lines) and missing <= len(others):
+    suites = {witness.key.type.suite for witness in policy.witnesses}
+    others = {suite: _others(seen, suite) for suite in suites}
+    could_be = all(_missing_of(suite, seen, policy) <= len(others[suite]) for suite in suites)
+    if (seen.log_key is not None or log_lines) and could_be:
         return CannotTell(
-            f"{len(others)} cosignatures and {len(log_lines)} log signatures are by keys of "
+            f"{sum(map(len, others.values()))} cosignatures and {len(log_lines)} log signatures are by keys of "
             f"{origin} that the policy does not know: its validators have changed since the one or "
             "the other; refresh the proof, or take the policy of the proof's time",
             code="policy_retired",
@@ -212,3 +203,20 @@ def _lack(seen: Signatories, missing: int) -> ProofInvalid | CannotTell:
             code="too_few_cosignatures",
         )
     return ProofInvalid("no log of the policy has signed the checkpoint", code="no_log_signature")
+
+
+def _missing_of(suite: Suite, seen: Signatories, policy: Policy) -> int:
+    """Return how many further cosignatures of one kind the policy needs, were all of the other kinds there."""
+    there = {cosigner.witness for cosigner in seen.cosigners}
+    there |= {witness.name for witness in policy.witnesses if witness.key.type.suite is not suite}
+    return policy.missing(there)
+
+
+def _others(seen: Signatories, suite: Suite) -> set[str]:
+    """Return the names in the log's own name space that have cosigned in one kind with unknown keys.
+
+    Each counts once: keys rotate, but a validator has one cosignature of a kind under a checkpoint.
+    """
+    size, prefix = TIME_BYTES + suite.signature_bytes, f"{seen.origin}/"
+    names = {s.name for s in seen.unknown if s.name.startswith(prefix) and len(s.value) == size}
+    return names - {c.name for c in seen.cosigners if c.suite == suite.name}

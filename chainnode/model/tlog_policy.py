@@ -144,15 +144,14 @@ def validators_policy(
     )
 
 
-def with_second_keys(policy: Policy, suite: Suite, keys: Mapping[str, bytes]) -> Policy:
+def with_second_keys(policy: Policy, keys: Mapping[str, VerifierKey]) -> Policy:
     """Return the policy that asks for a quorum of each kind of cosignature.
 
     A second key's witness is named like its validator's, with `/ml-dsa-44` behind it; its key name is the validator's.
 
     Args:
         policy: a chain's, of `validators_policy`.
-        suite: of the second keys: ML-DSA-44.
-        keys: public keys, by witness of the policy; of at least a quorum.
+        keys: second keys by key name, which is a witness of the policy; of at least a quorum.
 
     Raises:
         Refused: with code `too_few_second_keys`.
@@ -166,9 +165,9 @@ def with_second_keys(policy: Policy, suite: Suite, keys: Mapping[str, bytes]) ->
         )
     second = tuple(
         Witness(
-            name=f"{name}/{suite.name}",
-            key=cosigner_key(suite, name, keys[name]),
-            url=f"https://{name}/{suite.name}",
+            name=f"{name}/{ML_DSA_44}",
+            key=keys[name],
+            url=f"https://{name}/{ML_DSA_44}",
         )
         for name in group.members
         if name in keys
@@ -260,6 +259,8 @@ class _Reader:
         self._names: set[str] = set()
         self._free: set[str] = set()
         """Names that are no group's member yet."""
+        self._ids: set[tuple[str, bytes]] = set()
+        """Names and key ids of the witnesses' keys."""
         self._suite: str | None = None
 
     def read(self, keyword: str, items: list[str]) -> None:
@@ -269,6 +270,7 @@ class _Reader:
                 self._logs.append(Log(key=self._key(vkey, self._log_keys()), url=_url(url)))
             case "witness", [name, vkey, *url] if len(url) <= 1:
                 key = self._key(vkey, self._witness_keys(), is_cosignature=True)
+                self._check_id(key)
                 self._define(name)
                 self._witnesses.append(Witness(name=name, key=key, url=_url(url)))
             case "group", [name, threshold, *members] if members:
@@ -328,6 +330,13 @@ class _Reader:
                 raise _bad_policy(f"keys of {self._suite} and {name}; one is expected")
             self._suite = name
         return key
+
+    def _check_id(self, key: VerifierKey) -> None:
+        """Refuse a key that cannot be told from an earlier one in a note."""
+        found = (key.name, key.key_id)
+        if found in self._ids:
+            raise _bad_policy(f"another key of {key.name!r} has the key id {key.key_id.hex()} too")
+        self._ids.add(found)
 
     def _log_keys(self) -> set[bytes]:
         return {log.key.public_key for log in self._logs}

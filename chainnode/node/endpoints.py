@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from chainnode.keystore.webhook_targets import read_targets
+from chainnode.model.errors import Refused
 from chainnode.node.timestamp_unit import HomeUnit, unit_names
 from chainnode.rpc import (
     calendar_endpoint,
@@ -125,6 +126,9 @@ def declarations(
         log: hears what the chain refuses.
         cosigner: the validator's cosigner key.
         second: its ML-DSA-44 key, or None if it cosigns once only.
+
+    Raises:
+        Refused: with code `unknown_contract`: the chain cannot register a second key.
     """
     if own_account is None:
         return ()
@@ -146,7 +150,13 @@ def declarations(
             clock=services.clock,
         )
 
-    public_key = None if second is None else second.public_key
+    if second is not None and all(c.name != COSIGNERS for c in ledger.genesis.contracts):
+        raise Refused(
+            f"node.second_key: the genesis of this chain does not activate the contract {COSIGNERS}, which registers "
+            "such keys; leave the setting empty",
+            code="unknown_contract",
+            field="node.second_key",
+        )
     return (
         declaring(
             CLOCKS,
@@ -155,7 +165,7 @@ def declarations(
         ),
         declaring(
             COSIGNERS,
-            lambda: second_key_due(public_key, ledger, config.validator, cosigner),
+            lambda: second_key_due(second, ledger, config.validator, cosigner),
             "second_key_not_registered",
         ),
     )

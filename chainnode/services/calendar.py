@@ -19,6 +19,7 @@ from chainnode.keystore.randomness import fresh_bytes
 from chainnode.model import codec
 from chainnode.model.calls import Document
 from chainnode.model.commitment import PUBLIC_SALT, Digest, Opening
+from chainnode.model.cosigned import is_second
 from chainnode.model.errors import ChainError, NotFound, Refused, Unavailable
 from chainnode.model.note import Note
 from chainnode.model.ots import (
@@ -229,13 +230,14 @@ class Calendar:
         except Unavailable as error:
             raise _pending() from error
         bare = proven.proof
-        # Whatever fits; more cosignatures than the quorum's prove nothing more.
-        for kept in (len(bare.note.signatures), 1 + self._quorum()):
+        # Whatever fits. Attestations are short-lived beside what second cosignatures are for, and four of these fill one.
+        first = tuple(s for s in bare.note.signatures if not is_second(s))
+        for lines in (bare.note.signatures, first, first[: 1 + self._quorum()]):
             encoded = Proof(
                 extra=codec.encode((proven.leaf, opening.as_value())),
                 index=bare.index,
                 hashes=bare.hashes,
-                note=Note(text=bare.note.text, signatures=bare.note.signatures[:kept]),
+                note=Note(text=bare.note.text, signatures=lines),
                 checkpoint=bare.checkpoint,
             ).encode()
             if len(encoded) <= MAX_PAYLOAD_BYTES:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from chainnode.model.calls import declare_clock, register_second_key
 from chainnode.model.errors import ChainError, Unavailable
-from chainnode.model.second_key import second_key_statement
+from chainnode.model.second_key import OfferedKey, second_key_statement
 from chainnode.services.outcome import Outcome, Status
 from chainnode.services.own_account import NO_VALID_KEY
 from contracts.query import clock_declaration, second_key_in
@@ -116,20 +116,25 @@ def clock_due(wanted: Declaration, ledger: Ledger, account: str) -> Call | None:
 
 
 def second_key_due(
-    wanted: bytes | None, ledger: Ledger, validator: str, cosigner: Signer
+    second: Signer | None, ledger: Ledger, validator: str, cosigner: Signer
 ) -> Call | None:
-    """Return the call that registers with which ML-DSA-44 key a validator cosigns too; None if the chain says just that.
+    """Return the call that registers with which key a validator cosigns a second time; None if the chain says just that.
 
     Args:
-        wanted: public key, or None if it cosigns once only.
+        second: its ML-DSA-44 key, or None if it cosigns once only.
         ledger: the node's.
         validator: this node's.
         cosigner: its cosigner key, which vouches for the other.
     """
+    wanted = None if second is None else second.public_key
     found = second_key_in(ledger.state, validator)
-    counts = None if found is None else found.key_for(cosigner.public_key)
-    if counts == wanted:
+    if wanted == (None if found is None else found.public_key_beside(cosigner.public_key)):
         return None
     number = 1 if found is None else found.number + 1
     statement = second_key_statement(ledger.genesis.domain, validator, number, wanted)
-    return register_second_key(validator, number, wanted, cosigner.sign(statement))
+    offered = (
+        None
+        if second is None
+        else OfferedKey(public_key=second.public_key, possession=second.sign(statement))
+    )
+    return register_second_key(validator, number, offered, cosigner.sign(statement))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from chainnode.model.cosignature import TIME_BYTES
+from chainnode.model.cosigned import is_second
 from chainnode.model.errors import (
     InvariantViolation,
     NotFound,
@@ -111,9 +111,7 @@ class LogService:
         little as 10 KiB, and the second kind of four validators takes more.
         """
         signed = self._unwitnessed()
-        origin, suite = signed.cosigned.checkpoint.origin, self._ledger.genesis.suite
-        first = TIME_BYTES + suite.signature_bytes
-        kept = tuple(s for s in signed.note.signatures if s.name == origin or len(s.value) == first)
+        kept = tuple(s for s in signed.note.signatures if not is_second(s))
         return replace(signed, note=replace(signed.note, signatures=kept))
 
     def _unwitnessed(self) -> SignedCheckpoint:
@@ -140,8 +138,9 @@ class LogService:
         if served is None or served.cosigned is not cosigned or served.outside != outside:
             text = cosigned.checkpoint.text()
             signature = sign_note(text, self._key, self._signer.sign)
-            # Of 100 lines at most 17 are not the validators', whose quorum is 67 then; second cosignatures come last.
-            validators = cosigned.signatures[: MAX_NOTE_SIGNATURES - 1 - len(outside)]
+            # Of 100 lines at most 17 are not the validators', whose quorum is 67 at most.
+            quorum = self._ledger.validators(cosigned.height).quorum
+            validators = cosigned.lines(MAX_NOTE_SIGNATURES - 1 - len(outside), quorum)
             note = Note(text=text, signatures=(signature, *validators, *outside))
             served = SignedCheckpoint(cosigned=cosigned, outside=outside, note=note)
             self._signed[bool(outside)] = served

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from prometheus_client.metrics_core import GaugeMetricFamily
 
 from chainnode.model.errors import Refused
+from chainnode.model.suites import ML_DSA_44
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,7 +73,7 @@ class OutsideCosignatures:
                     code="bad_witnesses",
                     field="outside.policy",
                 )
-            if witness.key.type.suite is not suite:
+            if witness.key.type.suite.name not in {suite.name, ML_DSA_44}:
                 raise Refused(
                     f"the key of the outside witness {witness.name} is of "
                     f"{witness.key.type.suite.name}; the chain's suite is {suite.name}",

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from chainnode.model import codec, timestamp
 from chainnode.model.cosignature import TIME_BYTES, cosignature_time_s
+from chainnode.model.cosigned import is_second
 from chainnode.model.errors import NotFound, Unavailable
 from chainnode.model.notarization import KIND as NOTARY
 from chainnode.model.record import decode_record
 from chainnode.model.signatories import Cosigner
-from chainnode.model.suites import ML_DSA_44, key_suite_named
+from chainnode.model.suites import ML_DSA_44
 from chainnode.services.registrations import RegistrationReader
 
 if TYPE_CHECKING:
@@ -107,13 +108,12 @@ class PublicRecords:
 
 def _cosigners(proof: Proof, suite: Suite) -> tuple[Cosigner, ...]:
     """Return whoever signed but the log itself; the node has checked them all."""
-    second = key_suite_named(ML_DSA_44)
     return tuple(
         Cosigner(
             witness=s.name,
             name=s.name,
             time_s=cosignature_time_s(s),
-            suite=(second if len(s.value) == TIME_BYTES + second.signature_bytes else suite).name,
+            suite=ML_DSA_44 if is_second(s) else suite.name,
         )
         for s in proof.note.signatures
         if s.name != proof.checkpoint.origin and len(s.value) > TIME_BYTES

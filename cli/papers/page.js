@@ -42,7 +42,7 @@ async function documentSteps(bytes, record) {
 }
 
 async function signatureSteps(proof, policy) {
-  if (!policy.logs[0].isEd25519)
+  if (policy.logs[0].kind !== "Ed25519")
     return [[OPEN, "SM2 签名未检查：浏览器不支持，请用下面的命令", "the SM2 signatures were NOT checked: browsers cannot; use the commands below"]];
   if (!(await hasEd25519()))
     return [[OPEN, "Ed25519 签名未检查：此浏览器不支持，请用下面的命令", "the Ed25519 signatures were NOT checked: this browser cannot; use the commands below"]];
@@ -50,9 +50,14 @@ async function signatureSteps(proof, policy) {
   if (found.forged) return [[BAD, `${found.forged} 的签名不成立`, `the signature of ${found.forged} does not verify`]];
   if (!found.isLogged) return [[BAD, "日志自身未签名", "no log of the policy has signed"]];
   const names = found.cosigners.join(", ");
-  return found.lacking > 0
-    ? [[BAD, `见证签名不足，还差 ${found.lacking} 个；已有：${names}`, `the quorum needs ${found.lacking} more cosignatures than those of ${names}`]]
-    : [[GOOD, `见证签名成立，达到法定多数：${names}`, `a quorum of cosignatures verifies: ${names}`]];
+  if (found.lackingAtBest > 0)
+    return [[BAD, `见证签名不足，还差 ${found.lackingAtBest} 个；已有：${names}`, `the quorum needs ${found.lackingAtBest} more cosignatures than those of ${names}`]];
+  if (found.lacking === 0) return [[GOOD, `见证签名成立，达到法定多数：${names}`, `a quorum of cosignatures verifies: ${names}`]];
+  const others = found.unchecked.join(", ");
+  return [
+    [GOOD, `Ed25519 见证签名成立：${names}`, `the Ed25519 cosignatures verify: ${names}`],
+    [OPEN, `ML-DSA-44 签名未检查：浏览器不支持，请用下面的命令：${others}`, `the ML-DSA-44 cosignatures were NOT checked: browsers cannot; use the commands below: ${others}`],
+  ];
 }
 
 async function check(file) {
@@ -61,7 +66,7 @@ async function check(file) {
   show(OPEN, "正在计算……", "computing ...");
   const [proof, policy] = [readProof(carried("proof")), readPolicy(carried("policy"))];
   const record = readRecord(proof.extra);
-  const algorithm = policy.logs[0].isEd25519 ? "sha256" : "sm3";
+  const algorithm = policy.logs[0].kind === "Ed25519" ? "sha256" : "sm3";
   const steps = await documentSteps(new Uint8Array(await file.arrayBuffer()), record);
   const isOther = steps.some(([state]) => state === BAD);
   steps.push(
@@ -71,14 +76,17 @@ async function check(file) {
     (await isIncluded(algorithm, proof, record.leaf))
       ? [GOOD, `记录在日志 ${proof.origin} 第 ${proof.index} 号，检查点共 ${proof.size} 条`, `the record is number ${proof.index} of the log ${proof.origin}, under a checkpoint of ${proof.size}`]
       : [BAD, "记录不在该检查点的日志中", "the record is not in the log under this checkpoint"],
-    ...(await signatureSteps(proof, policy)),
   );
+  const signed = await signatureSteps(proof, policy);
+  steps.push(...signed);
   steps.push([OPEN, `区块 ${record.height}，认证时间区间 ${when(record.notBeforeMs)} 至 ${when(record.notAfterMs)}`,
     `block ${record.height}, certified between ${when(record.notBeforeMs)} and ${when(record.notAfterMs)}`]);
   if (isOther) return show(BAD, `不成立：${file.name} 不是存证的文件，或已被改动`, `It does NOT hold: ${file.name} is another document, or an altered one`, steps);
   if (steps.some(([state]) => state === BAD)) return show(BAD, "不成立：证明本身有误", "It does NOT hold: the proof itself is wrong", steps);
   if (steps.slice(0, -1).some(([state]) => state === OPEN))
-    return show(OPEN, `${file.name} 与存证一致，但签名未检查`, `${file.name} is the record's document; signatures were NOT checked`, steps);
+    return signed.length > 1
+      ? show(OPEN, `${file.name} 与存证一致，但签名未全部检查`, `${file.name} is the record's document; NOT all signatures were checked`, steps)
+      : show(OPEN, `${file.name} 与存证一致，但签名未检查`, `${file.name} is the record's document; signatures were NOT checked`, steps);
   return show(GOOD, `成立：${file.name} 最迟于 ${when(record.notAfterMs)} 已存在`, `It holds: ${file.name} existed by ${when(record.notAfterMs)}`, steps);
 }
 

@@ -64,7 +64,8 @@ function readProof(file) {
 function readKey(vkey) {
   const [name, id, ...rest] = vkey.split("+");
   const bytes = fromBase64(rest.join("+"));
-  return { name, id, isEd25519: bytes[0] !== 0xff, key: bytes.subarray(1) };
+  const kind = { 1: "Ed25519", 4: "Ed25519", 6: "ML-DSA-44" }[bytes[0]] ?? "SM2";
+  return { name, id, kind, key: bytes.subarray(1) };
 }
 
 function readPolicy(file) {
@@ -164,12 +165,14 @@ function missing(policy, cosigned) {
   return cost.get(policy.quorum);
 }
 
-// A known key whose signature fails condemns the whole checkpoint, as in `chainnode verify`.
+// A known key whose signature fails condemns the whole checkpoint, as in `chainnode verify`. Browsers know no ML-DSA-44, so
+// cosignatures of that kind stay unchecked: `lacking` is without them, `lackingAtBest` if all of them verify.
 async function checkSignatures(proof, policy) {
   const find = (keys, { name, id }) => keys.find((key) => key.name === name && key.id === id);
   const holds = async (key, message, signature) =>
     crypto.subtle.verify("Ed25519", await ed25519(key.key), signature, utf8.encode(message));
   const cosigners = new Map();
+  const unchecked = new Map();
   let isLogged = false;
   for (const signature of proof.signatures) {
     const log = signature.name === proof.origin && find(policy.logs, signature);
@@ -177,6 +180,8 @@ async function checkSignatures(proof, policy) {
     if (log) {
       if (!(await holds(log, proof.checkpoint, signature.value))) return { forged: signature.name };
       isLogged = true;
+    } else if (witness && witness.kind !== "Ed25519") {
+      unchecked.set(witness.witness, signature.name);
     } else if (witness) {
       const timeS = new DataView(signature.value.slice(0, 8).buffer).getBigUint64(0);
       const message = `cosignature/v1\ntime ${timeS}\n${proof.checkpoint}`;
@@ -184,5 +189,11 @@ async function checkSignatures(proof, policy) {
       cosigners.set(witness.witness, signature.name);
     }
   }
-  return { isLogged, cosigners: [...cosigners.values()], lacking: missing(policy, new Set(cosigners.keys())) };
+  return {
+    isLogged,
+    cosigners: [...cosigners.values()],
+    unchecked: [...unchecked.values()],
+    lacking: missing(policy, new Set(cosigners.keys())),
+    lackingAtBest: missing(policy, new Set([...cosigners.keys(), ...unchecked.keys()])),
+  };
 }

@@ -55,7 +55,7 @@ WORDS: Final[Mapping[str, Words]] = MappingProxyType(
             title_zh="见证签名",
             examined="whether a quorum of the validators that the policy names signed that checkpoint",
             examined_zh="策略所列验证节点是否有法定多数签署该检查点",
-            method="C2SP tlog-checkpoint, tlog-cosignature and tlog-policy; Ed25519 (RFC 8032) or SM2 (GB/T 32918)",
+            method="C2SP tlog-checkpoint, tlog-cosignature and tlog-policy; Ed25519 (RFC 8032), SM2 (GB/T 32918) or ML-DSA-44 (FIPS 204)",
             otherwise="any implementation of C2SP tlog-proof and tlog-policy, github.com/transparency-dev/formats for example",
         ),
         "token": Words(

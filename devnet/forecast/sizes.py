@@ -88,7 +88,7 @@ def sizes_of(validators: int, envelope_bytes: int) -> Sizes:
     """Return the sizes for a network of so many validators, and transactions of so many bytes each."""
     last = validators - 1
     vote = codec.encode((3, _HEIGHT, 0, last, _HASH, _SIGNATURE))
-    cosignature = codec.encode((13, _HEIGHT, last, _SECONDS, _SIGNATURE, None))
+    cosignature = codec.encode((13, _HEIGHT, last, _SECONDS, _SIGNATURE))
     certificate = Certificate(
         height=Height(_HEIGHT),
         view=View(0),

@@ -89,7 +89,7 @@ def test_sizes_are_those_of_the_real_messages():
     common = {"height": 100_000, "sender": 99, "signature": bytes(64)}
     vote = encode_message(Vote(kind=PREPARE, view=0, digest=bytes(32), **common))
     assert sizes.vote == len(vote) + FRAME_BYTES
-    cosignature = encode_message(CosignatureMessage(timestamp=1_800_000_000, second=None, **common))
+    cosignature = encode_message(CosignatureMessage(timestamp=1_800_000_000, **common))
     assert sizes.cosignature == len(cosignature) + FRAME_BYTES
     one, two = (len(encode_message(TransactionsMessage((bytes(277),) * n))) for n in (1, 2))
     assert sizes.envelope == two - one

@@ -8,20 +8,28 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chainnode.engine import cosigning as cosigning_module
-from chainnode.engine.cosigning import MAX_SKEW_S
+from chainnode.engine.cosigning import MAX_SKEW_S, PATIENCE_MS
 from chainnode.engine.inbox import STATUS_ANSWER_MS
-from chainnode.engine.messages import CosignatureMessage, DecidedMessage, TransactionsMessage
+from chainnode.engine.messages import (
+    CosignatureMessage,
+    DecidedMessage,
+    SecondCosignatureMessage,
+    TransactionsMessage,
+)
 from chainnode.model.calls import register_second_key
 from chainnode.model.certificate import decode_certificate
 from chainnode.model.cosignature import verify_cosignature
 from chainnode.model.errors import PeerFault
 from chainnode.model.note import cosigner_key
-from chainnode.model.second_key import second_key_statement
+from chainnode.model.second_key import OfferedKey, second_key_statement
 from chainnode.model.suites import ML_DSA_44, key_suite_named
 from tests.support.chain import GUEST, Chain, key_pair, make_chain
 from tests.support.engine_bench import CHAIN, NAMES, EngineBench, decided, status
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from chainnode.ledger.execution import Executed
     from chainnode.model.transaction import Transaction
 
 A, B, C = NAMES[1:]
@@ -242,21 +250,6 @@ def test_a_newer_checkpoint_is_not_replaced_by_an_older_one() -> None:
     assert bench.witness.cosigned == [2]
 
 
-def test_a_checkpoint_leaves_room_for_the_logs_own_signature(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    assert cosigning_module.MAX_COSIGNATURES == 99
-    monkeypatch.setattr(cosigning_module, "MAX_COSIGNATURES", 3)
-    bench = EngineBench()
-    executed = bench.block()
-    bench.commit_here(executed)
-    for sender in (1, 2, 3):
-        bench.receive(NAMES[sender], bench.cosignature(sender, executed))
-    newest = bench.engine.newest_checkpoint()
-    assert newest is not None
-    assert len(newest.signatures) == 3
-
-
 def test_whoever_is_no_validator_gathers_cosignatures_and_makes_none() -> None:
     bench = EngineBench(me=None)
     executed = bench.block()
@@ -276,24 +269,14 @@ SECOND = {i: key_pair(key_suite_named(ML_DSA_44), f"second {i}") for i in range(
 
 def registering(chain: Chain, *members: int) -> list[Transaction]:
     """Return transactions that register second keys, sent by anybody."""
-    return [
-        chain.transaction(
-            [
-                register_second_key(
-                    chain.validators[i].name,
-                    1,
-                    SECOND[i].public,
-                    chain.validators[i].cosigner.sign(
-                        second_key_statement(
-                            chain.genesis.domain, chain.validators[i].name, 1, SECOND[i].public
-                        )
-                    ),
-                )
-            ],
-            sender=GUEST,
-        )
-        for i in members
-    ]
+    sent = []
+    for i in members:
+        validator, second = chain.validators[i], SECOND[i]
+        statement = second_key_statement(chain.genesis.domain, validator.name, 1, second.public)
+        offered = OfferedKey(public_key=second.public, possession=second.sign(statement))
+        call = register_second_key(validator.name, 1, offered, validator.cosigner.sign(statement))
+        sent.append(chain.transaction([call], sender=GUEST))
+    return sent
 
 
 def registered(*members: int, own: bool = True) -> EngineBench:
@@ -304,7 +287,19 @@ def registered(*members: int, own: bool = True) -> EngineBench:
     bench.receive(A, TransactionsMessage(tuple(t.envelope for t in sent)))
     bench.commit_here(bench.block(sent))
     bench.sent(CosignatureMessage)
+    bench.sent(SecondCosignatureMessage)
     return bench
+
+
+def cosigning(
+    bench: EngineBench, executed: Executed, *twice: int, once: Iterable[int] = ()
+) -> None:
+    """Have others cosign, the second kind first, as they do."""
+    for sender in twice:
+        bench.receive(NAMES[sender], bench.second_cosignature(sender, executed, SECOND[sender]))
+        bench.receive(NAMES[sender], bench.cosignature(sender, executed))
+    for sender in once:
+        bench.receive(NAMES[sender], bench.cosignature(sender, executed))
 
 
 def kinds(bench: EngineBench) -> list[tuple[str, str]]:
@@ -326,79 +321,133 @@ def kinds(bench: EngineBench) -> list[tuple[str, str]]:
     return found
 
 
-def test_whoever_has_registered_a_second_key_cosigns_twice_at_once() -> None:
-    bench = registered(0, 1, 2)
+def next_block(bench: EngineBench) -> Executed:
+    bench.clock.advance(100)
     executed = bench.block()
     bench.commit_here(executed)
-    ((_, own),) = bench.sent(CosignatureMessage)
-    assert own.second is not None
-    bench.receive(A, bench.cosignature(1, executed, second=SECOND[1]))
-    bench.receive(B, bench.cosignature(2, executed, second=SECOND[2]))
+    return executed
+
+
+def test_whoever_has_registered_a_second_key_cosigns_with_it_first() -> None:
+    bench = registered(0, 1, 2)
+    executed = next_block(bench)
+    order = [type(message) for _, message, _ in bench.network.said]
+    assert order.index(SecondCosignatureMessage) < order.index(CosignatureMessage)
+    cosigning(bench, executed, 1, 2)
     first = [(name, "ed25519-sha256") for name in NAMES[:3]]
     assert kinds(bench) == [*first, *((name, ML_DSA_44) for name in NAMES[:3])]
+    assert bench.witness.cosigned[-1] == 2
 
 
 def test_a_second_key_does_not_count_before_it_is_registered_nor_after_another_is() -> None:
     bench = registered(1)
-    executed = bench.block()
-    bench.commit_here(executed)
-    ((_, own),) = bench.sent(CosignatureMessage)
-    assert own.second is None
-    bench.receive(B, bench.cosignature(2, executed, second=SECOND[2]))
-    bench.receive(A, bench.cosignature(1, executed, second=SECOND[1]))
+    executed = next_block(bench)
+    assert bench.sent(SecondCosignatureMessage) == []
+    cosigning(bench, executed, 1, 2)
     assert [k for k in kinds(bench) if k[1] == ML_DSA_44] == [(A, ML_DSA_44)]
 
 
-def test_one_who_only_cosigns_once_does_not_hold_a_checkpoint_up() -> None:
+def test_a_checkpoint_waits_a_little_for_a_quorum_of_second_cosignatures() -> None:
     bench = registered(0, 1, 2, 3)
-    executed = bench.block()
-    bench.commit_here(executed)
-    for sender in (1, 2, 3):
-        bench.receive(NAMES[sender], bench.cosignature(sender, executed))
+    executed = next_block(bench)
+    cosigning(bench, executed, 1, once=[3])
+    assert bench.witness.cosigned[-1:] != [2]
+    bench.receive(B, bench.second_cosignature(2, executed, SECOND[2]))
     assert bench.witness.cosigned[-1] == 2
-    assert len(kinds(bench)) == 4 + 1
+    assert [name for name, kind in kinds(bench) if kind == ML_DSA_44] == list(NAMES[:3])
+    bench.receive(C, bench.second_cosignature(3, executed, SECOND[3]))
+    bench.receive(B, bench.cosignature(2, executed))
+    assert len(kinds(bench)) == 8
+
+
+def test_lost_second_keys_hold_checkpoints_up_once_and_not_again_until_they_are_back() -> None:
+    bench = registered(0, 1, 2, 3)
+    first = next_block(bench)
+    cosigning(bench, first, 1, once=[2, 3])
+    assert bench.witness.cosigned[-1:] != [2]
+    bench.pass_ms(PATIENCE_MS)
+    assert bench.witness.cosigned[-1] == 2
+    assert ("second_cosignatures_missing", 2) in [
+        (name, fields.get("height")) for name, fields in bench.witness.events
+    ]
+    cosigning(bench, next_block(bench), 1, once=[2, 3])
+    assert bench.witness.cosigned[-1] == 3
+    cosigning(bench, next_block(bench), 1, 2)
+    assert bench.witness.cosigned[-1] == 4
+    cosigning(bench, next_block(bench), 1, once=[2, 3])
+    assert bench.witness.cosigned[-1] == 4
+
+
+def test_what_waits_is_passed_over_by_a_newer_complete_one() -> None:
+    bench = registered(0, 1, 2, 3)
+    cosigning(bench, next_block(bench), 1, once=[2])
+    cosigning(bench, next_block(bench), 1, 2)
+    assert bench.witness.cosigned[-1] == 3
+    bench.pass_ms(PATIENCE_MS)
+    assert bench.witness.cosigned[-1] == 3
 
 
 def test_a_second_cosignature_that_does_not_hold_is_a_fault_like_a_first() -> None:
     bench = registered(0, 1)
-    executed = bench.block()
-    bench.commit_here(executed)
-    bad = bench.cosignature(1, executed, second=SECOND[2])
+    executed = next_block(bench)
+    bad = bench.second_cosignature(1, executed, SECOND[2])
     bench.receive(A, bad)
     with pytest.raises(PeerFault):
         bench.receive(A, bad)
-    bench.receive(A, bench.cosignature(1, executed, second=SECOND[1]))
-    bench.receive(B, bench.cosignature(2, executed))
+    cosigning(bench, executed, 1, once=[2])
     assert (A, ML_DSA_44) in kinds(bench)
 
 
-def test_both_are_told_again_to_whoever_lacks_them_and_found_after_a_restart() -> None:
-    bench = registered(0, 1)
+def test_nobody_can_strip_a_second_cosignature_by_telling_of_the_first_alone() -> None:
+    bench = registered(0, 1, 2)
+    executed = next_block(bench)
+    bench.receive(C, bench.cosignature(1, executed))
+    cosigning(bench, executed, 1, 2)
+    assert (A, ML_DSA_44) in kinds(bench)
+
+
+def test_second_cosignatures_may_be_early_from_their_signers_link() -> None:
+    bench = registered(0, 1, 2)
+    bench.clock.advance(100)
     executed = bench.block()
+    bench.receive(C, bench.second_cosignature(2, executed, SECOND[3]))
+    bench.receive(B, bench.second_cosignature(2, executed, SECOND[2]))
+    cosigning(bench, executed, 1)
     bench.commit_here(executed)
-    bench.receive(A, bench.cosignature(1, executed, second=SECOND[1]))
-    bench.receive(B, bench.cosignature(2, executed))
+    cosigning(bench, executed, once=[2])
+    assert [name for name, kind in kinds(bench) if kind == ML_DSA_44] == list(NAMES[:3])
+
+
+def test_our_own_are_told_again_to_whoever_lacks_them_and_found_after_a_restart() -> None:
+    bench = registered(0, 1)
+    executed = next_block(bench)
+    cosigning(bench, executed, 1, once=[2])
     bench.sent(CosignatureMessage)
+    bench.sent(SecondCosignatureMessage)
     bench.clock.advance(STATUS_ANSWER_MS)
     bench.receive(C, status(3, tip=2))
-    told = {m.sender: m.second is not None for _, m in bench.sent(CosignatureMessage)}
-    assert told == {0: True, 1: True, 2: False}
+    assert [m.sender for _, m in bench.sent(CosignatureMessage)] == [0, 1, 2]
+    assert [m.sender for _, m in bench.sent(SecondCosignatureMessage)] == [0]
     before = kinds(bench)
     again = EngineBench(
         chain=bench.chain, store=bench.store, file=bench.file, clock=bench.clock, second=SECOND[0]
     )
     assert kinds(again) == before
-    ((_, own),) = again.sent(CosignatureMessage)
-    assert own.second is not None
+    assert len(again.sent(SecondCosignatureMessage)) == 1
 
 
-def test_of_very_many_validators_the_second_cosignatures_give_way(
+def test_a_key_that_is_registered_and_not_the_nodes_own_signs_nothing() -> None:
+    bench = registered(0, 1, own=False)
+    next_block(bench)
+    assert bench.sent(SecondCosignatureMessage) == []
+
+
+def test_where_a_quorum_does_not_fit_twice_nobody_cosigns_twice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(cosigning_module, "MAX_COSIGNATURES", 4)
+    monkeypatch.setattr(cosigning_module, "MAX_COSIGNATURES", 5)
     bench = registered(0, 1, 2)
-    executed = bench.block()
-    bench.commit_here(executed)
-    for sender in (1, 2):
-        bench.receive(NAMES[sender], bench.cosignature(sender, executed, second=SECOND[sender]))
-    assert [kind for _, kind in kinds(bench)] == ["ed25519-sha256"] * 3 + [ML_DSA_44]
+    executed = next_block(bench)
+    assert bench.sent(SecondCosignatureMessage) == []
+    cosigning(bench, executed, 1, 2)
+    assert [kind for _, kind in kinds(bench)] == ["ed25519-sha256"] * 3

@@ -28,6 +28,7 @@ from chainnode.engine.messages import (
     PreparedProof,
     PresenceMessage,
     ProposeMessage,
+    SecondCosignatureMessage,
     SignedChange,
     StatusMessage,
     TransactionsMessage,
@@ -106,14 +107,7 @@ MESSAGES: dict[str, Message] = {
     "FETCH-BLOCKS": FetchBlocksMessage(8, MAX_BLOCKS_PER_ANSWER),
     "BLOCKS": BlocksMessage((b"block 8", b"block 9")),
     "COSIGNATURE": CosignatureMessage(
-        height=6, sender=2, timestamp=1_790_000_000, signature=SIGNATURE, second=None
-    ),
-    "COSIGNATURE, twice": CosignatureMessage(
-        height=6,
-        sender=2,
-        timestamp=1_790_000_000,
-        signature=SIGNATURE,
-        second=random_bytes("second cosignature", 2_420),
+        height=6, sender=2, timestamp=1_790_000_000, signature=SIGNATURE
     ),
     "CLOCK": ClockMessage(
         sent_ms=1_790_000_000_123, echoed_ms=1_789_999_999_100, received_ms=1_789_999_999_200
@@ -123,6 +117,12 @@ MESSAGES: dict[str, Message] = {
     "CLONE": CLONE,
     "HEARD": HeardMessage((("ash", CHALLENGE), ("birch", OTHERS[0]))),
     "HEARD, nobody": HeardMessage(()),
+    "SECOND-COSIGNATURE": SecondCosignatureMessage(
+        height=6,
+        sender=2,
+        timestamp=1_790_000_000,
+        signature=random_bytes("second cosignature", 2_420),
+    ),
 }
 EVERY = pytest.mark.parametrize("name", MESSAGES)
 
@@ -208,7 +208,7 @@ VALUES = st.recursive(
 )
 
 
-@given(st.integers(18, LAST_KIND), st.lists(VALUES, max_size=5))
+@given(st.integers(19, LAST_KIND), st.lists(VALUES, max_size=5))
 def test_whatever_a_newer_version_may_say_is_ignored(kind: int, rest: list[codec.Value]) -> None:
     assert decode_message(codec.encode((kind, *rest))) == UnknownMessage(kind)
 
@@ -222,7 +222,7 @@ def test_a_known_kind_is_never_ignored(kind: int, rest: list[codec.Value]) -> No
     assert not isinstance(message, UnknownMessage)
 
 
-@pytest.mark.parametrize("kind", [18, LAST_KIND])
+@pytest.mark.parametrize("kind", [19, LAST_KIND])
 def test_an_unknown_message_that_is_not_canonical_or_too_large_is_refused(kind: int) -> None:
     data = codec.encode((kind, 5, b"x"))
     for make in (longer_forms, foreign_kinds):
@@ -322,8 +322,9 @@ BEYOND: list[Message] = [
     BlocksMessage(()),
     BlocksMessage((b"",) * (MAX_BLOCKS_PER_ANSWER + 1)),
     BlocksMessage((bytes(MAX_CERTIFIED_BLOCK_BYTES + 1),)),
-    CosignatureMessage(height=1, sender=0, timestamp=-1, signature=SIGNATURE, second=None),
-    CosignatureMessage(height=1, sender=0, timestamp=1, signature=SIGNATURE, second=b"short"),
+    CosignatureMessage(height=1, sender=0, timestamp=-1, signature=SIGNATURE),
+    SecondCosignatureMessage(height=1, sender=0, timestamp=1, signature=SIGNATURE),
+    SecondCosignatureMessage(height=1, sender=0, timestamp=1, signature=bytes(2_421)),
     ClockMessage(sent_ms=-1, echoed_ms=0, received_ms=0),
     PresenceMessage(bytes(31), ()),
     PresenceMessage(CHALLENGE, tuple(OTHERS[: MAX_SHOWN + 1])),

@@ -25,8 +25,7 @@ def verify(alliance, policy, **signed):
 
 
 def second_key(alliance, name="a1"):
-    key = alliance.second_keys[name]
-    return key, cosigner_key(alliance.second_suite, f"{alliance.origin}/{name}", key.public)
+    return alliance.second_keys[name], alliance.second_key(name)
 
 
 def test_the_message_is_that_of_the_specification():

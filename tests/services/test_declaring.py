@@ -6,6 +6,8 @@ from chainnode.keystore.signer import local_signer
 from chainnode.model.calls import grant_role
 from chainnode.model.keys import KeyPurpose
 from chainnode.model.roles import Role
+from chainnode.model.second_key import second_key_of
+from chainnode.model.suites import ML_DSA_44, key_suite_named
 from chainnode.services.declaring import (
     LOOK_MS,
     PATIENCE_MS,
@@ -18,7 +20,7 @@ from contracts.clocks import NAME as CLOCKS
 from contracts.clocks import Declaration
 from contracts.cosigners import NAME as COSIGNERS
 from contracts.query import clock_declaration, second_key_in
-from tests.support.chain import ADMIN, ARCHIVE, CLERK
+from tests.support.chain import ADMIN, ARCHIVE, CLERK, random_bytes
 from tests.support.rpc import make_node
 
 NODE = ARCHIVE
@@ -97,7 +99,7 @@ def test_a_refusal_is_told_and_tried_again_after_a_while():
 # -- second cosigner keys ----------------------------------------------------------------------------------
 
 
-def registering(node, public_key):
+def registering(node, second):
     keys = node.chain.accounts[NODE]
     own = OwnAccount(
         name=NODE,
@@ -119,7 +121,7 @@ def registering(node, public_key):
     refusals = []
     return refusals, Declaring(
         COSIGNERS,
-        lambda: second_key_due(public_key, node.ledger, validator.name, cosigner),
+        lambda: second_key_due(second, node.ledger, validator.name, cosigner),
         own_account=own,
         ledger=node.ledger,
         is_ready=lambda: True,
@@ -128,14 +130,27 @@ def registering(node, public_key):
     )
 
 
+def second_signer(label):
+    suite = key_suite_named(ML_DSA_44)
+    return local_signer(
+        name=label,
+        suite=suite,
+        purpose=KeyPurpose.COSIGNER,
+        private_key=random_bytes(label, suite.private_key_bytes),
+    )
+
+
 def test_a_second_key_is_registered_replaced_and_taken_back():
     node = attached()
-    validator = node.chain.validators[0]
-    for number, wanted in enumerate((bytes(1_312), b"\1" * 1_312, None), start=1):
+    validator, genesis = node.chain.validators[0], node.chain.genesis
+    cosigner = validator.cosigner.public
+    for number, wanted in enumerate((second_signer("a"), second_signer("b"), None), start=1):
         refusals, declaring_key = registering(node, wanted)
         assert [settle(node, declaring_key), settle(node, declaring_key)] == [1, 0]
         found = second_key_in(node.ledger.state, validator.name)
-        assert (found.number, found.key_for(validator.cosigner.public)) == (number, wanted)
+        counts = second_key_of(genesis.domain, genesis.chain_id, validator.name, cosigner, found)
+        assert found.number == number
+        assert (counts and counts.public_key) == (wanted and wanted.public_key)
         assert refusals == []
 
 

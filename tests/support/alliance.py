@@ -63,8 +63,13 @@ class Alliance:
     def policy_twice(self, names=None):
         """The policy that asks for second cosignatures too, by the validators that have registered a key."""
         registered = self.names if names is None else names
-        keys = {f"{self.origin}/{n}": self.second_keys[n].public for n in registered}
-        return with_second_keys(self.policy(), self.second_suite, keys)
+        keys = {f"{self.origin}/{n}": self.second_key(n) for n in registered}
+        return with_second_keys(self.policy(), keys)
+
+    def second_key(self, name):
+        """The validator's second key as verifiers know it."""
+        public = self.second_keys[name].public
+        return cosigner_key(self.second_suite, f"{self.origin}/{name}", public)
 
     def signed(self, checkpoint, *, log="a1", cosigners=None, time_s=TIME_S, twice=()):
         """The checkpoint under one log signature and the named validators' cosignatures, of `twice` also the second."""
@@ -79,8 +84,7 @@ class Alliance:
             lines.append(cosign(text, time_s + offset, vkey, key.sign))
         for name in twice:
             key = self.second_keys[name]
-            vkey = cosigner_key(self.second_suite, f"{self.origin}/{name}", key.public)
-            lines.append(cosign(text, time_s, vkey, key.sign))
+            lines.append(cosign(text, time_s, self.second_key(name), key.sign))
         return Note(text=text, signatures=tuple(lines))
 
     def proof(self, leaves, index, *, extra=None, log="a1", cosigners=None, twice=()):

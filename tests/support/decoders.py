@@ -912,7 +912,7 @@ def _state_formats() -> dict[str, Decoder]:
             decode=decode_second_key,
             encode=lambda k: k.encode(),
             seeds=(
-                codec.encode((1, bytes(32), 1, bytes(1_312))),
+                codec.encode((1, bytes(32), 1, (bytes(1_312), bytes(2_420)))),
                 codec.encode((1, bytes(65), 7, None)),
             ),
         ),

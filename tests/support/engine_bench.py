@@ -20,6 +20,7 @@ from chainnode.engine.messages import (
     Message,
     OutlineMessage,
     ProposeMessage,
+    SecondCosignatureMessage,
     StatusMessage,
     UnknownMessage,
     Vote,
@@ -322,25 +323,38 @@ class EngineBench:
         executed: Executed,
         *,
         time_s: int | None = None,
-        second: KeyPair | None = None,
     ) -> CosignatureMessage:
-        """Return a validator's cosignature of the log as of a block, made now; with `second`, both of them."""
+        """Return a validator's cosignature of the log as of a block, made now."""
         header, genesis = executed.outline.header, self.chain.genesis
         keys = self.chain.validators[sender]
         checkpoint = Checkpoint(origin=genesis.chain_id, size=header.log_size, root=header.log_root)
         key = cosigner_key(genesis.suite, f"{genesis.chain_id}/{keys.name}", keys.cosigner.public)
         when_s = self.clock.now_ms() // 1_000 if time_s is None else time_s
         signature = cosign(checkpoint.text(), when_s, key, keys.cosigner.sign)
-        twice = None
-        if second is not None:
-            other = cosigner_key(second.suite, key.name, second.public)
-            twice = cosign(checkpoint.text(), when_s, other, second.sign).value[TIME_BYTES:]
         return CosignatureMessage(
             height=header.height,
             sender=sender,
             timestamp=int.from_bytes(signature.value[:TIME_BYTES], "big"),
             signature=signature.value[TIME_BYTES:],
-            second=twice,
+        )
+
+    def second_cosignature(
+        self, sender: int, executed: Executed, second: KeyPair
+    ) -> SecondCosignatureMessage:
+        """Return the same by its ML-DSA-44 key."""
+        header, genesis = executed.outline.header, self.chain.genesis
+        checkpoint = Checkpoint(origin=genesis.chain_id, size=header.log_size, root=header.log_root)
+        name = f"{genesis.chain_id}/{self.chain.validators[sender].name}"
+        key, when_s = (
+            cosigner_key(second.suite, name, second.public),
+            self.clock.now_ms() // 1_000,
+        )
+        signature = cosign(checkpoint.text(), when_s, key, second.sign)
+        return SecondCosignatureMessage(
+            height=header.height,
+            sender=sender,
+            timestamp=when_s,
+            signature=signature.value[TIME_BYTES:],
         )
 
 

@@ -31,6 +31,7 @@ from chainnode.engine.messages import (
     PreparedProof,
     PresenceMessage,
     ProposeMessage,
+    SecondCosignatureMessage,
     SignedChange,
     StatusMessage,
     TransactionsMessage,
@@ -194,7 +195,7 @@ class Besieged:
             assert len(engine._cosigner._open) <= cosigning.MAX_OPEN_HEIGHTS
             assert all(
                 0 <= h - height <= cosigning.MAX_EARLY and 0 <= i < n
-                for h, i in engine._cosigner._early
+                for h, _, i in engine._cosigner._early
             )
             assert set(engine._neighbours._heard_ms) <= set(NAMES)
             assert len(engine._replica._early) <= 4 * n
@@ -547,10 +548,16 @@ class Besieged:
             sender=self._sender(),
             timestamp=self.rng.choice((0, now_s, now_s + 301, MAX_INT)),
             signature=self.rng.choice((b"", bytes(64), bytes(128))),
-            second=self.rng.choice((None, bytes(2_420))),
         )
         if tip.height == 0 or self.rng.random() < 0.4:
             return made
+        if self.rng.random() < 0.2:
+            return SecondCosignatureMessage(
+                height=made.height,
+                sender=made.sender,
+                timestamp=made.timestamp,
+                signature=bytes(2_420),
+            )
         executed = _TipOf(bench)
         genuine = bench.cosignature(LIAR, executed, time_s=self.rng.choice((now_s, 0, 2**63 - 1)))
         return self.rng.choice(

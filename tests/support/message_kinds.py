@@ -28,6 +28,7 @@ class Kind(IntEnum):
     PRESENCE = 15
     CLONE = 16
     HEARD = 17
+    SECOND_COSIGNATURE = 18
 
 
 def kind_of(data: bytes) -> int:
