@@ -95,6 +95,7 @@ def timestamp_units(
         )
         for name in unit_names(suite)
     }
+    services.timestamp_units.update(units)
     services.metrics.registry.register(TimestampCollector(units))
     return units
 

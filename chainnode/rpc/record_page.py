@@ -225,18 +225,15 @@ def _opened(found: Found) -> list[Row]:
 
 
 def _stamped(shown: PublicRecord) -> list[Row]:
-    unit = shown.certificate
+    unit, authority = shown.certificate, timestamp.unit_of(shown.record).authority
     blinded = Words(
         "时间戳所对应的摘要是盲化的：令牌本身能核验它",
         "What was timestamped is blinded: the token itself shows it",
     )
     rows: list[Row] = [(Words("内容", "content"), blinded.html())]
     if unit is not None:
-        rows += [
-            (Words("时间戳单元", "timestamp unit"), code(unit.owner)),
-            (Words("签发机构", "issuing authority"), code(unit.authority)),
-        ]
-    return rows
+        rows.append((Words("时间戳单元", "timestamp unit"), code(unit.owner)))
+    return [*rows, (Words("签发机构", "issuing authority"), code(authority))]
 
 
 def _said(record: Record) -> list[Row]:

@@ -130,11 +130,14 @@ class AuthorityHome:
         ]
         return tuple(sorted(found, key=lambda c: (c.not_before_ms, c.serial_number)))
 
-    def revoke(self, revocation: Revocation) -> None:
-        """Note that a certificate is taken back; its revocation list says so from the next one on."""
+    def note_revocation(self, revocation: Revocation) -> bool:
+        """Note that a certificate is taken back, and return whether that is new; the next revocation list says so."""
         path = self._home / "revoked" / f"{revocation.serial_number:x}.json"
+        if path.exists():
+            return False
         entry = {"revoked_ms": revocation.revoked_ms, "reason": revocation.reason}
         write_new_file(path, json.dumps(entry).encode() + b"\n", mode=PUBLIC)
+        return True
 
     def revocations(self) -> tuple[Revocation, ...]:
         """Return what was taken back, by serial number. Raises DecodeError."""

@@ -11,13 +11,11 @@ from chainnode.model.errors import Refused
 from chainnode.model.keys import KeyPurpose
 from chainnode.model.suites import P256_SHA256
 from chainnode.pki.path import check_path
-from chainnode.pki.pem import MAX_PEM_BYTES, REVOCATION_LIST, parse_pem
 from chainnode.pki.profiles import SEAL
-from cli.authority.shared import read_bundle
 from cli.papers.document import Certificate, compose, readme
 from cli.papers.page import Attachment, verification_page
 from cli.papers.seal import seal
-from cli.session import read_input
+from cli.trust import read_bundle, read_crl
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,10 +63,7 @@ def make(session: Session, order: Order, passphrase: bytes) -> bytes:
     chain = read_bundle(session.home / f"{order.seal_key}.pem")
     now_ms = SystemClock().now_ms()
     check_path(chain[0], chain[1:-1], chain[-1:], at_ms=now_ms, profile=SEAL)
-    lists = tuple(
-        parse_pem(read_input(f, max_bytes=MAX_PEM_BYTES), REVOCATION_LIST)[0]
-        for f in order.list_files
-    )
+    lists = tuple(read_crl(file).encoded for file in order.list_files)
     papers = order.papers
     certificate = Certificate(
         papers=papers,
