@@ -154,6 +154,7 @@ def _record_page(shown: PublicRecord) -> tuple[Words, str]:
         *_sender(shown),
         (Words("区块高度", "block"), str(record.height)),
         (Words("区块哈希", "block hash"), code(shown.block_hash.hex())),
+        *_submitted(record),
         (Words("区块时间", "block time"), time_html(record.time_ms)),
         (
             Words("认证时间区间", "certified interval"),
@@ -176,6 +177,19 @@ def _sender(shown: PublicRecord) -> list[Row]:
             Words("交易", "transaction"),
             code(f"{record.tx_id.hex()}-{record.call}-{record.item}"),
         ),
+    ]
+
+
+def _submitted(record: Record) -> list[Row]:
+    if not record.account:
+        return []
+    until = time_html(record.not_after_ms)
+    said = Words("确切时刻无从证明", "nobody attests the exact time")
+    return [
+        (
+            Words("提交时间", "submitted"),
+            f"{Words('不晚于', 'no later than').html()} {until} ({said.html()})",
+        )
     ]
 
 

@@ -138,7 +138,7 @@ def pdf(
         list_files=list_files,
         base_url=base_url.rstrip("/"),
         font=chosen,
-        needed=read_policy(policy).missing(frozenset()),
+        policy=read_policy(policy),
     )
     write_new_file(
         out, module.make(session, order, session.passphrase(passphrase_file)), mode=PUBLIC

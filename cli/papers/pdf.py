@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chainnode.clock import SystemClock
-from chainnode.model.errors import Refused
+from chainnode.model.errors import CannotTell, Refused
 from chainnode.model.keys import KeyPurpose
 from chainnode.model.suites import P256_SHA256
 from chainnode.pki.path import check_path
 from chainnode.pki.profiles import SEAL
+from cli.output import note
+from cli.papers.block import proven_block_hash
 from cli.papers.document import Certificate, compose, readme
 from cli.papers.page import Attachment, verification_page
 from cli.papers.seal import seal
@@ -20,6 +22,7 @@ from cli.trust import read_bundle, read_crl
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from chainnode.model.tlog_policy import Policy
     from chainnode.rpc.client import RpcClient
     from chainnode.tsp.reading import Token
     from cli.papers.page import Papers
@@ -37,8 +40,8 @@ class Order:
     list_files: tuple[Path, ...]
     base_url: str
     font: Path
-    needed: int
-    """Cosignatures that the policy asks for."""
+    policy: Policy
+    """Under which the papers' proof holds."""
 
 
 def make(session: Session, order: Order, passphrase: bytes) -> bytes:
@@ -70,7 +73,8 @@ def make(session: Session, order: Order, passphrase: bytes) -> bytes:
         size_bytes=order.file.stat().st_size,
         media_type=mimetypes.guess_type(papers.document)[0] or "application/octet-stream",
         token=order.token,
-        needed=order.needed,
+        needed=order.policy.missing(frozenset()),
+        block_hash=_block_hash(session, order),
         issuer=chain[0].subject.text(),
         base_url=order.base_url,
         now_ms=now_ms,
@@ -91,3 +95,13 @@ def make(session: Session, order: Order, passphrase: bytes) -> bytes:
         return await seal(composed, key=key, chain=chain, lists=lists, node=node)
 
     return session.ask(sealed)
+
+
+def _block_hash(session: Session, order: Order) -> bytes | None:
+    """Return the hash of the record's block, or None if the policy cannot vouch for what the node says today."""
+    record, policy = order.papers.notarization.record, order.policy
+    try:
+        return session.ask(lambda node: proven_block_hash(node, record, policy))
+    except CannotTell as error:
+        note(f"the certificate leaves out the block's hash: {error.message}")
+        return None
