@@ -17,6 +17,7 @@ from chainnode.pki.pem import (
     write_bundle,
 )
 from chainnode.pki.profiles import ISSUING, PROFILES, SEAL, TIMESTAMP
+from cli.authority.standing import check_in_force
 from cli.command import as_option, parse_account, pass_session, passphrase_option
 from cli.output import print_fields, print_json
 from cli.trust import read_bundle
@@ -159,6 +160,7 @@ def issue(
     for target in targets:
         check_free(target)
     asked = [read_request(file) for file in files]
+    check_in_force(session, name)
     chain = home.chain()
     signer = home.signer(session.passphrase(passphrase_file))
     made: list[X509Certificate] = []
@@ -227,6 +229,7 @@ def enter(
         at_ms=SystemClock().now_ms(),
         profile=PROFILES[profile_name],
     )
+    check_in_force(session, name)
     entry = entry_of(name, chain[0], PURPOSES[profile_name], owner)
     result = send_calls(session, [entry], as_account, passphrase_file)
     report(session, result, f"the certificate of {chain[0].subject.text()} is entered")

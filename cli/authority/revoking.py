@@ -25,7 +25,7 @@ from cli.authority.shared import (
     send_calls,
     whole_second,
 )
-from cli.authority.standing import entries_of, published
+from cli.authority.standing import chain_of, entries_of, root_list
 from cli.command import as_option, pass_session, passphrase_option
 from cli.output import note, print_fields, print_json
 from cli.senders import chain_domain
@@ -166,14 +166,15 @@ def _own_list(session: Session, name: str) -> tuple[Call, str]:
 
 def _root_list(session: Session, name: str, file: Path) -> tuple[Call, str]:
     found = read_crl(file)
-    known = session.ask(lambda node: published(node, name))
-    check_crl(found, known.chain[-1])
-    _check_newer(found, known.root_crl)
+    session.ask(lambda node: _check_root_list(node, name, found))
     said = f"revocation list {found.number} of the root of {name}"
     return calls.publish_root_crl(name, found.encoded), said
 
 
-def _check_newer(found: RevocationList, before: RevocationList | None) -> None:
+async def _check_root_list(node: RpcClient, name: str, found: RevocationList) -> None:
+    chain = await chain_of(node, name)
+    check_crl(found, chain[-1])
+    before = await root_list(node, name, chain)
     if before is not None and found.number <= before.number:
         raise Refused(
             f"the chain has revocation list {before.number} of this root; found {found.number}, which would "

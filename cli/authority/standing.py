@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from chainnode.model.errors import DecodeError
+from chainnode.model.errors import DecodeError, ProofInvalid, Refused, Unavailable
 from chainnode.pki.certificate import decode_x509_certificate
 from chainnode.pki.path import has_issued
 from chainnode.pki.revocation import check_crl, decode_crl
@@ -51,17 +51,6 @@ class Entry:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PublishedAuthority:
-    """An authority's own certificates, and the revocation lists that the chain has of it and its root."""
-
-    chain: tuple[X509Certificate, ...]
-    """The one that issues first, the root last."""
-
-    crl: RevocationList | None
-    root_crl: RevocationList | None
-
-
 async def entries_of(
     node: RpcClient, domain: Domain, certificate: X509Certificate
 ) -> tuple[Entry, ...]:
@@ -77,23 +66,66 @@ async def entries_of(
         raise _bad_answer() from error
 
 
-async def published(node: RpcClient, name: str) -> PublishedAuthority:
-    """Return what the chain publishes of an authority, the lists checked against its certificates.
+async def chain_of(node: RpcClient, name: str) -> tuple[X509Certificate, ...]:
+    """Return an authority's own certificates as the chain has them, the root last.
 
     Raises:
-        ChainError: there is no such authority, or what the node answers does not hold.
+        DecodeError: one is none.
+        ChainError: there is no such authority, or the node cannot be asked.
     """
     query = await node.contract_query("authorities", "authority", {"name": name})
     try:
         encoded = [from_base64(one) for one in _fields(query["result"])["chain"]]
     except (KeyError, TypeError) as error:
         raise _bad_answer() from error
-    chain = tuple(decode_x509_certificate(one) for one in encoded)
-    return PublishedAuthority(
-        chain=chain,
-        crl=await _list_at(node, f"/ca/{name}.crl", chain[0]),
-        root_crl=await _list_at(node, f"/ca/{name}/root.crl", chain[-1]),
+    return tuple(decode_x509_certificate(one) for one in encoded)
+
+
+async def own_list(
+    node: RpcClient, name: str, chain: tuple[X509Certificate, ...]
+) -> RevocationList | None:
+    """Return the revocation list that the chain has of an authority, or None. Raises as `root_list`."""
+    return await _list_at(node, f"/ca/{name}.crl", chain[0])
+
+
+async def root_list(
+    node: RpcClient, name: str, chain: tuple[X509Certificate, ...]
+) -> RevocationList | None:
+    """Return the revocation list that the chain has of an authority's root, or None.
+
+    Raises:
+        DecodeError, ProofInvalid: it is none, or not the root's.
+        Unavailable: the node cannot be asked.
+    """
+    return await _list_at(node, f"/ca/{name}/root.crl", chain[-1])
+
+
+def taken_back(chain: tuple[X509Certificate, ...], found: RevocationList | None) -> bool:
+    """Whether a root's list takes back one of the authorities below it."""
+    return found is not None and any(
+        found.entry_of(one.serial_number) is not None and has_issued(chain[-1], one)
+        for one in chain[:-1]
     )
+
+
+def check_in_force(session: Session, name: str) -> None:
+    """Refuse to enter certificates of an authority that its root has taken back.
+
+    Raises:
+        Refused: `authority_revoked`.
+        ChainError: as `chain_of` and `root_list`.
+    """
+
+    async def ask(node: RpcClient) -> bool:
+        chain = await chain_of(node, name)
+        return taken_back(chain, await root_list(node, name, chain))
+
+    if session.ask(ask):
+        raise Refused(
+            f"the root has taken the authority {name} back, and whoever checks paths accepts nothing of it; have "
+            "an administrator dismiss it, and issue by its successor",
+            code="authority_revoked",
+        )
 
 
 async def _list_at(node: RpcClient, path: str, issuer: X509Certificate) -> RevocationList | None:
@@ -101,7 +133,7 @@ async def _list_at(node: RpcClient, path: str, issuer: X509Certificate) -> Revoc
     if status == _NOT_FOUND:
         return None
     if status != _OK:
-        raise _bad_answer()
+        raise Unavailable(f"{node.url}{path} answered {status}", code="bad_answer")
     found = decode_crl(body)
     check_crl(found, issuer)
     return found
@@ -118,30 +150,27 @@ def check(session: Session, file: Path) -> None:
     """
     certificate = read_bundle(file)[0]
 
-    async def ask(node: RpcClient) -> tuple[int, list[tuple[Entry, PublishedAuthority]]]:
+    async def ask(node: RpcClient) -> tuple[_Judgement, ...]:
         status = await node.chain_status()
-        entries = await entries_of(
-            node, chain_domain(status, session.genesis_if_any()), certificate
-        )
-        found = [(entry, await published(node, entry.authority)) for entry in entries]
-        return status["tip_time_ms"], found
+        domain = chain_domain(status, session.genesis_if_any())
+        entries = await entries_of(node, domain, certificate)
+        now_ms = status["tip_time_ms"]
+        return tuple([await _judge(node, certificate, entry, now_ms) for entry in entries])
 
-    now_ms, found = session.ask(ask)
-    judged = [(entry, _why_not(certificate, entry, of, now_ms)) for entry, of in found]
+    judged = session.ask(ask)
     # Another authority may say what it likes of a certificate that it has not issued.
-    issued = [
-        judgement
-        for judgement, (_, of) in zip(judged, found, strict=True)
-        if has_issued(of.chain[0], certificate)
-    ]
+    issued = tuple(one for one in judged if one.is_issuer)
     why_not = _verdict(issued or judged)
     if session.json:
         print_json(
             {
                 "counts": why_not is None,
                 "reason": why_not,
-                "is_entered": bool(found),
-                "entries": [entry.as_json() | {"why_not": why} for entry, why in judged],
+                "is_entered": bool(judged),
+                "entries": [
+                    one.entry.as_json() | {"has_issued": one.is_issuer, "why_not": one.why_not}
+                    for one in judged
+                ],
             }
         )
     else:
@@ -149,17 +178,50 @@ def check(session: Session, file: Path) -> None:
             [
                 ("result", "it counts" if why_not is None else why_not),
                 ("subject", certificate.subject.text()),
-                *(row for entry, why in judged for row in _rows(entry, why)),
+                *(row for one in judged for row in _rows(one)),
             ]
         )
     if why_not is not None:
         raise click.exceptions.Exit(1)
 
 
-def _rows(entry: Entry, why_not: str | None) -> Iterable[tuple[str, object]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judgement:
+    """What one authority's entry of a certificate comes to."""
+
+    entry: Entry
+    is_issuer: bool
+    """Whether the authority has signed the certificate, by the key that the chain knows of it now."""
+
+    why_not: str | None
+    """Why the certificate does not count by its word, or None if it does."""
+
+
+async def _judge(
+    node: RpcClient, certificate: X509Certificate, entry: Entry, now_ms: int
+) -> _Judgement:
+    is_issuer, why_not = False, _why_not(entry, now_ms)
+    try:
+        chain = await chain_of(node, entry.authority)
+        is_issuer = has_issued(chain[0], certificate)
+        if taken_back(chain, await root_list(node, entry.authority, chain)):
+            why_not = why_not or "the root has revoked its authority's certificate"
+        own = await own_list(node, entry.authority, chain)
+        if is_issuer and own is not None and own.entry_of(certificate.serial_number):
+            why_not = why_not or "it is on its authority's revocation list"
+    except (DecodeError, ProofInvalid) as error:
+        # What an authority publishes concerns its own word alone.
+        why_not = why_not or f"what {entry.authority} publishes does not hold: {error.message}"
+    return _Judgement(entry=entry, is_issuer=is_issuer, why_not=why_not)
+
+
+def _rows(one: _Judgement) -> Iterable[tuple[str, object]]:
+    entry = one.entry
     revoked = f"{time_text(entry.revoked_ms)} {entry.reason}" if entry.revoked_ms else "-"
+    said = "vouches for it" if one.why_not is None else one.why_not
     return (
-        ("authority", f"{entry.authority}: {'vouches for it' if why_not is None else why_not}"),
+        ("authority", f"{entry.authority}: {said}"),
+        ("signed by it", "yes" if one.is_issuer else "not by the key that the chain knows of it"),
         ("owner", entry.owner),
         ("purpose", entry.purpose),
         ("valid", f"{time_text(entry.not_before_ms)} .. {time_text(entry.not_after_ms)}"),
@@ -167,30 +229,18 @@ def _rows(entry: Entry, why_not: str | None) -> Iterable[tuple[str, object]]:
     )
 
 
-def _verdict(judged: list[tuple[Entry, str | None]]) -> str | None:
+def _verdict(judged: tuple[_Judgement, ...]) -> str | None:
     if not judged:
         return "no authority of this chain has entered it"
-    reasons = [why for _, why in judged]
+    reasons = [one.why_not for one in judged]
     return None if None in reasons else reasons[0]
 
 
-def _why_not(
-    certificate: X509Certificate, entry: Entry, of: PublishedAuthority, now_ms: int
-) -> str | None:
+def _why_not(entry: Entry, now_ms: int) -> str | None:
     if entry.revoked_ms:
         return "it is revoked"
     if entry.authority_dismissed_ms:
         return "its authority was dismissed"
-    if of.root_crl is not None and any(
-        of.root_crl.entry_of(above.serial_number) for above in of.chain[:-1]
-    ):
-        return "the root has revoked its authority's certificate"
-    if (
-        of.crl is not None
-        and has_issued(of.chain[0], certificate)
-        and of.crl.entry_of(certificate.serial_number)
-    ):
-        return "it is on its authority's revocation list"
     if not entry.not_before_ms <= now_ms <= entry.not_after_ms:
         return "it is not valid now"
     return None

@@ -149,9 +149,13 @@ def test_the_root_takes_an_authority_back_and_every_check_follows(spare):
     assert spare.refused(spare.issuing, *publish) == "missing_role"
     spare.done(spare.admin, *publish)
     assert spare.check(1) == "the root has revoked its authority's certificate"
+    renewed = ("--owner", "agency-1/v1", "--authority", "spare", "--out", spare.root)
+    asked = spare.network.nodes[0].home / "timestamp.csr"
+    assert spare.refused(spare.issuing, "issue", asked, *renewed) == "authority_revoked"
     leaf, *above = parse_bundle(spare.certificates[1].read_bytes())
     at_ms = SystemClock().now_ms()
     found = spare.published("/ca/spare/root.crl")
+    assert [entry.reason.text for entry in found.revoked] == ["cACompromise"]
     check_path(leaf, tuple(above), (above[-1],), at_ms=at_ms, profile=TIMESTAMP)
     with pytest.raises(ProofInvalid) as caught:
         check_path(leaf, tuple(above), (above[-1],), at_ms=at_ms, profile=TIMESTAMP, crls=(found,))
