@@ -84,6 +84,17 @@ def passphrase_option(command: Decorated) -> Decorated:
     )(command)
 
 
+def policy_option(command: Decorated) -> Decorated:
+    """Add `--policy`, which is required."""
+    return click.option(
+        "--policy",
+        required=True,
+        type=click.Path(path_type=Path),
+        metavar="POLICY",
+        help="Whose signatures count: the chain's tlog-policy, from a source that you trust.",
+    )(command)
+
+
 def as_option(command: Decorated) -> Decorated:
     """Add `--as ACCOUNT`."""
     return click.option(

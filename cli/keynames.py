@@ -1,4 +1,4 @@
-"""How keys are called in a home. The node opens the first three by these names."""
+"""How keys and certificates are called in a home. The node opens the first three by these names."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ LOG_KEY: Final = "log"
 
 TIMESTAMP_KEY: Final = "timestamp"
 """Of the P-256 unit; the SM2 unit's ends in `-sm2`."""
+
+FORMER: Final = "former"
+"""Folder of a home with certificates that later ones have replaced, by serial number; the node looks there."""
 
 
 def timestamp_units(suite: Suite) -> tuple[tuple[str, Suite], ...]:

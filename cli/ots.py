@@ -20,7 +20,7 @@ from chainnode.model.ots import (
     decode_timestamp_file,
 )
 from chainnode.model.tlog_proof import parse_proof
-from cli.command import pass_session
+from cli.command import pass_session, policy_option
 from cli.exit_status import ExitStatus
 from cli.hashing import digests_of_file
 from cli.output import print_fields, print_json, time_text
@@ -57,13 +57,7 @@ def ots() -> None:
 @ots.command()
 @click.argument("file", type=_PATH)
 @click.argument("proof", type=_PATH, metavar="FILE.ots")
-@click.option(
-    "--policy",
-    required=True,
-    type=_PATH,
-    metavar="POLICY",
-    help="Whose signatures count: the chain's tlog-policy, from a source that you trust.",
-)
+@policy_option
 @pass_session
 def verify(session: Session, *, file: Path, proof: Path, policy: Path) -> int:
     """Check offline that FILE.ots leads from FILE to a record of the chain of POLICY.

@@ -13,7 +13,13 @@ from cli.output import print_fields, print_json, print_table, size_text, time_te
 
 if TYPE_CHECKING:
     from chainnode.rpc.client import RpcClient
-    from chainnode.rpc.results import ClockResult, PeerResult, StandingResult, StatusResult
+    from chainnode.rpc.results import (
+        ClockResult,
+        PeerResult,
+        StandingResult,
+        StatusResult,
+        TimestampUnitResult,
+    )
     from cli.output import Json
     from cli.session import Session
 
@@ -80,6 +86,7 @@ def show(found: StatusResult) -> None:
             ),
             ("clock", clock_text(found["clock"])),
             ("sources", _sources(found["clock"])),
+            *(("timestamps", _timestamps(unit)) for unit in found["timestamp_units"]),
             ("disk", size_text(found["disk_bytes"])),
             ("up", f"{found['uptime_ms'] // 1_000} s, {found['view_changes']} view changes"),
         ]
@@ -94,6 +101,11 @@ def show(found: StatusResult) -> None:
         ("peer", "clock", "round trip", "judged"),
         [_clock(peer) for peer in found["peers"]],
     )
+
+
+def _timestamps(unit: TimestampUnitResult) -> str:
+    said = f"until {time_text(unit['end_ms'])}" if unit["problem"] is None else unit["problem"]
+    return f"{unit['name']}: {said}"
 
 
 def _why_quiet(found: StatusResult) -> str:

@@ -19,7 +19,6 @@ from chainnode.model.errors import (
 )
 from chainnode.model.timestamp import parse_serial
 from chainnode.pki.path import check_path
-from chainnode.pki.pem import MAX_PEM_BYTES, parse_bundle
 from chainnode.pki.profiles import TIMESTAMP
 from chainnode.tsp.algorithms import IMPRINT_OIDS
 from chainnode.tsp.checking import check_imprint, check_token
@@ -38,6 +37,7 @@ from cli.senders import chain_domain
 from cli.session import read_input
 from cli.timestamp_query import fetch_token
 from cli.timestamp_record import Fetch, ask_and_verify, check_fetched
+from cli.trust import crl_option, read_bundle, read_crls
 
 if TYPE_CHECKING:
     from chainnode.pki.certificate import X509Certificate
@@ -169,6 +169,7 @@ def proof(session: Session, token_file: Path) -> None:
     metavar="PEM",
     help="Check the certificate's path to this root too, as software that knows no chain does.",
 )
+@crl_option
 @pass_session
 def verify(
     session: Session,
@@ -179,19 +180,28 @@ def verify(
     proof_path: Path | None,
     certificate_file: Path | None,
     root_file: Path | None,
+    list_files: tuple[Path, ...],
 ) -> None:
     """Check that FILE.tsr is about FILE, and that the chain issued it: its signature, and its record on the log.
 
     Other software checks the signature alone. A token that was made with a stolen key passes there, and fails here.
     """
+    if list_files and root_file is None:
+        raise click.UsageError("--crl says nothing without --root")
     token = token_in(token_file)
     check_imprint(token, digests_of_file(file, [token.imprint.algorithm])[0])
     certificate = signer_of(token, certificate_file)
     check_token(token, certificate)
     parse_serial(token.serial_number)
     if root_file is not None:
-        roots = certificates_in(root_file)
-        check_path(certificate, token.certificates, roots, at_ms=token.time_ms, profile=TIMESTAMP)
+        check_path(
+            certificate,
+            token.certificates,
+            read_bundle(root_file),
+            at_ms=token.time_ms,
+            profile=TIMESTAMP,
+            crls=read_crls(list_files),
+        )
     kept = policy_at_hand(session) if policy_file is None else read_policy(policy_file)
     beside = proof_beside(token_file)
     if proof_path is None and beside.exists():
@@ -231,22 +241,17 @@ def token_in(path: Path) -> Token:
             raise DecodeError(f"{path}: {why}", code=error.error_code, field=error.field) from error
 
 
-def certificates_in(path: Path) -> tuple[X509Certificate, ...]:
-    """Return the certificates of a PEM file. Raises DecodeError."""
-    return parse_bundle(read_input(path, max_bytes=MAX_PEM_BYTES))
-
-
 def signer_of(token: Token, file: Path | None) -> X509Certificate:
     """Return the certificate of a token's unit: the token's own, else the one in `file`. Raises DecodeError: there is none."""
     if token.signer is not None:
         return token.signer
     if file is not None:
-        found = next((c for c in certificates_in(file) if token.is_signed_as(c)), None)
+        found = next((c for c in read_bundle(file) if token.is_signed_as(c)), None)
         if found is not None:
             return found
     raise DecodeError(
         "the token does not bring its certificate along; name it with --certificate (a node gives it at "
-        "/tsa/p256.pem)",
+        "/tsa/p256.pem, and earlier ones at /tsa/SERIAL.pem)",
         code="no_certificate",
     )
 

@@ -10,6 +10,7 @@ from chainnode.model.errors import (
     DecodeError,
     NotFound,
     ProofInvalid,
+    Unavailable,
 )
 from chainnode.model.merkle import leaf_hash, verify_inclusion
 from chainnode.model.note import parse_note
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from chainnode.model.tlog_policy import Policy
     from chainnode.pki.certificate import X509Certificate
     from chainnode.rpc.client import RpcClient
+    from chainnode.rpc.results import ProofResult
     from chainnode.tsp.reading import Token
     from cli.session import Session
 
@@ -63,11 +65,7 @@ class Fetch:
             Unavailable: the node cannot be reached, or no cosigned checkpoint covers the record yet.
         """
         index = parse_serial(self._token.serial_number).index
-        try:
-            answer = await node.log_proof(index, wait_ms=WAIT_MS)
-        except NotFound as error:
-            policy = await fetch_policy(node, self._genesis, self._policy)
-            raise await self._absence(node, policy, index) from error
+        answer = await self._answer(node, index)
         leaf = from_base64(answer["leaf"])
         bare = parse_proof(answer["proof"].encode("utf-8", "replace"))
         return Fetched(
@@ -82,14 +80,29 @@ class Fetch:
             policy=await fetch_policy(node, self._genesis, self._policy),
         )
 
-    async def _absence(
-        self, node: RpcClient, policy: Policy | None, index: int
-    ) -> ProofInvalid | CannotTell:
+    async def _answer(self, node: RpcClient, index: int) -> ProofResult:
+        """Return the record's proof; what may come within some blocks is waited for, and what is proven not to be there is not."""
+        try:
+            return await node.log_proof(index)
+        except Unavailable as error:
+            if error.error_code != "not_yet_cosigned":
+                raise
+        except NotFound as error:
+            absence = await self._absence(node, index)
+            if isinstance(absence, ProofInvalid):
+                raise absence from error
+        try:
+            return await node.log_proof(index, wait_ms=WAIT_MS)
+        except NotFound as error:
+            raise await self._absence(node, index) from error
+
+    async def _absence(self, node: RpcClient, index: int) -> ProofInvalid | CannotTell:
         """Say whether the log is proven to have no such record: a quorum saw it end before that, after the token's time."""
         unknown = CannotTell(
             f"the node has no record {index}, which the token names; it may be behind: ask another node",
             code="unknown_record",
         )
+        policy = await fetch_policy(node, self._genesis, self._policy)
         if policy is None:
             return unknown
         answer = await node.log_checkpoint()

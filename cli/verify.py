@@ -16,7 +16,7 @@ from chainnode.model.notarization import (
 )
 from chainnode.model.proven_state import parse_proven_state, verify_proven_state
 from cli.capture import read_capture
-from cli.command import pass_session
+from cli.command import pass_session, policy_option
 from cli.exit_status import ExitStatus
 from cli.folder.check import verify_folder
 from cli.hashing import digests_of_file
@@ -44,13 +44,7 @@ if TYPE_CHECKING:
     metavar="MANIFEST",
     help="FILE is a folder: check all files that this manifest of `notarize -r` names; instead of PROOF.",
 )
-@click.option(
-    "--policy",
-    required=True,
-    type=click.Path(path_type=Path),
-    metavar="POLICY",
-    help="Whose signatures count: the chain's tlog-policy, from a source that you trust.",
-)
+@policy_option
 @click.option(
     "--marks",
     type=click.Path(path_type=Path),

@@ -101,7 +101,8 @@ class _Target:
         self._context.require(
             self.summary.withdrawn is None,
             "record_withdrawn",
-            "the record is withdrawn; it can be annotated, and nothing else",
+            "the record is withdrawn; it can be annotated, offers of it retracted or declined, and ownership "
+            "renounced, and nothing else",
         )
 
     def put(self, summary: MarkSummary) -> None:

@@ -23,6 +23,8 @@ from contracts.authorities.records import (
     certificate_key,
     chain_in,
     crl_key,
+    names_in,
+    root_crl_key,
 )
 from contracts.clocks import Declaration, declaration_key, decode_declaration
 from contracts.cosigners import second_key_in
@@ -67,6 +69,7 @@ __all__ = [
     "authority_view",
     "certificate_state_key",
     "certificate_view",
+    "certificate_views",
     "clock_declaration",
     "crl_of",
     "evidence_key",
@@ -80,6 +83,7 @@ __all__ = [
     "parse_finding",
     "registered_key",
     "report_key",
+    "root_crl_of",
     "second_key_in",
 ]
 
@@ -177,9 +181,9 @@ def key_view(state: StateReader, public_key: bytes) -> KeyRecord | None:
     return None if data is None else decode_key(data)
 
 
-def certificate_state_key(fingerprint: bytes) -> bytes:
-    """Return the full state key of an X.509 certificate, for proofs that it was entered, or not revoked."""
-    return AUTHORITIES + certificate_key(fingerprint)
+def certificate_state_key(authority: str, fingerprint: bytes) -> bytes:
+    """Return the full state key of an X.509 certificate, for proofs that an authority entered it, or did not revoke it."""
+    return AUTHORITIES + certificate_key(authority, fingerprint)
 
 
 def authority_view(state: StateReader, name: str) -> AuthorityView | None:
@@ -191,9 +195,18 @@ def authority_view(state: StateReader, name: str) -> AuthorityView | None:
     return AuthorityView(record=record, chain=chain_in(authorities, name))
 
 
-def certificate_view(state: StateReader, fingerprint: bytes) -> CertificateRecord | None:
-    """Return what is known of an X.509 certificate, or None if it was never entered."""
-    return certificate_in(_Within(state, AUTHORITIES), fingerprint)
+def certificate_view(
+    state: StateReader, authority: str, fingerprint: bytes
+) -> CertificateRecord | None:
+    """Return what an authority has entered of an X.509 certificate, or None if that is nothing."""
+    return certificate_in(_Within(state, AUTHORITIES), authority, fingerprint)
+
+
+def certificate_views(state: StateReader, fingerprint: bytes) -> tuple[CertificateRecord, ...]:
+    """Return what the authorities have entered of an X.509 certificate, by their names; nothing if none has entered it."""
+    authorities = _Within(state, AUTHORITIES)
+    found = (certificate_in(authorities, name, fingerprint) for name in names_in(authorities))
+    return tuple(record for record in found if record is not None)
 
 
 def clock_declaration(state: StateReader, account: str) -> Declaration | None:
@@ -205,6 +218,11 @@ def clock_declaration(state: StateReader, account: str) -> Declaration | None:
 def crl_of(state: StateReader, name: str) -> bytes | None:
     """Return the newest revocation list (DER) of an authority, or None."""
     return state.get(AUTHORITIES + crl_key(name))
+
+
+def root_crl_of(state: StateReader, name: str) -> bytes | None:
+    """Return the newest revocation list (DER) of an authority's root, or None."""
+    return state.get(AUTHORITIES + root_crl_key(name))
 
 
 class _Within:

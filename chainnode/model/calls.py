@@ -275,14 +275,19 @@ def enter_certificate(
     )
 
 
-def revoke_certificate(fingerprint: bytes, reason: str) -> Call:
-    """End an X.509 certificate at once and for ever."""
-    return _call("authorities", "revoke", fingerprint, reason)
+def revoke_certificate(authority: str, fingerprint: bytes, reason: str) -> Call:
+    """End an X.509 certificate that `authority` has entered at once and for ever."""
+    return _call("authorities", "revoke", authority, fingerprint, reason)
 
 
 def publish_crl(authority: str, crl: bytes) -> Call:
     """Publish a revocation list (DER), which every node then serves."""
     return _call("authorities", "publish_crl", authority, crl)
+
+
+def publish_root_crl(authority: str, crl: bytes) -> Call:
+    """Publish the revocation list (DER) of an authority's root, which every node then serves."""
+    return _call("authorities", "publish_root_crl", authority, crl)
 
 
 def register_second_key(
@@ -298,9 +303,12 @@ def declare_clock(validator: str, *, sources: Sequence[str], check: str | None) 
     return _call("clocks", "declare", validator, tuple(sources), check)
 
 
-def register_imprints(fingerprint: bytes, imprints: Sequence[Digest], *, seed: bytes) -> Call:
-    """Enter 1 to 1,000 imprints whose tokens the certificate of that fingerprint will be named in."""
-    return _call("timestamps", "register", fingerprint, seed, digests_value(tuple(imprints)))
+def register_imprints(
+    authority: str, fingerprint: bytes, imprints: Sequence[Digest], *, seed: bytes
+) -> Call:
+    """Enter 1 to 1,000 imprints whose tokens are signed under the certificate of that fingerprint, entered by `authority`."""
+    digests = digests_value(tuple(imprints))
+    return _call("timestamps", "register", authority, fingerprint, seed, digests)
 
 
 def _call(contract: str, method: str, *args: Value) -> Call:

@@ -3,7 +3,7 @@
     blinding(i)   = first 13 bytes of HMAC(seed, i as 8 bytes big-endian)     seed: 32 random bytes in the transaction
     salt(i)       = blinding(i), then 19 zero bytes
     commitment    = HMAC(salt, canonical bytes of [[algorithm, digest]])      as for notarized documents
-    leaf body     = [commitment, fingerprint of the timestamp unit's X.509 certificate]
+    leaf body     = [commitment, authority, fingerprint of the timestamp unit's X.509 certificate]
     serial number = 01, log index of the leaf (6 bytes), blinding (13 bytes)  20 bytes, big-endian, positive
 
 So a token says by itself which leaf vouches for it, and opens that leaf's commitment; the log shows nobody what was
@@ -26,6 +26,7 @@ from chainnode.model.commitment import (
     salts_under,
 )
 from chainnode.model.errors import ProofInvalid
+from chainnode.model.limits import MAX_NAME_BYTES
 from chainnode.model.suites import HASH_BYTES
 
 if TYPE_CHECKING:
@@ -100,6 +101,32 @@ def checked_imprint(value: Value) -> tuple[str, bytes]:
     return checked_digests((value,))[0]
 
 
+def record_body(commitment: bytes, authority: str, fingerprint: bytes) -> tuple[Value, ...]:
+    """Return what a timestamp's record says: the commitment, and the certificate that `authority` vouches for."""
+    return (commitment, authority, fingerprint)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedUnit:
+    """The certificate that a timestamp's record names."""
+
+    authority: str
+    """By whose word the certificate counted in the record's block: an authority of the chain."""
+
+    fingerprint: bytes
+    """The chain's hash of it, 32 bytes."""
+
+
+def unit_of(record: Record) -> RecordedUnit:
+    """Return the certificate that a record of kind `KIND` names. Raises DecodeError: it has another shape."""
+    commitment, authority, fingerprint = codec.array(record.body, "body", arity=3)
+    codec.binary(commitment, "commitment", size=HASH_BYTES)
+    return RecordedUnit(
+        authority=codec.text(authority, "authority", most_bytes=MAX_NAME_BYTES),
+        fingerprint=codec.binary(fingerprint, "fingerprint", size=HASH_BYTES),
+    )
+
+
 def verify_imprint(suite: Suite, record: Record, serial: Serial, imprint: Digest) -> bytes:
     """Check that a record commits to an imprint under the blinding in a serial number.
 
@@ -116,16 +143,15 @@ def verify_imprint(suite: Suite, record: Record, serial: Serial, imprint: Digest
             "not issued by the chain",
             code="other_kind",
         )
-    commitment, fingerprint = codec.array(record.body, "body", arity=2)
-    codec.binary(commitment, "commitment", size=HASH_BYTES)
+    unit = unit_of(record)
     (value,) = codec.array(digests_value((imprint,)), "digests", arity=1)
-    if imprint_commitment(suite, serial.blinding, value) != commitment:
+    if imprint_commitment(suite, serial.blinding, value) != record.body[0]:
         raise ProofInvalid(
             f"record {serial.index} of the log is about another imprint: the token was not issued "
             "by the chain, or belongs to another one",
             code="opening_mismatch",
         )
-    return codec.binary(fingerprint, "fingerprint", size=HASH_BYTES)
+    return unit.fingerprint
 
 
 def _other_serial() -> ProofInvalid:

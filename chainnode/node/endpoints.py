@@ -96,6 +96,7 @@ def timestamp_units(
         )
         for name in unit_names(suite)
     }
+    services.timestamp_units.update(units)
     services.metrics.registry.register(TimestampCollector(units))
     return units
 

@@ -3,8 +3,11 @@
     keys/timestamp.key, timestamp.pem             P-256
     keys/timestamp-sm2.key, timestamp-sm2.pem     SM2, on sm2-sm3 chains
 
+    former/SERIAL.pem                             those that later ones have replaced
+
 The certificate file has the unit's own certificate first and those above it behind. It is read again when it changes, so
-that a renewed certificate needs no restart; a new key does.
+that a renewed certificate needs no restart; a new key does. Earlier certificates are kept for whoever has a token that does
+not bring its certificate along.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from chainnode.clock import Clock
     from chainnode.keystore.signer import Signer
     from chainnode.model.suites import Suite
+    from chainnode.pki.certificate import X509Certificate
 
 P256_UNIT: Final = "p256"
 SM2_UNIT: Final = "sm2"
@@ -37,6 +41,9 @@ _REMEDY: Final = (
     "ask the certificate authority for a certificate with `chainnode ca request`, and keep it with "
     "`chainnode ca install`"
 )
+
+FORMER: Final = "former"
+"""Folder of certificates that were replaced; `chainnode ca install` puts them there."""
 
 LOOK_MS: Final = 1_000
 """How often the file's time is looked at."""
@@ -50,6 +57,11 @@ def unit_names(suite: Suite) -> tuple[str, ...]:
 def certificate_file(home: Path, unit: str) -> Path:
     """Return where a unit's certificate is kept."""
     return home / f"{KEY_NAMES[unit]}.pem"
+
+
+def former_file(home: Path, serial_number: int) -> Path:
+    """Return where a certificate is kept that a later one has replaced."""
+    return home / FORMER / f"{serial_number:x}.pem"
 
 
 class HomeUnit:
@@ -78,6 +90,7 @@ class HomeUnit:
         Raises:
             ChainError: the key is damaged, of another purpose, or the passphrase is wrong.
         """
+        self._home = home
         self._path = certificate_file(home, name)
         self._key_name = KEY_NAMES[name]
         self._suite = suite
@@ -106,6 +119,18 @@ class HomeUnit:
                 f"this node has no timestamp unit: {self._problem}", code="no_timestamp_unit"
             )
         return self._unit
+
+    def former(self, serial_number: int) -> tuple[X509Certificate, ...] | None:
+        """Return a certificate of that number that this home keeps, with those above it, or None."""
+        for path in (self._path, former_file(self._home, serial_number)):
+            try:
+                with path.open("rb") as file:
+                    found = parse_bundle(file.read(MAX_PEM_BYTES + 1))
+            except (OSError, ChainError):
+                continue
+            if found[0].serial_number == serial_number:
+                return found
+        return None
 
     def _look(self) -> None:
         try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from asn1crypto import x509
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 MAX_CERTIFICATE_BYTES: Final = 16 * 1024
 """A certificate in DER. Ours have under 1,200 bytes, those of public authorities under 3,000."""
+
+CACHED_CERTIFICATES: Final = 256
+"""Certificates kept as they were read, of at most 16 KiB: reading one takes milliseconds, and a thousand tokens bring the same
+three along."""
 
 MAX_SERIAL_BITS: Final = 159
 """RFC 5280 section 4.1.2.2: a positive number of at most 20 octets, whose first bit is a sign."""
@@ -78,8 +83,9 @@ class X509Certificate:
         return self.not_before_ms <= at_ms < self.not_after_ms + 1000
 
 
+@lru_cache(maxsize=CACHED_CERTIFICATES)
 def decode_x509_certificate(data: bytes) -> X509Certificate:
-    """Return the certificate in these bytes, which are all of them.
+    """Return the certificate in these bytes, which are all of them. Nothing of it can change, so it is kept.
 
     Raises:
         DecodeError: not DER, not version 3, or out of the bounds of this module.

@@ -143,6 +143,23 @@ def _paths(
             yield from _paths((*begun, issuer), intermediates, roots)
 
 
+def has_issued(issuer: X509Certificate, certificate: X509Certificate) -> bool:
+    """Whether a certificate names another as its issuer's, and bears the signature of its key; nothing else is looked at."""
+    if not _may_have_issued(issuer, certificate):
+        return False
+    try:
+        check_signature(
+            issuer.key,
+            certificate.signature_algorithm,
+            certificate.signed,
+            certificate.signature,
+            _name(certificate),
+        )
+    except ProofInvalid:
+        return False
+    return True
+
+
 def _may_have_issued(issuer: X509Certificate, certificate: X509Certificate) -> bool:
     names, named = (
         issuer.extensions.subject_key_identifier,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from chainnode.model.suites import HASH_BYTES
 from chainnode.rpc import render, results
-from chainnode.rpc.shapes import Hex, Integer, Name, Parameter
+from chainnode.rpc.shapes import Hex, Name, Parameter, page_parameters
 from chainnode.rpc.table import Method, at_once
 from chainnode.services.evidence import MAX_LISTED
 
@@ -42,19 +42,7 @@ def evidence_methods(services: NodeServices) -> tuple[Method, ...]:
                     about="only evidence against this one",
                     required=False,
                 ),
-                Parameter(
-                    name="limit",
-                    shape=Integer(least=1, most=MAX_LISTED),
-                    about="evidences in one answer",
-                    required=False,
-                    default=MAX_LISTED,
-                ),
-                Parameter(
-                    name="after",
-                    shape=Integer(),
-                    about="log index after which to begin: `next_after` of the answer before",
-                    required=False,
-                ),
+                *page_parameters("evidences", most=MAX_LISTED),
             ),
             result=results.EvidenceListResult,
             errors=(),

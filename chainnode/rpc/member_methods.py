@@ -8,7 +8,16 @@ from chainnode.model.commitment import DIGEST_BYTES
 from chainnode.model.errors import DecodeError, Refused
 from chainnode.rpc import render, results
 from chainnode.rpc.base64_text import to_base64
-from chainnode.rpc.shapes import Auth, Choice, Flag, Hex, Integer, Owner, Parameter
+from chainnode.rpc.shapes import (
+    Auth,
+    Choice,
+    Flag,
+    Hex,
+    Integer,
+    Owner,
+    Parameter,
+    page_parameters,
+)
 from chainnode.rpc.table import Method, at_once
 from chainnode.services.history import MAX_MARKS
 from chainnode.services.listing import MAX_LISTED, Selection
@@ -38,19 +47,7 @@ AUTH_ERRORS: Final = (
 LOOKUP_PARAMETERS: Final = (
     Parameter(name="algorithm", shape=Choice(tuple(DIGEST_BYTES)), about="of the digest"),
     Parameter(name="digest", shape=Hex(least_bytes=32, most_bytes=64), about="of the document"),
-    Parameter(
-        name="limit",
-        shape=Integer(least=1, most=MAX_LOOKUP),
-        about="registrations in one answer",
-        required=False,
-        default=MAX_LOOKUP,
-    ),
-    Parameter(
-        name="after",
-        shape=Integer(),
-        about="log index after which to begin: `next_after` of the answer before",
-        required=False,
-    ),
+    *page_parameters("registrations", most=MAX_LOOKUP),
 )
 
 
@@ -158,19 +155,7 @@ def member_methods(services: NodeServices) -> tuple[Method, ...]:
                     about="block time before which; to the newest if absent",
                     required=False,
                 ),
-                Parameter(
-                    name="limit",
-                    shape=Integer(least=1, most=MAX_LISTED),
-                    about="registrations in one answer",
-                    required=False,
-                    default=MAX_LISTED,
-                ),
-                Parameter(
-                    name="after",
-                    shape=Integer(),
-                    about="log index after which to begin: `next_after` of the answer before",
-                    required=False,
-                ),
+                *page_parameters("registrations", most=MAX_LISTED),
                 AUTH,
             ),
             result=results.LookupResult,
@@ -182,19 +167,7 @@ def member_methods(services: NodeServices) -> tuple[Method, ...]:
             summary="What became of a registration: its marks, owners and versions; of a blinded one for members",
             parameters=(
                 Parameter(name="index", shape=Integer(), about="log index of the registration"),
-                Parameter(
-                    name="limit",
-                    shape=Integer(least=1, most=MAX_MARKS),
-                    about="marks in one answer",
-                    required=False,
-                    default=MAX_MARKS,
-                ),
-                Parameter(
-                    name="after",
-                    shape=Integer(),
-                    about="log index after which to begin with marks: `next_after` of the answer before",
-                    required=False,
-                ),
+                *page_parameters("marks", most=MAX_MARKS),
                 AUTH,
             ),
             result=results.HistoryResult,

@@ -186,6 +186,10 @@ def _status(services: NodeServices) -> results.StatusResult:
             "sentence": engine.quarantine.sentence,
             "since_ms": engine.quarantine.since_ms,
         },
+        "timestamp_units": [
+            {"name": name, "end_ms": unit.end_ms, "problem": unit.problem}
+            for name, unit in services.timestamp_units.items()
+        ],
     }
 
 

@@ -27,6 +27,7 @@ _IMMUTABLE: Final = "public, max-age=31536000, immutable"
 """A tile of a given width never changes, so any cache may keep it for ever (a year, by custom)."""
 
 _NO_STORE: Final = "no-store"
+_ROOT_CRL: Final = "/root.crl"
 _TEXT: Final = "text/plain; charset=utf-8"
 
 
@@ -78,8 +79,18 @@ class Pages:
         return _page(200, data, "application/octet-stream", _IMMUTABLE)
 
     def _authority(self, path: str) -> web.Response:
-        """Return what an authority publishes: `/ca/NAME.pem`, its certificates; `.cer` and `.crl`, in DER (RFC 4387 names)."""
+        """Return what an authority publishes: `/ca/NAME.pem`, its certificates; `.cer` and `.crl`, in DER (RFC 4387 names).
+
+        `/ca/NAME/root.crl` is the list of its root.
+        """
         chain = self._services.chain
+        if path.endswith(_ROOT_CRL):
+            name = path.removeprefix("/ca/").removesuffix(_ROOT_CRL)
+            try:
+                check_name(name, "authority")
+                return _page(200, chain.root_crl(name), "application/pkix-crl", "no-cache")
+            except ChainError as error:
+                return _page(404, f"{error}\n".encode(), _TEXT, _NO_STORE)
         name, _, kind = path.removeprefix("/ca/").rpartition(".")
         try:
             check_name(name, "authority")

@@ -154,6 +154,7 @@ def _record_page(shown: PublicRecord) -> tuple[Words, str]:
         *_sender(shown),
         (Words("区块高度", "block"), str(record.height)),
         (Words("区块哈希", "block hash"), code(shown.block_hash.hex())),
+        *_submitted(record),
         (Words("区块时间", "block time"), time_html(record.time_ms)),
         (
             Words("认证时间区间", "certified interval"),
@@ -176,6 +177,19 @@ def _sender(shown: PublicRecord) -> list[Row]:
             Words("交易", "transaction"),
             code(f"{record.tx_id.hex()}-{record.call}-{record.item}"),
         ),
+    ]
+
+
+def _submitted(record: Record) -> list[Row]:
+    if not record.account:
+        return []
+    until = time_html(record.not_after_ms)
+    said = Words("确切时刻无从证明", "nobody attests the exact time")
+    return [
+        (
+            Words("提交时间", "submitted"),
+            f"{Words('不晚于', 'no later than').html()} {until} ({said.html()})",
+        )
     ]
 
 
@@ -225,18 +239,15 @@ def _opened(found: Found) -> list[Row]:
 
 
 def _stamped(shown: PublicRecord) -> list[Row]:
-    unit = shown.certificate
+    unit, authority = shown.certificate, timestamp.unit_of(shown.record).authority
     blinded = Words(
         "时间戳所对应的摘要是盲化的：令牌本身能核验它",
         "What was timestamped is blinded: the token itself shows it",
     )
     rows: list[Row] = [(Words("内容", "content"), blinded.html())]
     if unit is not None:
-        rows += [
-            (Words("时间戳单元", "timestamp unit"), code(unit.owner)),
-            (Words("签发机构", "issuing authority"), code(unit.authority)),
-        ]
-    return rows
+        rows.append((Words("时间戳单元", "timestamp unit"), code(unit.owner)))
+    return [*rows, (Words("签发机构", "issuing authority"), code(authority))]
 
 
 def _said(record: Record) -> list[Row]:

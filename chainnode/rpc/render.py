@@ -21,7 +21,13 @@ if TYPE_CHECKING:
     from chainnode.services.outcome import Outcome
     from chainnode.services.ports import ClockStatus, PeerStatus, Standing
     from chainnode.services.registrations import Found, FoundPage
-    from contracts.query import AccountView, AuthorityView, KeyRecord
+    from contracts.query import (
+        AccountView,
+        AuthorityRecord,
+        AuthorityView,
+        CertificateRecord,
+        KeyRecord,
+    )
 
 
 def peer(status: PeerStatus) -> results.PeerResult:
@@ -348,15 +354,16 @@ def authority(name: str, found: AuthorityView) -> dict[str, Json]:
 
 
 def certificate(chain: ChainService, fingerprint: bytes) -> dict[str, Json]:
-    """What the chain knows of an X.509 certificate; all null but the first if it is nothing."""
-    record = chain.certificate(fingerprint)
-    if record is None:
-        names = ("authority", "standing", "purpose", "owner", "not_before_ms", "not_after_ms")
-        unknown: dict[str, Json] = dict.fromkeys((*names, "revoked_ms", "authority_dismissed_ms"))
-        return {"is_entered": False} | unknown
-    of = chain.authority(record.authority).record
+    """What the chain's authorities have entered of an X.509 certificate."""
+    entries = chain.certificates(fingerprint)
     return {
-        "is_entered": True,
+        "is_entered": bool(entries),
+        "entries": [_entry(record, chain.authority(record.authority).record) for record in entries],
+    }
+
+
+def _entry(record: CertificateRecord, of: AuthorityRecord) -> dict[str, Json]:
+    return {
         "authority": record.authority,
         "standing": of.standing,
         "purpose": record.purpose,
@@ -364,5 +371,6 @@ def certificate(chain: ChainService, fingerprint: bytes) -> dict[str, Json]:
         "not_before_ms": record.not_before_ms,
         "not_after_ms": record.not_after_ms,
         "revoked_ms": record.revoked_ms,
+        "reason": record.reason,
         "authority_dismissed_ms": of.dismissed_ms,
     }

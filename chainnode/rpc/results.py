@@ -103,6 +103,16 @@ class QuarantineResult(TypedDict):
     since_ms: int
 
 
+class TimestampUnitResult(TypedDict):
+    """A key and certificate by which the node issues timestamps."""
+
+    name: str
+    end_ms: int
+    """When its certificate or the use of its key ends; 0 if it has none."""
+    problem: str | None
+    """Why it issues none, with what to do; null if it does."""
+
+
 class StatusResult(TypedDict):
     """`chain_status`: the chain, where consensus stands, and for whom it waits."""
 
@@ -150,6 +160,7 @@ class StatusResult(TypedDict):
     explanation: str | None
     """Why the open height is not decided, in a sentence for people; null if nothing is due."""
     quarantine: QuarantineResult | None
+    timestamp_units: list[TimestampUnitResult]
 
 
 class HeaderResult(TypedDict):

@@ -253,6 +253,25 @@ class Parameter:
     """What a method sees if an optional parameter is absent."""
 
 
+def page_parameters(what: str, *, most: int) -> tuple[Parameter, Parameter]:
+    """Return `limit` and `after` of a method that lists things in log order; `what` they are, `most` of them in one answer."""
+    return (
+        Parameter(
+            name="limit",
+            shape=Integer(least=1, most=most),
+            about=f"{what} in one answer",
+            required=False,
+            default=most,
+        ),
+        Parameter(
+            name="after",
+            shape=Integer(),
+            about=f"log index after which to begin with {what}: `next_after` of the answer before",
+            required=False,
+        ),
+    )
+
+
 def parse_parameters(declared: dict[str, Parameter], given: dict[str, Json]) -> dict[str, object]:
     """Return the value of every declared parameter.
 

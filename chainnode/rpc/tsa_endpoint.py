@@ -4,8 +4,9 @@
                             P-256, or SM2 on sm2-sm3 chains
     POST /tsa/p256          by the P-256 unit, which every verifier reads
     POST /tsa/sm2           by the SM2 unit, on sm2-sm3 chains
-    GET  /tsa/p256.pem      the unit's certificate and those above it
+    GET  /tsa/p256.pem      the unit's certificate and those above it, though it has ended or was revoked
     GET  /tsa/sm2.pem
+    GET  /tsa/SERIAL.pem    those of an earlier certificate of the units, by its serial number in hex, as tokens name it
 
 Rejections are answers: HTTP 200, with the reason inside. Accept headers are not looked at; real clients send anything.
 """
@@ -13,6 +14,7 @@ Rejections are answers: HTTP 200, with the reason inside. Accept headers are not
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
@@ -28,6 +30,7 @@ from chainnode.tsp.response import granted, rejected
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from chainnode.pki.certificate import X509Certificate
     from chainnode.rpc.reading_turn import ReadingTurn
     from chainnode.services.timestamping import Stamp, Timestamping
 
@@ -41,6 +44,8 @@ BODY_PATIENCE_S: Final = 5
 places of all HTTP requests for so long; then HTTP 408."""
 
 _PEM: Final = ".pem"
+_SERIAL: Final = re.compile("[0-9a-fA-F]{1,40}")
+"""A serial number of at most 20 bytes (RFC 5280 section 4.1.2.2) in hex."""
 
 
 class TsaEndpoint:
@@ -83,15 +88,20 @@ class TsaEndpoint:
         return response
 
     def _certificate(self, name: str) -> web.Response:
-        unit = self._units.get(name.removesuffix(_PEM))
-        if unit is None or not name.endswith(_PEM):
+        found = None
+        if name.endswith(_PEM):
+            try:
+                found = self._certificates(name.removesuffix(_PEM))
+            except Unavailable as error:
+                return _text(503, f"{error.message}\n")
+        if found is None:
             names = ", ".join(f"{FOLDER}{n}{_PEM}" for n in self._units)
-            return _text(404, f"POST a request as {QUERY}; certificates are at {names}\n")
-        try:
-            found = unit.unit()
-        except RequestRejected as rejection:
-            return _text(503, f"{rejection.message}\n")
-        body = write_bundle((found.certificate, *found.chain))
+            return _text(
+                404,
+                f"POST a request as {QUERY}; certificates are at {names}, and earlier ones of this node at "
+                f"{FOLDER}SERIAL{_PEM}\n",
+            )
+        body = write_bundle(found)
         return web.Response(
             body=body,
             headers={
@@ -99,6 +109,17 @@ class TsaEndpoint:
                 "Cache-Control": "no-cache",
             },
         )
+
+    def _certificates(self, name: str) -> tuple[X509Certificate, ...] | None:
+        """Return a unit's certificates by its name, or by the serial number of one; None if there are none. Raises Unavailable."""
+        unit = self._units.get(name)
+        if unit is not None:
+            return unit.certificates()
+        if _SERIAL.fullmatch(name) is None:
+            return None
+        number = int(name, 16)
+        found = (one.former_certificates(number) for one in self._units.values())
+        return next((certificates for certificates in found if certificates is not None), None)
 
 
 async def _token(service: Timestamping, body: bytes, turn: ReadingTurn) -> bytes:

@@ -16,10 +16,12 @@ from contracts.query import (
     algorithm_registry,
     authority_view,
     certificate_view,
+    certificate_views,
     clock_declaration,
     crl_of,
     key_view,
     organisation_view,
+    root_crl_of,
 )
 
 if TYPE_CHECKING:
@@ -152,9 +154,13 @@ class ChainService:
             )
         return found
 
-    def certificate(self, fingerprint: bytes) -> CertificateRecord | None:
-        """Return what is known of an X.509 certificate, or None if no authority has entered it."""
-        return certificate_view(self._ledger.state, fingerprint)
+    def certificate(self, authority: str, fingerprint: bytes) -> CertificateRecord | None:
+        """Return what an authority has entered of an X.509 certificate, or None if that is nothing."""
+        return certificate_view(self._ledger.state, authority, fingerprint)
+
+    def certificates(self, fingerprint: bytes) -> tuple[CertificateRecord, ...]:
+        """Return what each authority that has entered an X.509 certificate says of it."""
+        return certificate_views(self._ledger.state, fingerprint)
 
     def clock_declaration(self, account: str) -> Declaration | None:
         """Return what an account has declared of its node's clock, or None."""
@@ -165,6 +171,17 @@ class ChainService:
         found = crl_of(self._ledger.state, name)
         if found is None:
             raise NotFound(f"{name} has published no revocation list", code="no_crl", field="name")
+        return found
+
+    def root_crl(self, name: str) -> bytes:
+        """Return the newest revocation list (DER) of an authority's root. Raises NotFound `no_crl`."""
+        found = root_crl_of(self._ledger.state, name)
+        if found is None:
+            raise NotFound(
+                f"no revocation list of the root of {name} was published",
+                code="no_crl",
+                field="name",
+            )
         return found
 
     def state(self, key: bytes, *, prove: bool, height: int | None) -> StateValue:

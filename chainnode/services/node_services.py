@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from chainnode.services.chain import ChainService
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from chainnode.services.commits import Commits
     from chainnode.services.outside import OutsideCosignatures
     from chainnode.services.ports import EnginePort, Links
+    from chainnode.services.timestamping import Timestamping
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +49,8 @@ class NodeServices:
     public_records: PublicRecords
     membership: Membership
     metrics: Metrics
+    timestamp_units: dict[str, Timestamping] = field(default_factory=dict)
+    """By name; they join when the account that the node signs for is open, which needs the others."""
 
 
 def make_services(

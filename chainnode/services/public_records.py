@@ -103,7 +103,8 @@ class PublicRecords:
     def _unit(self, record: Record) -> CertificateRecord | None:
         if record.kind != timestamp.KIND:
             return None
-        return self._chain.certificate(codec.binary(record.body[1], "fingerprint"))
+        unit = timestamp.unit_of(record)
+        return self._chain.certificate(unit.authority, unit.fingerprint)
 
 
 def _cosigners(proof: Proof, suite: Suite) -> tuple[Cosigner, ...]:

@@ -18,10 +18,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from chainnode.keystore.randomness import fresh_seed
 from chainnode.model.calls import register_imprints
-from chainnode.model.errors import ChainError, InvariantViolation
+from chainnode.model.errors import ChainError, InvariantViolation, Unavailable
 from chainnode.model.header import decode_header
 from chainnode.model.timestamp import Serial, blindings_under
 from chainnode.services.outcome import Outcome, Status
+from chainnode.services.unit_standing import vouching_authority
 from chainnode.tsp.request import Failure, RequestRejected
 from chainnode.tsp.token import TokenFacts
 from contracts.query import algorithm_registry
@@ -88,6 +89,9 @@ class UnitSource(Protocol):
     def unit(self) -> TimestampUnit:
         """Return the unit as it is now. Raises Unavailable: there is none, with what to do."""
 
+    def former(self, serial_number: int) -> tuple[X509Certificate, ...] | None:
+        """Return an earlier certificate of the unit and those above it, or None."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
@@ -98,6 +102,19 @@ class _Waiting:
     is_gone: Callable[[], bool]
     since_ms: int
     """On the monotonic clock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Standing:
+    """What the ledger says of a unit as of a tip."""
+
+    fingerprint: bytes
+    height: int
+    authority: str
+    """By whose word its certificate counts; empty if it does not."""
+
+    problem: str
+    """Why it does not, with what to do."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,6 +154,7 @@ class Timestamping:
         self._reason_not_vouching = reason_not_vouching
         self._clock = clock
         self._reason: str | None = None
+        self._known: _Standing | None = None
         self._looked_ms = clock.monotonic_ms() - LOOK_MS
         self._queue: list[_Waiting] = []
         self._under_way: list[_List] = []
@@ -177,6 +195,54 @@ class Timestamping:
             raise _key_ended()
         return unit
 
+    @property
+    def problem(self) -> str | None:
+        """Why this unit gives no token whoever asks, as a sentence, or None if it does."""
+        try:
+            self._authority_of(self.unit())
+        except RequestRejected as rejection:
+            return rejection.message
+        return None
+
+    def certificates(self) -> tuple[X509Certificate, ...]:
+        """Return the unit's certificate and those above it, also when it has ended or was revoked: tokens outlive it.
+
+        Raises:
+            Unavailable: there is none.
+        """
+        unit = self._units.unit()
+        return (unit.certificate, *unit.chain)
+
+    def former_certificates(self, serial_number: int) -> tuple[X509Certificate, ...] | None:
+        """Return an earlier certificate of the unit and those above it, or None if the home keeps none of that number."""
+        return self._units.former(serial_number)
+
+    def _authority_of(self, unit: TimestampUnit) -> str:
+        """Return the authority by whose word a unit's certificate counts.
+
+        Raises:
+            RequestRejected: none vouches for it any more, or yet; no transaction need fail for that.
+        """
+        height = self._ledger.tip.height
+        known = self._known
+        if known is None or (known.fingerprint, known.height) != (unit.fingerprint, height):
+            known = self._known = self._look_up(unit, height)
+        if known.problem:
+            raise RequestRejected(Failure.SYSTEM_FAILURE, known.problem)
+        return known.authority
+
+    def _look_up(self, unit: TimestampUnit, height: int) -> _Standing:
+        authority = problem = ""
+        try:
+            authority = vouching_authority(
+                self._ledger.state, unit.certificate, unit.fingerprint, self._own_account.name
+            )
+        except Unavailable as error:
+            problem = error.message
+        return _Standing(
+            fingerprint=unit.fingerprint, height=height, authority=authority, problem=problem
+        )
+
     def stamp(
         self, request: TimestampRequest, done: Done, *, is_gone: Callable[[], bool] = lambda: False
     ) -> None:
@@ -188,9 +254,11 @@ class Timestamping:
             is_gone: Whether nobody waits for the answer any more.
 
         Raises:
-            RequestRejected: at once: no unit, another policy, or this node cannot vouch for the time.
+            RequestRejected: at once: no unit, no authority that vouches for it, another policy, or this node cannot vouch for
+                the time.
         """
-        policy = self.unit().template.policy
+        unit = self.unit()
+        policy = unit.template.policy
         if request.policy is not None and request.policy != policy:
             raise RequestRejected(
                 Failure.UNACCEPTED_POLICY, "reqPolicy: not the policy of this timestamp unit"
@@ -206,6 +274,7 @@ class Timestamping:
             self._looked_ms, self._reason = now_ms, self._reason_not_vouching()
         if self._reason is not None:
             raise RequestRejected(Failure.TIME_NOT_AVAILABLE, self._reason)
+        self._authority_of(unit)
         self._queue.append(_Waiting(request.imprint, done, is_gone, now_ms))
         self._flush()
 
@@ -248,6 +317,7 @@ class Timestamping:
     def _send(self, parts: Sequence[_Waiting]) -> None:
         try:
             unit = self.unit()
+            authority = self._authority_of(unit)
         except RequestRejected as rejection:
             _tell(parts, rejection)
             return
@@ -255,7 +325,7 @@ class Timestamping:
         self._under_way.append(sent)
         try:
             imprints = [part.imprint for part in parts]
-            call = register_imprints(unit.fingerprint, imprints, seed=sent.seed)
+            call = register_imprints(authority, unit.fingerprint, imprints, seed=sent.seed)
             transaction = self._own_account.sign([call])
             self._own_account.send(
                 transaction,
@@ -353,10 +423,16 @@ class TimestampCollector:
             "When the unit's certificate or the use of its key ends; 0 if there is no unit",
             labels=("unit",),
         )
+        counts = GaugeMetricFamily(
+            "chainnode_timestamp_certificate_counts",
+            "1 while the unit has a certificate that an authority of the chain vouches for, else 0",
+            labels=("unit",),
+        )
         for name, unit in self._units.items():
+            counts.add_metric((name,), unit.problem is None)
             granted.add_metric((name,), unit.granted)
             waiting.add_metric((name,), unit.waiting_count)
             for failure, count in unit.rejected.items():
                 rejected.add_metric((name, failure.name.lower()), count)
             valid_until.add_metric((name,), unit.end_ms / 1_000)
-        yield from (granted, rejected, waiting, valid_until)
+        yield from (granted, rejected, waiting, valid_until, counts)

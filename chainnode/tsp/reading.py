@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from asn1crypto import cms, tsp
+from asn1crypto import cms, core, tsp
 
 from chainnode.model.commitment import DIGEST_BYTES, Digest
 from chainnode.model.errors import DecodeError
@@ -151,6 +151,8 @@ def _token(data: bytes, info: bytes, signed: Any, signer: Any) -> Token:  # noqa
     if signer["sid"].name != "issuer_and_serial_number":
         raise DecodeError("timestamp token: expected its signer by issuer and serial number")
     sid = signer["sid"].chosen
+    # RFC 5652 section 5.4: signed as a SET, sent as [0]. Taken before they are read: asn1crypto would put them together anew.
+    attributes = b"\x31" + signer["signed_attrs"].dump()[1:]
     values = _attributes(signer["signed_attrs"])
     certificate_digest_oid, certificate_digest = _signing_certificate(values)
     if values.get("content_type", [None])[0] != "1.2.840.113549.1.9.16.1.4":
@@ -169,8 +171,7 @@ def _token(data: bytes, info: bytes, signed: Any, signer: Any) -> Token:  # noqa
         issuer=sid["issuer"].chosen.dump(),
         certificate_serial=_integer(sid["serial_number"]),
         digest_oid=signer["digest_algorithm"]["algorithm"].dotted,
-        # RFC 5652 section 5.4: signed as a SET, sent as [0].
-        attributes=b"\x31" + signer["signed_attrs"].dump()[1:],
+        attributes=attributes,
         content_digest=values["message_digest"][0],
         certificate_digest_oid=certificate_digest_oid,
         certificate_digest=certificate_digest,
@@ -220,7 +221,7 @@ def _imprint(imprint: Any) -> Digest:  # noqa: ANN401  asn1crypto
 
 
 def _certificates(certificates: Any) -> tuple[X509Certificate, ...]:  # noqa: ANN401  asn1crypto
-    if certificates.native is None:
+    if isinstance(certificates, core.Void):
         return ()
     if len(certificates) > MAX_CERTIFICATES:
         raise DecodeError(

@@ -9,7 +9,6 @@ import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from chainnode.ers.verifying import verify_evidence
 from chainnode.model.errors import ChainError, DecodeError, ProofInvalid
 from chainnode.model.notarization import digest_map, parse_notarization, verify_notarization
 from cli.archive.bag import (
@@ -24,7 +23,7 @@ from cli.archive.bag import (
     parse_manifest,
 )
 from cli.archive.files import RECORD_SUFFIX, TOKEN_FOLDER, read_record
-from cli.archive.tokens import proof_of, verify_kept
+from cli.archive.judging import judge
 from cli.hashing import digests_of_file
 from cli.proofs import SUFFIX, read_proof
 from cli.session import read_input
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from chainnode.model.tlog_policy import Policy
-    from chainnode.pki.certificate import X509Certificate
+    from cli.archive.judging import Judged, Trust
 
 PASSED: Final = "passed"
 FAILED: Final = "failed"
@@ -71,20 +70,15 @@ class Check:
     unknown: list[str] = field(default_factory=list)
     """What could not be shown either way."""
 
+    notes: list[str] = field(default_factory=list)
+    """What was shown, by less than it could have been."""
+
     @property
     def result(self) -> str:
         """`passed`, `failed` or `not_shown`."""
         if self.failures:
             return FAILED
         return NOT_SHOWN if self.unknown or not self.examined else PASSED
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trust:
-    """What the verifier brings along; nothing of the bag is believed."""
-
-    policy: Policy | None
-    roots: tuple[X509Certificate, ...]
 
 
 def check_bag(bag: Path, trust: Trust, now_ms: int) -> tuple[Check, ...]:
@@ -168,8 +162,13 @@ def _check_authentic(bag: Path, name: str, trust: Trust, now_ms: int, check: Che
     record, proof = bag / EVIDENCE / f"{name}{RECORD_SUFFIX}", bag / PROOFS / f"{name}{SUFFIX}"
     shown = False
     try:
-        if record.is_file() and (trust.roots or trust.policy is not None):
-            _check_record(document, record, bag / EVIDENCE / TOKEN_FOLDER, trust, now_ms)
+        if record.is_file() and not trust.is_empty:
+            judged = _judge_record(document, record, bag / EVIDENCE / TOKEN_FOLDER, trust, now_ms)
+            if trust.policy is not None and judged.by_root_count:
+                check.notes.append(
+                    f"{name}: of {judged.by_root_count} of its tokens nothing shows that the chain issued them; "
+                    "their certificates alone vouch for them"
+                )
             shown = True
         if proof.is_file() and trust.policy is not None:
             _check_proof(document, proof, trust.policy)
@@ -189,14 +188,10 @@ def _check_authentic(bag: Path, name: str, trust: Trust, now_ms: int, check: Che
         )
 
 
-def _check_record(document: Path, record: Path, tokens: Path, trust: Trust, now_ms: int) -> None:
+def _judge_record(document: Path, record: Path, tokens: Path, trust: Trust, now_ms: int) -> Judged:
     read = read_record(record)
     digests = digests_of_file(document, read.algorithms)
-    verdict = verify_evidence(read, digests, at_ms=now_ms, roots=trust.roots)
-    for judged in verdict.timestamps:
-        token = judged.stamp.token
-        if trust.policy is not None and not (trust.roots and proof_of(tokens, token) is None):
-            verify_kept(tokens, token, judged.certificate, trust.policy)
+    return judge(read, digests, tokens, trust, now_ms)
 
 
 def _check_proof(document: Path, path: Path, policy: Policy) -> None:

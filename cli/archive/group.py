@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from chainnode.clock import SystemClock
-from chainnode.ers.verifying import EvidenceVerdict, verify_evidence
 from chainnode.model.errors import DecodeError, Refused
-from chainnode.pki.pem import MAX_PEM_BYTES, parse_bundle
 from chainnode.tsp.algorithms import IMPRINT_OIDS
-from cli.archive.check import FAILED, Trust, check_bag
+from cli.archive.check import FAILED, check_bag
 from cli.archive.export import export
 from cli.archive.files import (
     TOKEN_FOLDER,
@@ -22,20 +20,20 @@ from cli.archive.files import (
     records_in,
     token_folder_of,
 )
+from cli.archive.judging import judge, trust_of, trust_options
 from cli.archive.renew import Order, renew
 from cli.archive.report import report_document, report_text
 from cli.archive.seal import seal
-from cli.archive.tokens import TokenSource, proof_of, verify_kept
+from cli.archive.tokens import TokenSource
 from cli.command import pass_session
 from cli.exit_status import ExitStatus
 from cli.hashing import digests_of_file
 from cli.output import note, print_fields, print_json, time_text
-from cli.proofs import policy_at_hand, read_policy, write_result
-from cli.session import read_input
+from cli.proofs import write_result
 
 if TYPE_CHECKING:
-    from chainnode.tsp.recorded import Recorded
     from cli.archive.files import Items
+    from cli.archive.judging import Judged
     from cli.folder.walk import Problem
     from cli.session import Session
 
@@ -85,20 +83,7 @@ def archive_seal(
 @archive.command("verify")
 @click.argument("file", type=_PATH)
 @click.argument("record_file", type=_PATH, metavar="FILE.er")
-@click.option(
-    "--policy",
-    "policy_file",
-    type=_PATH,
-    metavar="POLICY",
-    help="Checks that the chain issued the tokens.  [default: the home's policy, if it has one]",
-)
-@click.option(
-    "--root",
-    "root_file",
-    type=_PATH,
-    metavar="PEM",
-    help="Checks each certificate's path to these roots, until the next token's time.",
-)
+@trust_options
 @click.option(
     "--tokens",
     "tokens",
@@ -109,40 +94,33 @@ def archive_seal(
 @pass_session
 def archive_verify(
     session: Session,
+    /,
     *,
     file: Path,
     record_file: Path,
-    policy_file: Path | None,
-    root_file: Path | None,
     tokens: Path | None,
+    **options: Any,  # noqa: ANN401  those of `trust_options`
 ) -> int:
     """Check offline that FILE existed when FILE.er says, and that the record was renewed in time.
 
-    With --root a token without a proof counts by its certificate alone; with a policy only, each needs its proof.
+    With a policy each token needs its proof, unless --by-root is given. --weak judges as somebody will who believes an
+    algorithm no more: from that date on something stronger must have taken over.
     """
-    policy = policy_at_hand(session) if policy_file is None else read_policy(policy_file)
-    if policy is None and root_file is None:
+    trust = trust_of(session, **options)
+    if trust.is_empty:
         raise DecodeError(
             "nothing to trust: name a policy (--policy), a root (--root), or both", code="no_policy"
         )
     record = read_record(record_file)
-    roots = (
-        () if root_file is None else parse_bundle(read_input(root_file, max_bytes=MAX_PEM_BYTES))
-    )
-    verdict = verify_evidence(
+    folder = token_folder_of(record_file) if tokens is None else tokens
+    judged = judge(
         record,
         digests_of_file(file, record.algorithms),
-        at_ms=SystemClock().now_ms(),
-        roots=roots,
+        folder,
+        trust,
+        SystemClock().now_ms(),
     )
-    folder = token_folder_of(record_file) if tokens is None else tokens
-    recorded = [
-        verify_kept(folder, judged.stamp.token, judged.certificate, policy)
-        if policy is not None and not (roots and proof_of(folder, judged.stamp.token) is None)
-        else None
-        for judged in verdict.timestamps
-    ]
-    _print_verdict(session, verdict, recorded)
+    _print_verdict(session, judged, has_policy=trust.policy is not None)
     return ExitStatus.DONE
 
 
@@ -263,31 +241,25 @@ def archive_export(
 
 @archive.command("check")
 @click.argument("bag", type=_PATH)
-@click.option("--policy", "policy_file", type=_PATH, metavar="POLICY", help="Whose logs count.")
-@click.option("--root", "root_file", type=_PATH, metavar="PEM", help="Which roots count.")
+@trust_options
 @click.option(
     "--report", type=_PATH, metavar="STEM", help="Write STEM.json and STEM.md, over older ones."
 )
 @pass_session
 def archive_check(
     session: Session,
+    /,
     *,
     bag: Path,
-    policy_file: Path | None,
-    root_file: Path | None,
     report: Path | None,
+    **options: Any,  # noqa: ANN401  those of `trust_options`
 ) -> int:
     """Run the four checks of DA/T 70 on a bag: authentic, complete, usable, safe.
 
     The bag's own policy and roots are not believed: name yours. Status 1: a check failed; 5: none did, and something could
     not be shown. The report says what no machine can check.
     """
-    trust = Trust(
-        policy=None if policy_file is None else read_policy(policy_file),
-        roots=()
-        if root_file is None
-        else parse_bundle(read_input(root_file, max_bytes=MAX_PEM_BYTES)),
-    )
+    trust = trust_of(session, **options)
     now_ms = SystemClock().now_ms()
     checks = check_bag(bag, trust, now_ms)
     document, text = report_document(bag, checks, now_ms), report_text(bag, checks, now_ms)
@@ -330,10 +302,9 @@ def _finish(session: Session, document: dict[str, Any], problems: tuple[Problem,
     return ExitStatus.USAGE if problems else ExitStatus.DONE
 
 
-def _print_verdict(
-    session: Session, verdict: EvidenceVerdict, recorded: list[Recorded | None]
-) -> None:
-    pairs = list(zip(verdict.timestamps, recorded, strict=True))
+def _print_verdict(session: Session, found: Judged, *, has_policy: bool) -> None:
+    verdict = found.verdict
+    pairs = list(zip(verdict.timestamps, found.recorded, strict=True))
     if session.json:
         print_json(
             {
@@ -347,10 +318,10 @@ def _print_verdict(
                         "unit": judged.certificate.subject.text(),
                         "judged_at_ms": judged.until_ms,
                         "certificate_ends_ms": judged.certificate.not_after_ms,
-                        "is_on_log": found is not None,
+                        "is_on_log": recorded is not None,
                         "root": None if judged.path is None else judged.path.root.subject.text(),
                     }
-                    for judged, found in pairs
+                    for judged, recorded in pairs
                 ],
             }
         )
@@ -359,10 +330,15 @@ def _print_verdict(
         ("result", "the record holds"),
         ("existed at", time_text(verdict.exists_since_ms)),
     ]
-    for judged, found in pairs:
+    for judged, recorded in pairs:
         token = judged.stamp.token
         by = [
-            *(["the chain issued it"] if found is not None else []),
+            *(["the chain issued it"] if recorded is not None else []),
+            *(
+                ["nothing shows that the chain issued it"]
+                if recorded is None and has_policy
+                else []
+            ),
             *([f"path to {judged.path.root.subject.text()}"] if judged.path is not None else []),
         ]
         over = f"{time_text(token.time_ms)} over {judged.stamp.algorithm}, {' and '.join(by)}"

@@ -68,6 +68,8 @@ def report_document(bag: Path, checks: tuple[Check, ...], now_ms: int) -> dict[s
                 "failure_count": len(check.failures),
                 "not_shown": check.unknown[:MAX_FINDINGS],
                 "not_shown_count": len(check.unknown),
+                "notes": check.notes[:MAX_FINDINGS],
+                "note_count": len(check.notes),
                 "not_checked": _NOT_CHECKED[check.name][0],
                 "not_checked_chinese": _NOT_CHECKED[check.name][1],
             }
@@ -95,6 +97,8 @@ def report_text(bag: Path, checks: tuple[Check, ...], now_ms: int) -> str:
             *(f"  - {finding}" for finding in check.failures[:MAX_FINDINGS]),
             f"- Not shown 无法证明: {len(check.unknown)}",
             *(f"  - {finding}" for finding in check.unknown[:MAX_FINDINGS]),
+            *([f"- Shown by less 依据较少: {len(check.notes)}"] if check.notes else []),
+            *(f"  - {finding}" for finding in check.notes[:MAX_FINDINGS]),
             f"- No machine checked 需人工判断: {by_hand}; {by_hand_chinese}",
             "",
         ]

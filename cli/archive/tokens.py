@@ -88,7 +88,8 @@ def verify_kept(
     if path is None:
         raise CannotTell(
             f"found no proof that the chain issued token {token.serial_number:x}; expected it in the folder "
-            "of tokens beside the record (--tokens names another), or a root (--root)",
+            "of tokens beside the record (`archive verify --tokens` names another); --by-root, with --root, has the token count by "
+            "its certificate alone",
             code="no_proof",
         )
     proof = read_proof(path)

@@ -130,11 +130,14 @@ class AuthorityHome:
         ]
         return tuple(sorted(found, key=lambda c: (c.not_before_ms, c.serial_number)))
 
-    def revoke(self, revocation: Revocation) -> None:
-        """Note that a certificate is taken back; its revocation list says so from the next one on."""
+    def note_revocation(self, revocation: Revocation) -> bool:
+        """Note that a certificate is taken back, and return whether that is new; the next revocation list says so."""
         path = self._home / "revoked" / f"{revocation.serial_number:x}.json"
+        if path.exists():
+            return False
         entry = {"revoked_ms": revocation.revoked_ms, "reason": revocation.reason}
         write_new_file(path, json.dumps(entry).encode() + b"\n", mode=PUBLIC)
+        return True
 
     def revocations(self) -> tuple[Revocation, ...]:
         """Return what was taken back, by serial number. Raises DecodeError."""
@@ -156,14 +159,17 @@ class AuthorityHome:
             days: After how many days there will be another at the latest.
         """
         before, this_update_ms = self.crl(), now_ms - now_ms % 1_000
+        chain = self.chain()
         made = make_crl(
-            self.chain()[0],
+            chain[0],
             signer,
             number=1 if before is None else before.number + 1,
             this_update_ms=this_update_ms,
             next_update_ms=this_update_ms + days * 86_400_000,
             revoked=tuple(
-                RevokedCertificate(r.serial_number, r.revoked_ms, REASONS[r.reason])
+                RevokedCertificate(
+                    r.serial_number, r.revoked_ms, _reason(r, of_authority=len(chain) == 1)
+                )
                 for r in self.revocations()
             ),
         )
@@ -184,3 +190,10 @@ class AuthorityHome:
             if found.reason not in REASONS:
                 raise DecodeError(f"{path}: unknown reason {found.reason!r}")
             yield found
+
+
+def _reason(revocation: Revocation, *, of_authority: bool) -> RevocationReason:
+    """Return what a list says; of an authority's stolen key the standard has another word (RFC 5280 section 5.3.1)."""
+    reason = REASONS[revocation.reason]
+    is_theft = reason is RevocationReason.KEY_COMPROMISE
+    return RevocationReason.CA_COMPROMISE if is_theft and of_authority else reason

@@ -31,10 +31,11 @@ from chainnode.pki.request import decode_request, make_request
 from chainnode.pki.revocation import decode_crl
 from cli.authority.home import AUTHORITY_KEY
 from cli.command import pass_session, passphrase_option
-from cli.keynames import TIMESTAMP_KEY
+from cli.keynames import FORMER, TIMESTAMP_KEY
 from cli.output import print_json, print_table, time_text
 from cli.proofs import write_result
 from cli.session import read_input
+from cli.trust import read_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -51,7 +52,6 @@ from cli.authority.shared import (
     new_authority_key,
     print_certificate,
     print_rows,
-    read_bundle,
     read_request,
     revoked_text,
     subject_option,
@@ -192,7 +192,8 @@ def sign(
 def install(session: Session, file: Path, key_name: str) -> None:
     """Keep the CERTIFICATE that an authority issued for a key of this home, with those above it.
 
-    A running node uses a new timestamp certificate from the next second on.
+    A running node uses a new timestamp certificate from the next second on. The one that it replaces goes to
+    HOME/former/SERIAL.pem, where the node still hands it out: tokens outlive certificates.
     """
     chain = read_bundle(file)
     info = session.keystore().show(key_name)
@@ -209,8 +210,19 @@ def install(session: Session, file: Path, key_name: str) -> None:
         profile = TIMESTAMP if info.purpose is KeyPurpose.TIMESTAMP else SEAL
         check_path(chain[0], chain[1:-1], chain[-1:], at_ms=now_ms, profile=profile)
         target = session.home / f"{key_name}.pem"
+        _keep_former(session, target)
         write_result(target, write_bundle(chain))
     print_certificate(session, chain[0], file=target)
+
+
+def _keep_former(session: Session, installed: Path) -> None:
+    """Put a certificate that is about to be replaced where later ones do not replace it."""
+    if not installed.exists():
+        return
+    former = read_bundle(installed)
+    target = session.home / FORMER / f"{former[0].serial_number:x}.pem"
+    if not target.exists():
+        write_new_file(target, write_bundle(former), mode=PUBLIC)
 
 
 @click.command("list")

@@ -9,7 +9,6 @@ import click
 from chainnode.clock import SystemClock
 from chainnode.keystore.files import PUBLIC, write_new_file
 from chainnode.model import calls
-from chainnode.model.errors import DecodeError, NotFound
 from chainnode.model.ids import check_name
 from chainnode.pki.description import describe_certificate
 from chainnode.pki.issuing import issue_certificate
@@ -18,19 +17,15 @@ from chainnode.pki.pem import (
     write_bundle,
 )
 from chainnode.pki.profiles import ISSUING, PROFILES, SEAL, TIMESTAMP
-from cli.authority.home import REASONS, Revocation
+from cli.authority.standing import check_in_force
 from cli.command import as_option, parse_account, pass_session, passphrase_option
-from cli.output import note, print_fields, print_json
-from cli.senders import chain_domain
+from cli.output import print_fields, print_json
+from cli.trust import read_bundle
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from chainnode.pki.certificate import X509Certificate
-    from chainnode.rpc.client import RpcClient
-    from chainnode.rpc.results import QueryResult, StatusResult
-    from cli.output import Json
     from cli.session import Session
 
 from cli.authority.shared import (
@@ -40,14 +35,11 @@ from cli.authority.shared import (
     authority_option,
     certificate_json,
     check_free,
-    domain_of,
     entry_of,
-    read_bundle,
     read_request,
     report,
     send_calls,
     terms_for,
-    whole_second,
     years_option,
 )
 
@@ -96,6 +88,24 @@ def admit(
     )
     result = send_calls(session, [call], as_account, passphrase_file)
     report(session, result, f"the chain knows the authority {name}")
+
+
+@click.command()
+@authority_option
+@as_option
+@passphrase_option
+@pass_session
+def dismiss(
+    session: Session, name: str, as_account: str | None, passphrase_file: Path | None
+) -> None:
+    """Let nothing of a certificate authority count from now on; for an administrator of the alliance.
+
+    It is for ever: none of its certificates serves a timestamp in a later block, and its successor takes another name. What
+    was recorded before stays good.
+    """
+    check_name(name, "authority")
+    result = send_calls(session, [calls.dismiss_authority(name)], as_account, passphrase_file)
+    report(session, result, f"the authority {name} is dismissed")
 
 
 @click.command()
@@ -150,6 +160,7 @@ def issue(
     for target in targets:
         check_free(target)
     asked = [read_request(file) for file in files]
+    check_in_force(session, name)
     chain = home.chain()
     signer = home.signer(session.passphrase(passphrase_file))
     made: list[X509Certificate] = []
@@ -218,113 +229,7 @@ def enter(
         at_ms=SystemClock().now_ms(),
         profile=PROFILES[profile_name],
     )
+    check_in_force(session, name)
     entry = entry_of(name, chain[0], PURPOSES[profile_name], owner)
     result = send_calls(session, [entry], as_account, passphrase_file)
     report(session, result, f"the certificate of {chain[0].subject.text()} is entered")
-
-
-@click.command()
-@click.argument("file", type=PATH, metavar="CERTIFICATE")
-@click.option(
-    "--reason",
-    type=click.Choice(tuple(REASONS)),
-    required=True,
-    help="Public for ever.",
-)
-@as_option
-@passphrase_option
-@pass_session
-def revoke(
-    session: Session,
-    file: Path,
-    reason: str,
-    as_account: str | None,
-    passphrase_file: Path | None,
-) -> None:
-    """Take a CERTIFICATE back: on the chain at once, and in this authority's next revocation list.
-
-    `chainnode ca crl` and `publish-crl` then tell those who ask no chain.
-    """
-    certificate, home = read_bundle(file)[0], authority_home(session)
-    domain = domain_of(session)
-    call = calls.revoke_certificate(domain.suite.hash(certificate.encoded), reason)
-    result = send_calls(session, [call], as_account, passphrase_file)
-    # An administrator who is not the authority has no list to keep.
-    if any(c.serial_number == certificate.serial_number for c in home.issued()):
-        home.revoke(
-            Revocation(
-                serial_number=certificate.serial_number,
-                revoked_ms=whole_second(result["time_ms"]),
-                reason=reason,
-            )
-        )
-        note("next: `chainnode ca crl`, then `chainnode ca publish-crl`")
-    report(session, result, f"the certificate of {certificate.subject.text()} is revoked")
-
-
-@click.command("publish-crl")
-@authority_option
-@as_option
-@passphrase_option
-@pass_session
-def publish_crl(
-    session: Session, name: str, as_account: str | None, passphrase_file: Path | None
-) -> None:
-    """Hand this home's newest revocation list to the chain; every node then serves it at /ca/NAME.crl."""
-    found = authority_home(session).crl()
-    if found is None:
-        raise NotFound("there is no crl.pem; make one with `chainnode ca crl`", code="no_crl")
-    call = calls.publish_crl(name, found.encoded)
-    result = send_calls(session, [call], as_account, passphrase_file)
-    report(session, result, f"revocation list {found.number} of {name} is published")
-
-
-@click.command()
-@click.argument("file", type=PATH, metavar="CERTIFICATE")
-@pass_session
-def check(session: Session, file: Path) -> None:
-    """Ask the chain whether a CERTIFICATE was entered by an authority in force, and not revoked.
-
-    Exit status 0: it counts now. 1: it does not, and the output says why.
-    """
-    certificate = read_bundle(file)[0]
-
-    async def ask(node: RpcClient) -> tuple[StatusResult, QueryResult]:
-        status = await node.chain_status()
-        domain = chain_domain(status, session.genesis_if_any())
-        fingerprint = domain.suite.hash(certificate.encoded).hex()
-        query = await node.contract_query(
-            "authorities", "certificate", {"fingerprint": fingerprint}
-        )
-        return status, query
-
-    status, answer = session.ask(ask)
-    found = answer["result"]
-    if not isinstance(found, dict):
-        raise DecodeError("the node's answer is about no certificate", code="bad_answer")
-    why_not = _why_not(found, status["tip_time_ms"])
-    if session.json:
-        print_json({"counts": why_not is None, "reason": why_not, **found})
-    else:
-        print_fields(
-            [
-                ("result", "it counts" if why_not is None else why_not),
-                ("subject", certificate.subject.text()),
-                *((name, value) for name, value in found.items()),
-            ]
-        )
-    if why_not is not None:
-        raise click.exceptions.Exit(1)
-
-
-def _why_not(found: Mapping[str, Json], now_ms: int) -> str | None:
-    if not found["is_entered"]:
-        return "no authority of this chain has entered it"
-    if found["revoked_ms"]:
-        return "it is revoked"
-    if found["authority_dismissed_ms"]:
-        return "its authority was dismissed"
-    begin, end = found["not_before_ms"], found["not_after_ms"]
-    if isinstance(begin, int) and isinstance(end, int) and not begin <= now_ms <= end:
-        return "it is not valid now"
-    return None

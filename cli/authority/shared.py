@@ -10,7 +10,7 @@ import click
 from chainnode.clock import SystemClock
 from chainnode.keystore.randomness import fresh_serial_number
 from chainnode.model import calls
-from chainnode.model.errors import ChainError, DecodeError, Refused
+from chainnode.model.errors import ChainError, Refused
 from chainnode.model.keys import KeyPurpose
 from chainnode.model.suites import key_suite_named
 from chainnode.pki.description import describe_certificate
@@ -18,7 +18,6 @@ from chainnode.pki.issuing import Terms
 from chainnode.pki.pem import (
     CERTIFICATE_REQUEST,
     MAX_PEM_BYTES,
-    parse_bundle,
     parse_pem,
 )
 from chainnode.pki.profiles import ISSUING, SEAL, TIMESTAMP
@@ -155,16 +154,6 @@ def domain_of(session: Session) -> Domain:
     """Return the domain of the node's chain. Raises as `chain_domain`."""
     genesis = session.genesis_if_any()
     return chain_domain(session.ask(lambda node: node.chain_status()), genesis)
-
-
-def read_bundle(file: Path) -> tuple[X509Certificate, ...]:
-    """Return the certificates in a file. Raises DecodeError that names the file."""
-    try:
-        return parse_bundle(read_input(file, max_bytes=MAX_PEM_BYTES))
-    except DecodeError as error:
-        raise DecodeError(
-            f"{file}: {error.message}", code=error.error_code, field=error.field
-        ) from error
 
 
 def read_request(file: Path) -> CertificateRequest:

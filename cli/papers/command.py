@@ -15,7 +15,7 @@ from chainnode.model.notarization import digest_map, parse_notarization, verify_
 from chainnode.model.tlog_policy import MAX_POLICY_BYTES
 from chainnode.tsp.checking import check_imprint, check_token
 from chainnode.tsp.reading import MAX_TOKEN_BYTES
-from cli.command import pass_session, passphrase_option
+from cli.command import pass_session, passphrase_option, policy_option
 from cli.hashing import digests_of_file
 from cli.output import print_fields, print_json
 from cli.papers.page import Attachment, Papers, verification_page
@@ -32,13 +32,6 @@ DEFAULT_FONT: Final = "/usr/share/fonts/truetype/wqy/wqy-zenhei.ttc"
 """Where Debian's fonts-wqy-zenhei is."""
 
 
-_POLICY: Final = click.option(
-    "--policy",
-    required=True,
-    type=_PATH,
-    metavar="POLICY",
-    help="Whose signatures count: the chain's tlog-policy, from a source that you trust.",
-)
 _TOKEN: Final = click.option(
     "--tsr",
     "token_file",
@@ -55,7 +48,7 @@ def certificate() -> None:
 
 @certificate.command()
 @click.argument("proof", type=_PATH)
-@_POLICY
+@policy_option
 @_TOKEN
 @click.option(
     "--out", required=True, type=_PATH, metavar="FILE.html", help="Where to; never overwritten."
@@ -78,7 +71,7 @@ def page(session: Session, proof: Path, policy: Path, token_file: Path | None, o
 @certificate.command()
 @click.argument("file", type=_PATH)
 @click.argument("proof", type=_PATH)
-@_POLICY
+@policy_option
 @_TOKEN
 @click.option(
     "--seal-key",
@@ -145,7 +138,7 @@ def pdf(
         list_files=list_files,
         base_url=base_url.rstrip("/"),
         font=chosen,
-        needed=read_policy(policy).missing(frozenset()),
+        policy=read_policy(policy),
     )
     write_new_file(
         out, module.make(session, order, session.passphrase(passphrase_file)), mode=PUBLIC

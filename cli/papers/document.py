@@ -39,6 +39,9 @@ class Certificate:
     needed: int
     """Cosignatures that the policy asks for."""
 
+    block_hash: bytes | None
+    """Of the record's block, or None if it could not be proven."""
+
     issuer: str
     """Who seals it."""
 
@@ -113,10 +116,14 @@ def _rows(certificate: Certificate, address: str) -> list[tuple[str, str]]:
     rows = [
         ("证书编号 number", f"{verdict.checkpoint.origin} {verdict.index}"),
         ("存证编号 record", f"{record.tx_id.hex()}-{record.call}-{record.item}"),
-        ("存证主体 account", record.account),
+        ("存证主体 account (脱敏 masked)", masked(record.account)),
         ("文件名称 document", papers.document),
         ("文件大小 size", f"{certificate.size_bytes} bytes, {certificate.media_type}"),
         *((d.algorithm.upper(), d.value.hex()) for d in papers.notarization.opening.digests),
+        (
+            "提交时间 submitted",
+            f"不晚于 {utc(record.not_after_ms)}，确切时刻无从证明 no later than that; nobody attests the exact time",
+        ),
         ("上链时间 block time", utc(record.time_ms)),
         (
             "认证时间区间 certified interval",
@@ -130,6 +137,11 @@ def _rows(certificate: Certificate, address: str) -> list[tuple[str, str]]:
         *rows,
         ("链 chain", verdict.checkpoint.origin),
         ("区块高度 block", str(record.height)),
+        *(
+            (("区块哈希 block hash", certificate.block_hash.hex()),)
+            if certificate.block_hash is not None
+            else ()
+        ),
         ("日志 log", f"{verdict.index} / {verdict.checkpoint.size}"),
         (
             "见证节点 cosigned by",
@@ -140,6 +152,12 @@ def _rows(certificate: Certificate, address: str) -> list[tuple[str, str]]:
         ("出证时间 issued", utc(certificate.now_ms)),
         ("核验地址 check at", address),
     ]
+
+
+def masked(account: str) -> str:
+    """Return an account as paper shows it that goes from hand to hand: its organisation, and how its name begins."""
+    organisation, _, name = account.partition("/")
+    return f"{organisation}/{name[:1]}***"
 
 
 def _row(pdf: FPDF, label: str, value: str, *, width: int) -> None:

@@ -7,21 +7,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chainnode.clock import SystemClock
-from chainnode.model.errors import Refused
+from chainnode.model.errors import CannotTell, Refused
 from chainnode.model.keys import KeyPurpose
 from chainnode.model.suites import P256_SHA256
 from chainnode.pki.path import check_path
-from chainnode.pki.pem import MAX_PEM_BYTES, REVOCATION_LIST, parse_pem
 from chainnode.pki.profiles import SEAL
-from cli.authority.shared import read_bundle
+from cli.output import note
+from cli.papers.block import proven_block_hash
 from cli.papers.document import Certificate, compose, readme
 from cli.papers.page import Attachment, verification_page
 from cli.papers.seal import seal
-from cli.session import read_input
+from cli.trust import read_bundle, read_crl
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from chainnode.model.tlog_policy import Policy
     from chainnode.rpc.client import RpcClient
     from chainnode.tsp.reading import Token
     from cli.papers.page import Papers
@@ -39,8 +40,8 @@ class Order:
     list_files: tuple[Path, ...]
     base_url: str
     font: Path
-    needed: int
-    """Cosignatures that the policy asks for."""
+    policy: Policy
+    """Under which the papers' proof holds."""
 
 
 def make(session: Session, order: Order, passphrase: bytes) -> bytes:
@@ -65,17 +66,15 @@ def make(session: Session, order: Order, passphrase: bytes) -> bytes:
     chain = read_bundle(session.home / f"{order.seal_key}.pem")
     now_ms = SystemClock().now_ms()
     check_path(chain[0], chain[1:-1], chain[-1:], at_ms=now_ms, profile=SEAL)
-    lists = tuple(
-        parse_pem(read_input(f, max_bytes=MAX_PEM_BYTES), REVOCATION_LIST)[0]
-        for f in order.list_files
-    )
+    lists = tuple(read_crl(file).encoded for file in order.list_files)
     papers = order.papers
     certificate = Certificate(
         papers=papers,
         size_bytes=order.file.stat().st_size,
         media_type=mimetypes.guess_type(papers.document)[0] or "application/octet-stream",
         token=order.token,
-        needed=order.needed,
+        needed=order.policy.missing(frozenset()),
+        block_hash=_block_hash(session, order),
         issuer=chain[0].subject.text(),
         base_url=order.base_url,
         now_ms=now_ms,
@@ -96,3 +95,13 @@ def make(session: Session, order: Order, passphrase: bytes) -> bytes:
         return await seal(composed, key=key, chain=chain, lists=lists, node=node)
 
     return session.ask(sealed)
+
+
+def _block_hash(session: Session, order: Order) -> bytes | None:
+    """Return the hash of the record's block, or None if the policy cannot vouch for what the node says today."""
+    record, policy = order.papers.notarization.record, order.policy
+    try:
+        return session.ask(lambda node: proven_block_hash(node, record, policy))
+    except CannotTell as error:
+        note(f"the certificate leaves out the block's hash: {error.message}")
+        return None

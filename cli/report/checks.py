@@ -32,7 +32,8 @@ from cli.output import time_text
 from cli.proofs import read_policy, read_proof
 from cli.proven_state import marks_in
 from cli.report import repeat
-from cli.timestamp import certificates_in, proof_beside, signer_of, token_in
+from cli.timestamp import proof_beside, signer_of, token_in
+from cli.trust import read_bundle, read_crls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,6 +82,7 @@ class Inputs:
     token: Path | None
     certificate: Path | None
     root: Path | None
+    crls: tuple[Path, ...]
     context: Path | None
     marks: Path | None
 
@@ -97,6 +99,7 @@ class Inputs:
             ("capture record", self.context),
             ("marks", self.marks),
         )
+        named += [("revocation list", path) for path in self.crls]
         return (*named, *((name, path) for name, path in optional if path is not None))
 
 
@@ -204,9 +207,13 @@ def _token(inputs: Inputs, policy: Policy) -> tuple[Check, Check]:
         check_imprint(token, digest)
         check_token(token, certificate)
         if inputs.root is not None:
-            roots = certificates_in(inputs.root)
             check_path(
-                certificate, token.certificates, roots, at_ms=token.time_ms, profile=TIMESTAMP
+                certificate,
+                token.certificates,
+                read_bundle(inputs.root),
+                at_ms=token.time_ms,
+                profile=TIMESTAMP,
+                crls=read_crls(inputs.crls),
             )
         seen = (
             "" if inputs.root is not None else "; its certificate's path was not examined: --root"

@@ -17,6 +17,7 @@ from cli.output import print_fields, print_json
 from cli.report.checks import Examined, Inputs, Result, examine
 from cli.report.page import conclusion, page
 from cli.report.words import WORDS
+from cli.trust import crl_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +42,7 @@ _STATUS: Final = {
 )
 @click.option("--certificate", type=_PATH, help="PEM, for tokens that do not bring their own.")
 @click.option("--root", type=_PATH, help="PEM; check the token's certificate up to this root.")
+@crl_option
 @click.option("--context", type=_PATH, help="The capture record registered with FILE.")
 @click.option("--marks", type=_PATH, help="What `record marks` wrote of the record.")
 @click.option(
@@ -56,6 +58,7 @@ def report(
     tsr: Path | None,
     certificate: Path | None,
     root: Path | None,
+    list_files: tuple[Path, ...],
     context: Path | None,
     marks: Path | None,
     out: Path | None,
@@ -65,6 +68,8 @@ def report(
     The status is that of `verify`: 0 all hold, 1 one does not, 2 a file cannot be read (then there is no report), 5 one
     cannot be told. What was not examined, for want of a file, is said and changes nothing.
     """
+    if list_files and root is None:
+        raise click.UsageError("--crl says nothing without --root")
     inputs = Inputs(
         file=file,
         proof=proof,
@@ -72,6 +77,7 @@ def report(
         token=tsr,
         certificate=certificate,
         root=root,
+        crls=list_files,
         context=context,
         marks=marks,
     )

@@ -63,7 +63,7 @@ WORDS: Final[Mapping[str, Words]] = MappingProxyType(
             title_zh="时间戳令牌签名",
             examined="whether the token is about the file and signed by the unit that it names",
             examined_zh="令牌是否针对该文件，并由其所称时间戳单元签名",
-            method="RFC 3161, RFC 5816, CMS (RFC 5652); with --root the certificate path too (RFC 5280)",
+            method="RFC 3161, RFC 5816, CMS (RFC 5652); with --root the certificate path too (RFC 5280), by the lists of --crl",
         ),
         "token-record": Words(
             title="Timestamp token: record",

@@ -3,13 +3,18 @@
     admit(name, title, standing, operator, [certificate, ...])           by an admin
     dismiss(name)                                                        by an admin
     enter(authority, purpose, owner, not_before_ms, not_after_ms, certificate)   by the authority's operator
-    revoke(fingerprint, reason)                                          by the operator, or an admin
+    revoke(authority, fingerprint, reason)                               by the operator, or an admin
     publish_crl(authority, crl)                                          by the operator
+    publish_root_crl(authority, crl)                                     by an admin
 
 Certificates and lists are X.509 in DER, and opaque here: reading ASN.1 in every validator alike, for decades, would
 make each library's reading of it a rule of consensus. Whoever relies on one reads it, follows its signatures to the
 authority's root, and asks the chain whether it was entered and not revoked. So a certificate that was signed with a
 stolen authority key, and never entered, counts for nothing; and one that was entered is there for everybody to see.
+
+Each authority has entries of its own, so none can get in another's way by entering or revoking what the other issued.
+The root's list is for an admin to publish, and in a dismissed authority's name too: it is what takes an authority back
+whose machine, and with that its operator's key, may be a thief's.
 """
 
 from __future__ import annotations
@@ -26,9 +31,11 @@ from chainnode.model.roles import Role
 from chainnode.model.suites import HASH_BYTES
 from contracts.api import IDENTITY, ContractError
 from contracts.authorities.records import (
+    MAX_AUTHORITIES,
     MAX_CERTIFICATE_BYTES,
     MAX_CHAIN,
     MAX_CRL_BYTES,
+    NAMES_KEY,
     AuthorityRecord,
     CertificateRecord,
     authority_in,
@@ -38,6 +45,9 @@ from contracts.authorities.records import (
     chain_key,
     crl_key,
     encode_chain,
+    encode_names,
+    names_in,
+    root_crl_key,
 )
 from contracts.identity.records import account_key
 
@@ -68,7 +78,7 @@ def admit(context: Context, args: tuple[Value, ...]) -> None:
     """Admit a certificate authority, or replace the chain and operator of one: `[name, title, standing, operator, chain]`.
 
     Raises:
-        ContractError: `missing_role`, `unknown_account`, `bad_standing`, `dismissed`.
+        ContractError: `missing_role`, `unknown_account`, `bad_standing`, `dismissed`, `too_many_authorities`.
         DecodeError: an argument has another shape, `bad_name`.
     """
     context.require_role(Role.ADMIN)
@@ -93,6 +103,8 @@ def admit(context: Context, args: tuple[Value, ...]) -> None:
         "dismissed",
         f"the certificate authority {name} was dismissed; admit its successor under another name",
     )
+    if earlier is None:
+        _add_name(context, name)
     record = AuthorityRecord(
         title=codec.text(title_value, "title", most_bytes=MAX_TITLE_BYTES),
         standing=standing,
@@ -147,6 +159,7 @@ def enter(context: Context, args: tuple[Value, ...]) -> None:
         not_before_ms=codec.integer(not_before, "not_before_ms"),
         not_after_ms=codec.integer(not_after, "not_after_ms"),
         revoked_ms=0,
+        reason="",
     )
     context.require(
         record.not_before_ms < record.not_after_ms and context.block.time_ms < record.not_after_ms,
@@ -156,23 +169,24 @@ def enter(context: Context, args: tuple[Value, ...]) -> None:
     certificate = codec.binary(certificate_value, "certificate", most=MAX_CERTIFICATE_BYTES)
     fingerprint = context.block.domain.suite.hash(certificate)
     context.require(
-        certificate_in(context.state, fingerprint) is None,
+        certificate_in(context.state, name, fingerprint) is None,
         "already_entered",
-        f"the certificate {fingerprint.hex()} was entered before",
+        f"{name} entered the certificate {fingerprint.hex()} before",
     )
-    context.state.put(certificate_key(fingerprint), record.encode())
+    context.state.put(certificate_key(name, fingerprint), record.encode())
     body = ("issued", name, purpose, record.owner, certificate)
     context.emit(KIND, body, (lookup_key(name), certificate_lookup_key(fingerprint)))
 
 
 def revoke(context: Context, args: tuple[Value, ...]) -> None:
-    """End a certificate at once and for ever: `[fingerprint, reason]`.
+    """End a certificate of an authority at once and for ever: `[authority, fingerprint, reason]`.
 
     Raises:
         ContractError: `unknown_certificate`, `not_the_operator`, `certificate_revoked`, `bad_reason`.
-        DecodeError: an argument has another shape.
+        DecodeError: an argument has another shape, `bad_name`.
     """
-    fingerprint_value, reason_value = codec.array(args, "args", arity=2)
+    authority_value, fingerprint_value, reason_value = codec.array(args, "args", arity=3)
+    name = _name(authority_value)
     fingerprint = codec.binary(fingerprint_value, "fingerprint", size=HASH_BYTES)
     reason = codec.text(reason_value, "reason", most_bytes=MAX_NAME_BYTES)
     context.require(
@@ -180,14 +194,13 @@ def revoke(context: Context, args: tuple[Value, ...]) -> None:
         "bad_reason",
         f"reason: found {reason!r}; expected one of {', '.join(REASONS)}",
     )
-    certificate = certificate_in(context.state, fingerprint)
+    certificate = certificate_in(context.state, name, fingerprint)
     if certificate is None:
         raise ContractError(
-            f"no certificate {fingerprint.hex()} was ever entered",
+            f"{name} has entered no certificate {fingerprint.hex()}",
             code="unknown_certificate",
             field="fingerprint",
         )
-    name = certificate.authority
     authority = authority_in(context.state, name)
     if authority is not None and not context.has_role(Role.ADMIN):
         _check_operator(context, authority, name)
@@ -196,8 +209,8 @@ def revoke(context: Context, args: tuple[Value, ...]) -> None:
         "certificate_revoked",
         f"the certificate was revoked at {certificate.revoked_ms}",
     )
-    revoked = replace(certificate, revoked_ms=context.block.time_ms)
-    context.state.put(certificate_key(fingerprint), revoked.encode())
+    revoked = replace(certificate, revoked_ms=context.block.time_ms, reason=reason)
+    context.state.put(certificate_key(name, fingerprint), revoked.encode())
     body = ("revoked", name, fingerprint, reason, context.block.time_ms)
     context.emit(KIND, body, (lookup_key(name), certificate_lookup_key(fingerprint)))
 
@@ -215,6 +228,23 @@ def publish_crl(context: Context, args: tuple[Value, ...]) -> None:
     crl = codec.binary(crl_value, "crl", most=MAX_CRL_BYTES)
     context.state.put(crl_key(name), crl)
     context.emit(KIND, ("crl", name, context.block.domain.suite.hash(crl)), (lookup_key(name),))
+
+
+def publish_root_crl(context: Context, args: tuple[Value, ...]) -> None:
+    """Publish the revocation list of an authority's root, which every node then serves: `[authority, crl]`.
+
+    Raises:
+        ContractError: `missing_role`, `unknown_authority`.
+        DecodeError: an argument has another shape, `bad_name`.
+    """
+    context.require_role(Role.ADMIN)
+    authority_value, crl_value = codec.array(args, "args", arity=2)
+    name = _name(authority_value)
+    _admitted(context, name)
+    crl = codec.binary(crl_value, "crl", most=MAX_CRL_BYTES)
+    context.state.put(root_crl_key(name), crl)
+    body = ("root-crl", name, context.block.domain.suite.hash(crl))
+    context.emit(KIND, body, (lookup_key(name),))
 
 
 def lookup_key(authority: str) -> bytes:
@@ -241,7 +271,17 @@ def _account(context: Context, value: Value, field: str) -> str:
     return name
 
 
-def _in_force(context: Context, name: str) -> AuthorityRecord:
+def _add_name(context: Context, name: str) -> None:
+    names = names_in(context.state)
+    context.require(
+        len(names) < MAX_AUTHORITIES,
+        "too_many_authorities",
+        f"the alliance has admitted {len(names)} certificate authorities; at most {MAX_AUTHORITIES} are kept",
+    )
+    context.state.put(NAMES_KEY, encode_names(tuple(sorted((*names, name)))))
+
+
+def _admitted(context: Context, name: str) -> AuthorityRecord:
     authority = authority_in(context.state, name)
     if authority is None:
         raise ContractError(
@@ -249,6 +289,11 @@ def _in_force(context: Context, name: str) -> AuthorityRecord:
             code="unknown_authority",
             field="authority",
         )
+    return authority
+
+
+def _in_force(context: Context, name: str) -> AuthorityRecord:
+    authority = _admitted(context, name)
     context.require(
         authority.dismissed_ms == 0,
         "dismissed",
@@ -274,5 +319,6 @@ METHODS: Final[Mapping[str, Method]] = MappingProxyType(
         "enter": enter,
         "revoke": revoke,
         "publish_crl": publish_crl,
+        "publish_root_crl": publish_root_crl,
     }
 )

@@ -1,11 +1,15 @@
 """What `authorities` keeps in the state: keys, values, and how they are read back.
 
-    authorities/authority/<name>            [1, title, standing, operator, dismissed_ms]
-    authorities/chain/<name>                [certificate (DER), ...]      issuing authority first, root last
-    authorities/certificate/<fingerprint>   [1, authority, purpose, owner, not_before_ms, not_after_ms, revoked_ms]
-    authorities/crl/<name>                  certificate revocation list (DER)
+    authorities/names                                [name, ...]            of all authorities, in rising order
+    authorities/authority/<name>                     [1, title, standing, operator, dismissed_ms]
+    authorities/chain/<name>                         [certificate (DER), ...]      issuing authority first, root last
+    authorities/certificate/<name>/<fingerprint>     [1, authority, purpose, owner, not_before_ms, not_after_ms,
+                                                      revoked_ms, reason]
+    authorities/crl/<name>                           its certificate revocation list (DER)
+    authorities/root-crl/<name>                      that of its root (DER)
 
-A fingerprint is the chain's hash of the certificate's DER.
+A fingerprint is the chain's hash of the certificate's DER. The contract cannot tell who signed a certificate, so each
+authority has entries of its own: what one of them enters and revokes is its word, and changes no other's.
 """
 
 from __future__ import annotations
@@ -32,11 +36,17 @@ MAX_CERTIFICATE_BYTES: Final = 4_096
 MAX_CHAIN: Final = 5
 """Certificates of one authority, from the one that issues to its root; they fit one leaf of the log."""
 
+MAX_AUTHORITIES: Final = 64
+"""Authorities that an alliance ever admits, dismissed ones included: whoever asks about a certificate asks them all."""
+
 MAX_CRL_BYTES: Final = 65_536
 """A revocation list in DER: some 1,500 entries. It travels in a transaction and is kept in the state."""
 
 _MAX_RECORD_BYTES: Final = 32_768
 _MEMORISED: Final = 1_024
+_FEW: Final = 4
+NAMES_KEY: Final = b"names"
+"""Where the names of all authorities are kept, relative to `authorities`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +75,8 @@ class CertificateRecord:
     """An X.509 certificate that an authority has issued."""
 
     authority: str
+    """Who entered it, and by whose word it counts."""
+
     purpose: str
     """What its key is for, a `KeyPurpose`: `timestamp`, for example."""
 
@@ -77,6 +89,9 @@ class CertificateRecord:
 
     revoked_ms: int
     """Block time of its revocation; 0 if it is not revoked."""
+
+    reason: str
+    """Why it was revoked; empty if it is not."""
 
     def is_valid(self, time_ms: int) -> bool:
         """Whether it is in force in a block of that time."""
@@ -93,6 +108,7 @@ class CertificateRecord:
                 self.not_before_ms,
                 self.not_after_ms,
                 self.revoked_ms,
+                self.reason,
             )
         )
 
@@ -107,14 +123,40 @@ def chain_key(name: str) -> bytes:
     return b"chain/" + name.encode("ascii")
 
 
-def certificate_key(fingerprint: bytes) -> bytes:
-    """Return where a certificate is kept."""
-    return b"certificate/" + fingerprint
+def certificate_key(name: str, fingerprint: bytes) -> bytes:
+    """Return where an authority's entry of a certificate is kept."""
+    return b"certificate/" + name.encode("ascii") + b"/" + fingerprint
 
 
 def crl_key(name: str) -> bytes:
     """Return where an authority's newest revocation list is kept."""
     return b"crl/" + name.encode("ascii")
+
+
+def root_crl_key(name: str) -> bytes:
+    """Return where the newest revocation list of an authority's root is kept."""
+    return b"root-crl/" + name.encode("ascii")
+
+
+def names_in(state: StateReader) -> tuple[str, ...]:
+    """Return the names of all authorities in rising order, dismissed ones included; `state` is relative to `authorities`."""
+    data = state.get(NAMES_KEY)
+    return () if data is None else decode_names(data)
+
+
+def encode_names(names: tuple[str, ...]) -> bytes:
+    """Return the canonical bytes of the authorities' names."""
+    return codec.encode(names)
+
+
+@lru_cache(maxsize=_FEW)
+def decode_names(data: bytes) -> tuple[str, ...]:
+    """Read the authorities' names from the state. Raises InvariantViolation: the state is of our own making."""
+    try:
+        values = codec.array(codec.decode(data, max_bytes=_MAX_RECORD_BYTES), "names")
+        return tuple(codec.text(v, "name", most_bytes=MAX_NAME_BYTES) for v in values)
+    except DecodeError as error:
+        raise _damaged(error) from error
 
 
 def authority_in(state: StateReader, name: str) -> AuthorityRecord | None:
@@ -123,9 +165,9 @@ def authority_in(state: StateReader, name: str) -> AuthorityRecord | None:
     return None if data is None else decode_authority(data)
 
 
-def certificate_in(state: StateReader, fingerprint: bytes) -> CertificateRecord | None:
-    """Return a certificate's record, or None; `state` is relative to `authorities`."""
-    data = state.get(certificate_key(fingerprint))
+def certificate_in(state: StateReader, name: str, fingerprint: bytes) -> CertificateRecord | None:
+    """Return what an authority has entered of a certificate, or None; `state` is relative to `authorities`."""
+    data = state.get(certificate_key(name, fingerprint))
     return None if data is None else decode_certificate(data)
 
 
@@ -171,8 +213,8 @@ def decode_authority(data: bytes) -> AuthorityRecord:
 def decode_certificate(data: bytes) -> CertificateRecord:
     """Read a certificate's record from the state. Raises InvariantViolation: the state is of our own making."""
     try:
-        version, authority, purpose, owner, not_before, not_after, revoked = codec.decode_array(
-            data, max_bytes=_MAX_RECORD_BYTES, arity=7, what="certificate"
+        version, authority, purpose, owner, not_before, not_after, revoked, reason = (
+            codec.decode_array(data, max_bytes=_MAX_RECORD_BYTES, arity=8, what="certificate")
         )
         codec.integer(version, "version", least=VERSION, most=VERSION)
         return CertificateRecord(
@@ -182,6 +224,7 @@ def decode_certificate(data: bytes) -> CertificateRecord:
             not_before_ms=codec.integer(not_before, "not_before_ms"),
             not_after_ms=codec.integer(not_after, "not_after_ms"),
             revoked_ms=codec.integer(revoked, "revoked_ms"),
+            reason=codec.text(reason, "reason", most_bytes=MAX_NAME_BYTES),
         )
     except DecodeError as error:
         raise _damaged(error) from error

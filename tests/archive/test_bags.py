@@ -8,8 +8,11 @@ import shutil
 import bagit
 import pytest
 
-from chainnode.pki.pem import write_bundle
-from tests.support.certificates import authority
+from chainnode.model.tlog_policy import validators_policy
+from chainnode.pki.pem import REVOCATION_LIST, write_bundle, write_pem
+from chainnode.pki.revocation import RevocationReason, RevokedCertificate
+from tests.support.certificates import DAY_MS, NOW_MS, authority
+from tests.support.chain import make_chain
 from tests.support.cli import chainnode
 from tests.support.evidence_records import sealed
 
@@ -104,6 +107,73 @@ def test_what_is_not_shown_is_not_called_passed(exported, bag):
         5,
         {"authentic": "not_shown", "complete": "passed", "usable": "passed", "safe": "passed"},
     )
+
+
+def verify_one(exported, *trust):
+    """What `archive verify` says of one of the documents: its status, and the answer."""
+    name = "a/合同.pdf"
+    document, record = exported / "docs" / name, exported / "ev" / f"{name}.er"
+    ran = chainnode("--json", "archive", "verify", document, record, *trust)
+    return ran.status, ran.document
+
+
+def both(exported, bag, *trust):
+    """Status of `verify`, and that of `check` with what it says of authenticity."""
+    trust = ("--root", exported / "roots.pem", *trust)
+    status, results = check(exported, bag, *trust)
+    return verify_one(exported, *trust)[0], (status, results["authentic"])
+
+
+def write_crl(path, *revoked, by_root=False, days=3_000):
+    crl = authority().crl(*revoked, by_root=by_root, next_update_ms=NOW_MS + days * DAY_MS)
+    path.write_bytes(write_pem(REVOCATION_LIST, crl.encoded))
+    return path
+
+
+def test_lists_of_root_and_authority_count_and_a_stolen_key_is_refused(exported, bag, tmp_path):
+    made = authority()
+    nothing = ("--crl", write_crl(tmp_path / "no.pem"))
+    assert both(exported, bag, *nothing) == (0, (0, "passed"))
+    for name, by_root, serial in (
+        ("leaf.pem", False, made.leaf.serial_number),
+        ("issuing.pem", True, made.issuing.serial_number),
+    ):
+        entry = RevokedCertificate(serial, NOW_MS, RevocationReason.KEY_COMPROMISE)
+        back = ("--crl", write_crl(tmp_path / name, entry, by_root=by_root))
+        assert both(exported, bag, *back, *nothing * by_root) == (1, (1, "failed"))
+        assert verify_one(exported, "--root", exported / "roots.pem", *back)[1]["error"][
+            "code"
+        ] == ("revoked")
+    stale = ("--crl", write_crl(tmp_path / "old.pem", days=1))
+    assert both(exported, bag, *stale) == (1, (1, "failed"))
+    assert verify_one(exported, *nothing)[0] == 2
+
+
+def test_whoever_believes_an_algorithm_no_more_says_since_when(exported, bag):
+    assert both(exported, bag, "--weak", "sha256=2999-01-01") == (0, (0, "passed"))
+    assert both(exported, bag, "--weak", "sm3=2020-01-01") == (0, (0, "passed"))
+    assert both(exported, bag, "--weak", "sha256=2026-10-01") == (1, (1, "failed"))
+    root = ("--root", exported / "roots.pem")
+    said = verify_one(exported, *root, "--weak", "sha256=2026-10-01")[1]
+    assert said["error"]["code"] == "weak_algorithm"
+    for nonsense in ("sha256", "md5=2026-01-01", "sha256=soon"):
+        assert chainnode("archive", "check", bag, *root, "--weak", nonsense).status == 2
+
+
+def test_a_token_that_the_chain_has_no_proof_of_is_not_shown_unless_its_root_is_to_do(
+    exported, bag, tmp_path
+):
+    genesis, policy = make_chain().genesis, tmp_path / "policy"
+    keys = [(v.name, v.log_key, v.cosigner_key) for v in genesis.validators]
+    policy.write_bytes(validators_policy(genesis.suite, genesis.chain_id, keys).encode())
+    assert both(exported, bag, "--policy", policy) == (5, (5, "not_shown"))
+    assert both(exported, bag, "--policy", policy, "--by-root") == (0, (0, "passed"))
+    trust = ("--root", exported / "roots.pem", "--policy", policy, "--by-root")
+    authentic = chainnode("--json", "archive", "check", bag, *trust).document["checks"][0]
+    assert authentic["note_count"] == len(CONTENTS)
+    assert "nothing shows that the chain issued" in authentic["notes"][0]
+    assert "依据较少" in chainnode("archive", "check", bag, *trust).out
+    assert chainnode("archive", "check", bag, "--policy", policy, "--by-root").status == 2
 
 
 def test_nothing_is_overwritten_and_names_that_no_two_programs_agree_on_are_refused(

@@ -9,7 +9,14 @@ import pytest
 from chainnode.model import calls, codec
 from chainnode.model.keys import KeyPurpose
 from chainnode.model.record import decode_record
-from contracts.query import authority_view, certificate_view, crl_of
+from contracts.authorities.records import MAX_AUTHORITIES
+from contracts.query import (
+    authority_view,
+    certificate_view,
+    certificate_views,
+    crl_of,
+    root_crl_of,
+)
 from tests.support.contracts import ED25519, GENESIS_TIME_MS, SM2, Chain, example_genesis
 
 if TYPE_CHECKING:
@@ -50,13 +57,14 @@ def test_the_life_of_a_certificate_stands_on_the_log_and_in_the_state(suite):
     fingerprint = chain.genesis.suite.hash(CERTIFICATE)
     assert chain.send(ADMIN, admit()) == ""
     assert chain.send(OPERATOR, enter()) == ""
-    view = certificate_view(chain.state, fingerprint)
+    view = certificate_view(chain.state, "city", fingerprint)
     assert (view.authority, view.owner, view.purpose) == ("city", OWNER, "timestamp")
     assert view.is_valid(chain.time_ms)
     assert not view.is_valid(GENESIS_TIME_MS - 1)
     assert not view.is_valid(GENESIS_TIME_MS + YEAR_MS + 1)
-    assert chain.send(OPERATOR, calls.revoke_certificate(fingerprint, "compromised")) == ""
-    assert certificate_view(chain.state, fingerprint).revoked_ms == chain.time_ms
+    assert chain.send(OPERATOR, calls.revoke_certificate("city", fingerprint, "compromised")) == ""
+    view = certificate_view(chain.state, "city", fingerprint)
+    assert (view.revoked_ms, view.reason) == (chain.time_ms, "compromised")
     assert chain.send(OPERATOR, calls.publish_crl("city", b"a list")) == ""
     assert crl_of(chain.state, "city") == b"a list"
     assert chain.send(ADMIN, calls.dismiss_authority("city")) == ""
@@ -85,7 +93,8 @@ def test_a_new_admission_replaces_chain_and_operator_and_keeps_what_was_issued()
     assert chain.send(ADMIN, admit(operator="justice/clerk")) == ""
     assert chain.send(OPERATOR, enter(b"another")) == "not_the_operator"
     assert chain.send("justice/clerk", enter(b"another")) == ""
-    assert certificate_view(chain.state, chain.genesis.suite.hash(CERTIFICATE)) is not None
+    fingerprint = chain.genesis.suite.hash(CERTIFICATE)
+    assert certificate_view(chain.state, "city", fingerprint) is not None
 
 
 @pytest.mark.parametrize(
@@ -103,10 +112,13 @@ def test_a_new_admission_replaces_chain_and_operator_and_keeps_what_was_issued()
         (OPERATOR, enter(b"new", not_before_ms=GENESIS_TIME_MS + YEAR_MS), "bad_validity"),
         (OPERATOR, enter(), "already_entered"),
         (OPERATOR, enter(b"x" * 4_097), "malformed"),
-        (OWNER, calls.revoke_certificate(bytes(32), "ceased"), "unknown_certificate"),
-        (OPERATOR, calls.revoke_certificate(bytes(32), "dislike"), "bad_reason"),
+        (OWNER, calls.revoke_certificate("city", bytes(32), "ceased"), "unknown_certificate"),
+        (OPERATOR, calls.revoke_certificate("city", bytes(32), "dislike"), "bad_reason"),
         (OWNER, calls.publish_crl("city", b""), "not_the_operator"),
         (OPERATOR, calls.publish_crl("city", b"x" * 65_537), "malformed"),
+        (OPERATOR, calls.publish_root_crl("city", b""), "missing_role"),
+        (ADMIN, calls.publish_root_crl("other", b""), "unknown_authority"),
+        (ADMIN, calls.publish_root_crl("city", b"x" * 65_537), "malformed"),
         (OPERATOR, calls.dismiss_authority("city"), "missing_role"),
         (ADMIN, calls.dismiss_authority("other"), "unknown_authority"),
     ],
@@ -123,10 +135,51 @@ def test_an_administrator_revokes_what_the_operator_would_not_and_once_is_enough
     fingerprint = chain.genesis.suite.hash(CERTIFICATE)
     chain.send(ADMIN, admit())
     chain.send(OPERATOR, enter())
-    assert chain.send(OWNER, calls.revoke_certificate(fingerprint, "ceased")) == "not_the_operator"
-    assert chain.send(ADMIN, calls.revoke_certificate(fingerprint, "ceased")) == ""
-    again = calls.revoke_certificate(fingerprint, "superseded")
+    assert (
+        chain.send(OWNER, calls.revoke_certificate("city", fingerprint, "ceased"))
+        == "not_the_operator"
+    )
+    assert chain.send(ADMIN, calls.revoke_certificate("city", fingerprint, "ceased")) == ""
+    again = calls.revoke_certificate("city", fingerprint, "superseded")
     assert chain.send(OPERATOR, again) == "certificate_revoked"
+
+
+def test_no_authority_can_take_or_spoil_what_another_has_issued():
+    chain = Chain()
+    fingerprint = chain.genesis.suite.hash(CERTIFICATE)
+    chain.send(ADMIN, admit())
+    chain.send(ADMIN, admit("thief", operator="justice/clerk"))
+    # It is first, and enters what it has not issued, as its own, and revokes it.
+    seized = enter(authority="thief", owner="justice/clerk")
+    assert chain.send("justice/clerk", seized) == ""
+    revoke = calls.revoke_certificate("thief", fingerprint, "compromised")
+    assert chain.send("justice/clerk", revoke) == ""
+    assert chain.send(OPERATOR, enter()) == ""
+    assert chain.send(ADMIN, calls.dismiss_authority("thief")) == ""
+    view = certificate_view(chain.state, "city", fingerprint)
+    assert (view.owner, view.revoked_ms) == (OWNER, 0)
+    assert [v.authority for v in certificate_views(chain.state, fingerprint)] == ["city", "thief"]
+    revoke = calls.revoke_certificate("city", fingerprint, "compromised")
+    assert chain.send("justice/clerk", revoke) == "not_the_operator"
+
+
+def test_the_list_of_the_root_is_published_by_an_admin_and_after_a_dismissal_too():
+    chain = Chain()
+    chain.send(ADMIN, admit())
+    assert root_crl_of(chain.state, "city") is None
+    chain.send(ADMIN, calls.dismiss_authority("city"))
+    assert chain.send(ADMIN, calls.publish_root_crl("city", b"a list")) == ""
+    assert root_crl_of(chain.state, "city") == b"a list"
+    assert crl_of(chain.state, "city") is None
+    assert events(chain)[-1] == ("root-crl", "city", chain.genesis.suite.hash(b"a list"))
+
+
+def test_an_alliance_admits_so_many_authorities_and_can_still_change_one_of_them():
+    chain = Chain()
+    names = [f"ca-{number}" for number in range(MAX_AUTHORITIES)]
+    chain.execute(*(chain.transaction(ADMIN, admit(name)) for name in names))
+    assert chain.send(ADMIN, admit("one-more")) == "too_many_authorities"
+    assert chain.send(ADMIN, admit(names[0], operator="justice/clerk")) == ""
 
 
 def test_a_dismissed_authority_enters_nothing_and_its_certificates_can_still_be_revoked():
@@ -138,7 +191,7 @@ def test_a_dismissed_authority_enters_nothing_and_its_certificates_can_still_be_
     assert chain.send(ADMIN, admit()) == "dismissed"
     assert chain.send(OPERATOR, calls.publish_crl("city", b"list")) == "dismissed"
     fingerprint = chain.genesis.suite.hash(CERTIFICATE)
-    assert chain.send(OPERATOR, calls.revoke_certificate(fingerprint, "ceased")) == ""
+    assert chain.send(OPERATOR, calls.revoke_certificate("city", fingerprint, "ceased")) == ""
 
 
 def test_the_longest_chain_fits_one_leaf():

@@ -146,14 +146,16 @@ def certified_blocks(chain: Chain):
             ),
         ),
         chain.transaction(
-            node, calls.register_imprints(fingerprint, [imprint, imprint], seed=bytes(range(32)))
+            node,
+            calls.register_imprints("city", fingerprint, [imprint, imprint], seed=bytes(range(32))),
         ),
         chain.transaction(operator, calls.publish_crl("city", b"crl")),
-        chain.transaction(operator, calls.revoke_certificate(fingerprint, "superseded")),
+        chain.transaction(operator, calls.revoke_certificate("city", fingerprint, "superseded")),
         chain.transaction(
-            node, calls.register_imprints(fingerprint, [imprint], seed=bytes(range(32)))
+            node, calls.register_imprints("city", fingerprint, [imprint], seed=bytes(range(32)))
         ),
         chain.transaction(admin, calls.dismiss_authority("city")),
+        chain.transaction(admin, calls.publish_root_crl("city", b"root crl")),
     ]
 
 
@@ -193,7 +195,7 @@ def test_the_golden_blocks_visit_successes_and_refusals():
         "", "", "missing_role",
         "", "", "unknown_algorithm", "unknown_contract",
         "", "", "", "", "", "", "last_admin",
-        "", "", "", "", "", "certificate_not_valid", "",
+        "", "", "", "", "", "certificate_not_valid", "", "",
         "", "", "",
         "algorithm_closed", "",
         "",

@@ -11,7 +11,14 @@ from chainnode.model.commitment import Digest
 from chainnode.model.errors import ProofInvalid
 from chainnode.model.keys import KeyPurpose
 from chainnode.model.record import decode_record
-from chainnode.model.timestamp import Serial, blindings_under, parse_serial, verify_imprint
+from chainnode.model.timestamp import (
+    RecordedUnit,
+    Serial,
+    blindings_under,
+    parse_serial,
+    unit_of,
+    verify_imprint,
+)
 from chainnode.model.transaction import Call
 from tests.support.contracts import ED25519, GENESIS_TIME_MS, SM2, Chain, example_genesis
 
@@ -49,7 +56,7 @@ def certified(suite: str = ED25519, **changes) -> tuple[Chain, bytes]:
 def test_every_imprint_leaves_one_record_that_its_serial_number_opens(suite):
     chain, fingerprint = certified(suite)
     result = chain.execute(
-        chain.transaction(NODE, calls.register_imprints(fingerprint, IMPRINTS, seed=SEED))
+        chain.transaction(NODE, calls.register_imprints("city", fingerprint, IMPRINTS, seed=SEED))
     )
     (receipt,) = result.receipts
     assert (receipt.succeeded, receipt.record_count) == (True, len(IMPRINTS))
@@ -61,6 +68,7 @@ def test_every_imprint_leaves_one_record_that_its_serial_number_opens(suite):
         serial = parse_serial(Serial(index=index, blinding=blinding_of(item)).as_integer())
         assert serial.index == index
         assert verify_imprint(chain.genesis.suite, record, serial, imprint) == fingerprint
+        assert unit_of(record) == RecordedUnit(authority="city", fingerprint=fingerprint)
         other = Digest(algorithm=imprint.algorithm, value=bytes([1]) * len(imprint.value))
         with pytest.raises(ProofInvalid) as caught:
             verify_imprint(chain.genesis.suite, record, serial, other)
@@ -84,7 +92,7 @@ def test_other_serial_numbers_name_no_record(number):
 
 
 def register(fingerprint: bytes, *imprints: Digest) -> Call:
-    return calls.register_imprints(fingerprint, imprints or IMPRINTS, seed=SEED)
+    return calls.register_imprints("city", fingerprint, imprints or IMPRINTS, seed=SEED)
 
 
 def test_who_may_and_for_which_certificate():
@@ -110,7 +118,7 @@ def test_certificates_that_do_not_serve(changes, code):
 
 def test_a_revoked_certificate_and_one_of_a_dismissed_authority_serve_no_more():
     chain, fingerprint = certified()
-    chain.send("justice/ca", calls.revoke_certificate(fingerprint, "compromised"))
+    chain.send("justice/ca", calls.revoke_certificate("city", fingerprint, "compromised"))
     assert chain.send(NODE, register(fingerprint)) == "certificate_not_valid"
     chain, fingerprint = certified()
     chain.send("justice/admin", calls.dismiss_authority("city"))
@@ -130,5 +138,5 @@ def test_a_revoked_certificate_and_one_of_a_dismissed_authority_serve_no_more():
 )
 def test_arguments_of_another_shape(args, code):
     chain, fingerprint = certified()
-    call = Call(contract="timestamps", method="register", args=(fingerprint, *args))
+    call = Call(contract="timestamps", method="register", args=("city", fingerprint, *args))
     assert chain.send(NODE, call) == code

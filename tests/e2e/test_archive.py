@@ -87,6 +87,11 @@ def test_a_folder_is_sealed_renewed_both_ways_and_holds_for_us_and_for_bouncy_ca
     assert verify(network, home, documents / "2026" / "001.txt", record)[0] == 1
     chain_only = ("--policy", network.policy, "--tokens", home)
     assert verify(network, home, document, record, *chain_only)[0] == 5
+    # A root is no substitute for the chain's word, unless it is asked for.
+    chain_only += ("--root", network.ca)
+    assert verify(network, home, document, record, *chain_only)[0] == 5
+    status, said = verify(network, home, document, record, *chain_only, "--by-root")
+    assert (status, [t["is_on_log"] for t in said["tokens"]]) == (0, [False])
     ran = chainnode("--home", home, "--json", "archive", "verify", document, record)
     assert (ran.status, ran.document["error"]["code"]) == (2, "no_policy")
 

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from chainnode.logs import utc
+from chainnode.model.notarization import parse_notarization
+from chainnode.model.tlog_proof import parse_proof
 from cli.papers.command import DEFAULT_FONT
 from devnet import homes
 from tests.support.certificates import run_openssl
@@ -119,6 +122,19 @@ def test_text_code_and_attachments_are_what_others_read(network, sealed, tmp_pat
     text = tool("pdftotext", out, "-")
     for said in ("存证证书", "合同.txt", "存证章", "认证时间区间", "Certificate of notarization"):
         assert said in text
+    # Long values are broken to fit the page.
+    packed = "".join(text.split())
+    proof = parse_proof(Path(f"{document}.tlog-proof").read_bytes())
+    record = parse_notarization(proof.extra).record
+    header = network.ask("v1", lambda client: client.chain_header(record.height))
+    for said in (
+        f"区块哈希blockhash{header['block_hash']}",
+        f"提交时间submitted不晚于{''.join(utc(record.not_after_ms).split())}",
+        "nolaterthanthat",
+        "存证主体account(脱敏masked)agency-1/n***",
+    ):
+        assert said in packed
+    assert record.account not in text
     tool("pdftoppm", "-r", "100", "-f", "1", "-l", "1", "-png", out, tmp_path / "page")
     (image,) = tmp_path.glob("page*.png")
     assert re.fullmatch(rf"QR-Code:{BASE}/v/\d+\n", tool("zbarimg", "-q", image))

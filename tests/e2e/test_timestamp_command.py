@@ -113,6 +113,34 @@ def test_the_page_for_courts_and_a_report_of_it_all(network, stamped, tmp_path):
     assert checks["inclusion"]["result"] == "holds"
 
 
+def test_the_roots_list_takes_back_what_an_authority_has_certified(network, stamped, tmp_path):
+    document, _ = stamped
+    # The root's own home stays as it is: other tests need its authority.
+    root, issuing = tmp_path / "root", network.directory / "ca" / "authority.pem"
+    shutil.copytree(network.directory / "ca-root", root)
+    passphrase = ("--passphrase-file", str(network.directory / homes.PASSPHRASE))
+    trust = ("--policy", str(network.policy), "--root", str(network.ca))
+    listed = ("--crl", str(root / "crl.pem"))
+    for is_revoked in (False, True):
+        if is_revoked:
+            back = ("ca", "revoke-authority", str(issuing), "--reason", "compromised")
+            assert chainnode(root, *back).returncode == 0
+        assert chainnode(root, "ca", "crl", *passphrase).returncode == 0
+        ran = verify(tmp_path, document, *trust, *listed)
+        assert ran.returncode == is_revoked, ran.stdout + ran.stderr
+    assert json.loads(ran.stdout)["error"]["code"] == "revoked"
+    assert verify(tmp_path, document, *trust[:2], *listed).returncode == 2
+    copy = tmp_path / document.name
+    for name in (document.name, f"{document.name}.tsr", f"{document.name}.tsr.tlog-proof"):
+        shutil.copy(document.with_name(name), tmp_path)
+    ran = chainnode(network.client_home, "notarize", str(copy))
+    assert ran.returncode == 0, ran.stderr
+    status, checks = report(copy, network, tmp_path, *trust[2:], *listed)
+    assert (status, checks["token"]["code"]) == (1, "revoked")
+    # Of genuine tokens the record still says that the chain issued them.
+    assert checks["token-record"]["result"] == "holds"
+
+
 def test_a_certificate_page_takes_a_token_along_that_is_about_its_document(
     network, stamped, tmp_path
 ):

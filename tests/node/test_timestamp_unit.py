@@ -11,7 +11,14 @@ from chainnode.keystore.keystore import KeyStore
 from chainnode.model.errors import Unavailable
 from chainnode.model.keys import KeyPurpose
 from chainnode.model.suites import P256_SHA256, SM2_SM3, key_suite_named, suite_named
-from chainnode.node.timestamp_unit import LOOK_MS, P256_UNIT, SM2_UNIT, HomeUnit, certificate_file
+from chainnode.node.timestamp_unit import (
+    LOOK_MS,
+    P256_UNIT,
+    SM2_UNIT,
+    HomeUnit,
+    certificate_file,
+    former_file,
+)
 from chainnode.pki.pem import MAX_PEM_BYTES, write_bundle
 from chainnode.pki.profiles import SEAL
 from tests.support.certificates import authority, key_of
@@ -79,6 +86,23 @@ def test_a_renewed_certificate_is_used_from_the_next_look_on(tmp_path, name, sui
     assert home._unit.unit().certificate == first
     assert home.unit().certificate == second
     assert home.unit() is home.unit()
+
+
+def test_former_certificates_are_found_by_serial_number(tmp_path):
+    home = Home(tmp_path)
+    first, second = home.certificate(), home.certificate()
+    home.install(second)
+    kept = former_file(tmp_path, first.serial_number)
+    kept.parent.mkdir()
+    kept.write_bytes(write_bundle((first, home.made.issuing)))
+    assert home._unit.former(first.serial_number) == (first, home.made.issuing)
+    assert home._unit.former(second.serial_number)[0] == second
+    assert home._unit.former(7) is None
+    # A file under another's number is not what was asked for.
+    kept.rename(former_file(tmp_path, 7))
+    assert home._unit.former(7) is None
+    former_file(tmp_path, 7).write_bytes(b"hello")
+    assert home._unit.former(7) is None
 
 
 def test_what_is_wrong_with_the_file_is_said_until_it_is_mended(tmp_path):

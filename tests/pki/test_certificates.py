@@ -57,6 +57,14 @@ if TYPE_CHECKING:
 AT = f"-attime {NOW_MS // 1000}".split()
 
 
+def test_a_certificate_that_was_read_is_kept_and_nothing_of_it_can_change():
+    encoded = authority().leaf.encoded
+    read = decode_x509_certificate(encoded)
+    assert decode_x509_certificate(bytes(bytearray(encoded))) is read
+    # Whatever a hash is made of, down to names and extensions, is frozen.
+    assert hash(read) == hash(authority().leaf)
+
+
 def verify(folder: Path, leaf: X509Certificate, *options: str) -> str:
     """Have openssl check a leaf up to the authority's root, policies included; return what it says."""
     made = authority()

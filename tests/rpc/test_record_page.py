@@ -82,6 +82,8 @@ async def test_a_public_registration_is_shown_with_a_proof_that_verifies_offline
             "neither withdrawn nor superseded",
             f"{public.id.hex()}-0-1",
             served.node.services.chain.header(1).block_hash.hex(),
+            "提交时间",
+            "nobody attests the exact time",
             *(
                 f"{served.node.chain.genesis.chain_id}/{v.name}"
                 for v in served.node.chain.validators[:3]

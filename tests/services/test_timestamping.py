@@ -8,8 +8,13 @@ from dataclasses import replace
 import pytest
 
 from chainnode.keystore.signer import local_signer
+from chainnode.model import calls
 from chainnode.model.errors import Unavailable
 from chainnode.model.keys import KeyPurpose
+from chainnode.model.suites import ED25519_SHA256, suite_named
+from chainnode.pki.pem import parse_bundle
+from chainnode.rpc.methods import _status
+from chainnode.rpc.tsa_endpoint import TsaEndpoint
 from chainnode.services.own_account import OwnAccount
 from chainnode.services.timestamping import (
     LOOK_MS,
@@ -17,15 +22,18 @@ from chainnode.services.timestamping import (
     MAX_UNDER_WAY,
     SLOW_MS,
     TIMEOUT_MS,
+    TimestampCollector,
     Timestamping,
     TimestampUnit,
 )
 from chainnode.tsp.request import Failure, RequestRejected, decode_request
 from chainnode.tsp.token import TokenTemplate
 from tests.support.certificates import DAY_MS, NOW_MS, authority
-from tests.support.chain import CLERK
+from tests.support.chain import ADMIN, ARCHIVE, CLERK
 from tests.support.rpc import make_node
 from tests.support.timestamps import POLICY, request_about
+
+SHA256 = suite_named(ED25519_SHA256).hash
 
 
 class Units:
@@ -41,7 +49,7 @@ class Units:
         made = authority()
         return TimestampUnit(
             certificate=self.certificate,
-            fingerprint=bytes(32),
+            fingerprint=SHA256(self.certificate.encoded),
             chain=(made.issuing,),
             template=TokenTemplate(
                 signer=made.leaf_signer, certificate=self.certificate, chain=(), policy=POLICY
@@ -76,6 +84,52 @@ class Served:
         )
         self.heard = []
         self._numbers = itertools.count()
+        made = authority()
+        self.decide(
+            ADMIN,
+            calls.admit_authority(
+                "city",
+                title="市",
+                standing="internal",
+                operator=ADMIN,
+                chain=[made.issuing.encoded, made.root.encoded],
+            ),
+        )
+        self.enter("city")
+
+    def decide(self, sender, *wanted):
+        """Have a block of one transaction decided; whether it succeeds is said."""
+        number = next(self._numbers)
+        self.node.engine.commit(
+            [self.node.chain.transaction(wanted, sender=sender, nonce=f"authority {number}")]
+        )
+
+    def enter(self, name, *, owner=CLERK):
+        certificate = self.units.certificate
+        self.decide(
+            ADMIN,
+            calls.enter_certificate(
+                name,
+                purpose=KeyPurpose.TIMESTAMP,
+                owner=owner,
+                not_before_ms=certificate.not_before_ms,
+                not_after_ms=certificate.not_after_ms,
+                certificate=certificate.encoded,
+            ),
+        )
+
+    def revoke(self, name):
+        fingerprint = SHA256(self.units.certificate.encoded)
+        self.decide(ADMIN, calls.revoke_certificate(name, fingerprint, "compromised"))
+
+    def refused(self):
+        """What whoever asks now is told."""
+        with pytest.raises(RequestRejected) as caught:
+            self.ask()
+        assert caught.value.failure is Failure.SYSTEM_FAILURE
+        assert self.lists == []
+        assert self.service.problem == caught.value.message
+        return caught.value.message
 
     def ask(self, count=1, *, is_gone=lambda: False):
         for _ in range(count):
@@ -90,7 +144,7 @@ class Served:
     @property
     def lists(self):
         """Imprints of each list that waits for a block."""
-        return [len(tx.body.calls[0].args[2]) for tx in self.node.engine.pool.values()]
+        return [len(tx.body.calls[0].args[3]) for tx in self.node.engine.pool.values()]
 
     @property
     def failures(self):
@@ -181,6 +235,9 @@ def test_a_unit_outside_of_its_certificates_time_signs_nothing(served, moment_ms
     else:
         served.ask()
     assert served.lists == [1] * (not is_refused)
+    # Tokens outlive it, so whoever verifies one still gets it.
+    answer = TsaEndpoint({"p256": served.service}, default="p256")._certificate("p256.pem")
+    assert (answer.status, parse_bundle(answer.body)[0]) == (200, authority().leaf)
 
 
 def test_a_unit_whose_key_is_used_up_signs_nothing_though_its_certificate_counts(served):
@@ -199,6 +256,57 @@ def test_a_unit_that_ends_while_imprints_wait_tells_them(served):
     served.pass_ms(SLOW_MS)
     assert served.failures == [Failure.SYSTEM_FAILURE] * 2
     assert served.lists == [1]
+
+
+def test_a_revoked_certificate_is_seen_in_the_state_before_anything_is_sent(served):
+    assert served.service.problem is None
+    served.revoke("city")
+    said = served.refused()
+    assert "revoked by city" in said
+    assert "compromised" in said
+    assert "chainnode ca request" in said
+    # What verifies earlier tokens stays to be had.
+    assert served.service.certificates() == (served.units.certificate, authority().issuing)
+
+
+@pytest.mark.parametrize("is_revoked", [False, True])
+def test_metrics_and_status_show_a_certificate_that_counts_no_more(served, is_revoked):
+    if is_revoked:
+        served.revoke("city")
+    families = TimestampCollector({"p256": served.service}).collect()
+    (counts,) = [f for f in families if f.name == "chainnode_timestamp_certificate_counts"]
+    assert [sample.value for sample in counts.samples] == [not is_revoked]
+    served.node.services.timestamp_units["p256"] = served.service
+    (unit,) = _status(served.node.services)["timestamp_units"]
+    assert unit["end_ms"] == authority().leaf.not_after_ms
+    assert (unit["problem"] is not None) == is_revoked
+
+
+def test_a_dismissed_authority_another_owner_and_an_unknown_certificate_are_named(served):
+    served.units.certificate = authority().issue()
+    assert "no authority of the chain has entered" in served.refused()
+    served.enter("city", owner=ARCHIVE)
+    assert f"that of {ARCHIVE}" in served.refused()
+    served.units.certificate = authority().leaf
+    served.decide(ADMIN, calls.dismiss_authority("city"))
+    assert "was dismissed" in served.refused()
+
+
+def test_what_other_authorities_say_of_a_certificate_neither_ends_nor_saves_it(served):
+    admit = calls.admit_authority(
+        "alien", title="市", standing="internal", operator=ADMIN, chain=[b"no certificate"]
+    )
+    served.decide(ADMIN, admit)
+    served.enter("alien")
+    served.revoke("alien")
+    served.ask()
+    (transaction,) = served.node.engine.pool.values()
+    assert transaction.body.calls[0].args[0] == "city"
+    other = Served()
+    other.decide(ADMIN, admit)
+    other.enter("alien")
+    other.revoke("city")
+    assert "revoked by city" in other.refused()
 
 
 def test_a_node_that_cannot_vouch_for_the_time_enters_nothing(served):

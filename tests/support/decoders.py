@@ -126,7 +126,13 @@ from cli.show import parse_tx_id
 from cli.times import parse_time
 from consensus.effects import Locked, Proposed, ViewEntered, Voted
 from consensus.messages import Justification, Prepare, Proposal, Propose, ValidatorIndex, View
-from contracts.authorities.records import decode_authority, decode_chain, encode_chain
+from contracts.authorities.records import (
+    decode_authority,
+    decode_chain,
+    decode_names,
+    encode_chain,
+    encode_names,
+)
 from contracts.authorities.records import decode_certificate as decode_certificate_record
 from contracts.clocks import decode_declaration
 from contracts.identity.records import (
@@ -920,7 +926,7 @@ def _state_formats() -> dict[str, Decoder]:
             function="contracts.authorities.records.decode_certificate",
             decode=decode_certificate_record,
             encode=lambda r: r.encode(),
-            seeds=(codec.encode((1, "city", "timestamp", "justice/node", 0, 2**42, 0)),),
+            seeds=(codec.encode((1, "city", "timestamp", "justice/node", 0, 2**42, 9, "ceased")),),
             errors=ours,
         ),
         "certificate chain": Decoder(
@@ -928,6 +934,13 @@ def _state_formats() -> dict[str, Decoder]:
             decode=decode_chain,
             encode=encode_chain,
             seeds=(codec.encode((b"issuing", b"root")),),
+            errors=ours,
+        ),
+        "names of authorities": Decoder(
+            function="contracts.authorities.records.decode_names",
+            decode=decode_names,
+            encode=encode_names,
+            seeds=(codec.encode(("alliance", "city")),),
             errors=ours,
         ),
     }

@@ -230,7 +230,8 @@ class Node:
 
 def make_node(*, suite: str = ED25519_SHA256, outside: Policy | None = None) -> Node:
     """A node at height 0, without a server; with outside witnesses if there is a policy of them."""
-    chain = make_chain(suite=suite, contracts=("algorithms", "clocks", "cosigners", "history"))
+    contracts = ("algorithms", "authorities", "clocks", "cosigners", "history")
+    chain = make_chain(suite=suite, contracts=contracts)
     clock = ManualClock()
     ledger = Ledger.open(MemoryStore(), chain.genesis)
     commits = Commits(clock=clock, log_size=ledger.tip.log_size)

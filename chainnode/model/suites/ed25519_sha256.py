@@ -6,16 +6,12 @@ equation without the cofactor. Those choices are consensus rules; that is why `c
 
 from __future__ import annotations
 
-import hashlib
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from nacl import bindings
 from nacl.exceptions import BadSignatureError
 
-from chainnode.model.suites.hmac_sha256 import hmac_sha256, hmac_sha256_under
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from chainnode.model.suites.hmac_sha256 import Sha256
 
 ED25519_SHA256: Final = "ed25519-sha256"
 """The suite's name in genesis, key files and policies."""
@@ -24,7 +20,7 @@ _KEY_BYTES = 32
 _SIGNATURE_BYTES = 64
 
 
-class Ed25519Sha256:
+class Ed25519Sha256(Sha256):
     """Ed25519 and SHA-256 behind the `Suite` interface; holds nothing."""
 
     __slots__ = ()
@@ -33,11 +29,6 @@ class Ed25519Sha256:
     def name(self) -> str:
         """`ed25519-sha256`."""
         return ED25519_SHA256
-
-    @property
-    def hash_name(self) -> str:
-        """`sha256`."""
-        return "sha256"
 
     @property
     def public_key_bytes(self) -> int:
@@ -53,18 +44,6 @@ class Ed25519Sha256:
     def private_key_bytes(self) -> int:
         """32: the seed of RFC 8032, from which scalar and prefix are derived."""
         return _KEY_BYTES
-
-    def hash(self, data: bytes) -> bytes:
-        """Return SHA-256 of `data`."""
-        return hashlib.sha256(data).digest()
-
-    def hmac(self, key: bytes, data: bytes) -> bytes:
-        """Return HMAC-SHA-256 of `data` under `key`."""
-        return hmac_sha256(key, data)
-
-    def hmac_under(self, key: bytes) -> Callable[[bytes], bytes]:
-        """Return `hmac` under `key`, for many messages."""
-        return hmac_sha256_under(key)
 
     def is_public_key(self, public_key: bytes) -> bool:
         """Whether the bytes are canonical and a point of the prime-order subgroup other than its identity."""

@@ -7,8 +7,7 @@ software makes either. Timestamps, certificates and seals have no use for one fo
 from __future__ import annotations
 
 import functools
-import hashlib
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -19,10 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from chainnode.model.suites.hmac_sha256 import hmac_sha256, hmac_sha256_under
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from chainnode.model.suites.hmac_sha256 import Sha256
 
 P256_SHA256: Final = "p256-sha256"
 """The suite's name in key files."""
@@ -44,7 +40,7 @@ _SIGN = ec.ECDSA(SHA256(), deterministic_signing=True)
 """RFC 6979: a generator that repeats itself cannot give the private key away."""
 
 
-class P256Sha256:
+class P256Sha256(Sha256):
     """ECDSA on P-256 and SHA-256 behind the `Suite` interface; holds nothing."""
 
     __slots__ = ()
@@ -53,11 +49,6 @@ class P256Sha256:
     def name(self) -> str:
         """`p256-sha256`."""
         return P256_SHA256
-
-    @property
-    def hash_name(self) -> str:
-        """`sha256`."""
-        return "sha256"
 
     @property
     def public_key_bytes(self) -> int:
@@ -73,18 +64,6 @@ class P256Sha256:
     def private_key_bytes(self) -> int:
         """32: the scalar d, big-endian."""
         return _SCALAR_BYTES
-
-    def hash(self, data: bytes) -> bytes:
-        """Return SHA-256 of `data`."""
-        return hashlib.sha256(data).digest()
-
-    def hmac(self, key: bytes, data: bytes) -> bytes:
-        """Return HMAC-SHA-256 of `data` under `key`."""
-        return hmac_sha256(key, data)
-
-    def hmac_under(self, key: bytes) -> Callable[[bytes], bytes]:
-        """Return `hmac` under `key`, for many messages."""
-        return hmac_sha256_under(key)
 
     def is_public_key(self, public_key: bytes) -> bool:
         """Whether the bytes are 04 || x || y of a point on the curve; its order is prime, so all are usable."""

@@ -1,0 +1,256 @@
+"""What the chain says of certificates: who has entered them, what was revoked, and whether one counts now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from chainnode.model.errors import DecodeError, ProofInvalid, Refused, Unavailable
+from chainnode.pki.certificate import decode_x509_certificate
+from chainnode.pki.path import has_issued
+from chainnode.pki.revocation import check_crl, decode_crl
+from chainnode.rpc.base64_text import from_base64
+from cli.authority.shared import PATH
+from cli.command import pass_session
+from cli.output import print_fields, print_json, time_text
+from cli.senders import chain_domain
+from cli.trust import read_bundle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from chainnode.model.domain import Domain
+    from chainnode.pki.certificate import X509Certificate
+    from chainnode.pki.revocation import RevocationList
+    from chainnode.rpc.client import RpcClient
+    from cli.output import Json
+    from cli.session import Session
+
+_OK: Final = 200
+_NOT_FOUND: Final = 404
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What one authority has entered of a certificate."""
+
+    authority: str
+    owner: str
+    purpose: str
+    not_before_ms: int
+    not_after_ms: int
+    revoked_ms: int
+    reason: str
+    authority_dismissed_ms: int
+
+    def as_json(self) -> dict[str, Json]:
+        """Return it for programs."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+async def entries_of(
+    node: RpcClient, domain: Domain, certificate: X509Certificate
+) -> tuple[Entry, ...]:
+    """Return what authorities have entered of a certificate. Raises ChainError."""
+    fingerprint = domain.suite.hash(certificate.encoded).hex()
+    query = await node.contract_query("authorities", "certificate", {"fingerprint": fingerprint})
+    found = _fields(query["result"])
+    try:
+        return tuple(
+            Entry(**{name: each[name] for name in Entry.__slots__}) for each in found["entries"]
+        )
+    except (KeyError, TypeError) as error:
+        raise _bad_answer() from error
+
+
+async def chain_of(node: RpcClient, name: str) -> tuple[X509Certificate, ...]:
+    """Return an authority's own certificates as the chain has them, the root last.
+
+    Raises:
+        DecodeError: one is none.
+        ChainError: there is no such authority, or the node cannot be asked.
+    """
+    query = await node.contract_query("authorities", "authority", {"name": name})
+    try:
+        encoded = [from_base64(one) for one in _fields(query["result"])["chain"]]
+    except (KeyError, TypeError) as error:
+        raise _bad_answer() from error
+    return tuple(decode_x509_certificate(one) for one in encoded)
+
+
+async def own_list(
+    node: RpcClient, name: str, chain: tuple[X509Certificate, ...]
+) -> RevocationList | None:
+    """Return the revocation list that the chain has of an authority, or None. Raises as `root_list`."""
+    return await _list_at(node, f"/ca/{name}.crl", chain[0])
+
+
+async def root_list(
+    node: RpcClient, name: str, chain: tuple[X509Certificate, ...]
+) -> RevocationList | None:
+    """Return the revocation list that the chain has of an authority's root, or None.
+
+    Raises:
+        DecodeError, ProofInvalid: it is none, or not the root's.
+        Unavailable: the node cannot be asked.
+    """
+    return await _list_at(node, f"/ca/{name}/root.crl", chain[-1])
+
+
+def taken_back(chain: tuple[X509Certificate, ...], found: RevocationList | None) -> bool:
+    """Whether a root's list takes back one of the authorities below it."""
+    return found is not None and any(
+        found.entry_of(one.serial_number) is not None and has_issued(chain[-1], one)
+        for one in chain[:-1]
+    )
+
+
+def check_in_force(session: Session, name: str) -> None:
+    """Refuse to enter certificates of an authority that its root has taken back.
+
+    Raises:
+        Refused: `authority_revoked`.
+        ChainError: as `chain_of` and `root_list`.
+    """
+
+    async def ask(node: RpcClient) -> bool:
+        chain = await chain_of(node, name)
+        return taken_back(chain, await root_list(node, name, chain))
+
+    if session.ask(ask):
+        raise Refused(
+            f"the root has taken the authority {name} back, and whoever checks paths accepts nothing of it; have "
+            "an administrator dismiss it, and issue by its successor",
+            code="authority_revoked",
+        )
+
+
+async def _list_at(node: RpcClient, path: str, issuer: X509Certificate) -> RevocationList | None:
+    status, body = await node.get(path)
+    if status == _NOT_FOUND:
+        return None
+    if status != _OK:
+        raise Unavailable(f"{node.url}{path} answered {status}", code="bad_answer")
+    found = decode_crl(body)
+    check_crl(found, issuer)
+    return found
+
+
+@click.command()
+@click.argument("file", type=PATH, metavar="CERTIFICATE")
+@pass_session
+def check(session: Session, file: Path) -> None:
+    """Ask the chain whether a CERTIFICATE was entered by an authority in force, and not revoked.
+
+    The revocation lists that the chain publishes count too, the root's among them. Exit status 0: it counts now. 1: it does
+    not, and the output says why.
+    """
+    certificate = read_bundle(file)[0]
+
+    async def ask(node: RpcClient) -> tuple[_Judgement, ...]:
+        status = await node.chain_status()
+        domain = chain_domain(status, session.genesis_if_any())
+        entries = await entries_of(node, domain, certificate)
+        now_ms = status["tip_time_ms"]
+        return tuple([await _judge(node, certificate, entry, now_ms) for entry in entries])
+
+    judged = session.ask(ask)
+    # Another authority may say what it likes of a certificate that it has not issued.
+    issued = tuple(one for one in judged if one.is_issuer)
+    why_not = _verdict(issued or judged)
+    if session.json:
+        print_json(
+            {
+                "counts": why_not is None,
+                "reason": why_not,
+                "is_entered": bool(judged),
+                "entries": [
+                    one.entry.as_json() | {"has_issued": one.is_issuer, "why_not": one.why_not}
+                    for one in judged
+                ],
+            }
+        )
+    else:
+        print_fields(
+            [
+                ("result", "it counts" if why_not is None else why_not),
+                ("subject", certificate.subject.text()),
+                *(row for one in judged for row in _rows(one)),
+            ]
+        )
+    if why_not is not None:
+        raise click.exceptions.Exit(1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judgement:
+    """What one authority's entry of a certificate comes to."""
+
+    entry: Entry
+    is_issuer: bool
+    """Whether the authority has signed the certificate, by the key that the chain knows of it now."""
+
+    why_not: str | None
+    """Why the certificate does not count by its word, or None if it does."""
+
+
+async def _judge(
+    node: RpcClient, certificate: X509Certificate, entry: Entry, now_ms: int
+) -> _Judgement:
+    is_issuer, why_not = False, _why_not(entry, now_ms)
+    try:
+        chain = await chain_of(node, entry.authority)
+        is_issuer = has_issued(chain[0], certificate)
+        if taken_back(chain, await root_list(node, entry.authority, chain)):
+            why_not = why_not or "the root has revoked its authority's certificate"
+        own = await own_list(node, entry.authority, chain)
+        if is_issuer and own is not None and own.entry_of(certificate.serial_number):
+            why_not = why_not or "it is on its authority's revocation list"
+    except (DecodeError, ProofInvalid) as error:
+        # What an authority publishes concerns its own word alone.
+        why_not = why_not or f"what {entry.authority} publishes does not hold: {error.message}"
+    return _Judgement(entry=entry, is_issuer=is_issuer, why_not=why_not)
+
+
+def _rows(one: _Judgement) -> Iterable[tuple[str, object]]:
+    entry = one.entry
+    revoked = f"{time_text(entry.revoked_ms)} {entry.reason}" if entry.revoked_ms else "-"
+    said = "vouches for it" if one.why_not is None else one.why_not
+    return (
+        ("authority", f"{entry.authority}: {said}"),
+        ("signed by it", "yes" if one.is_issuer else "not by the key that the chain knows of it"),
+        ("owner", entry.owner),
+        ("purpose", entry.purpose),
+        ("valid", f"{time_text(entry.not_before_ms)} .. {time_text(entry.not_after_ms)}"),
+        ("revoked", revoked),
+    )
+
+
+def _verdict(judged: tuple[_Judgement, ...]) -> str | None:
+    if not judged:
+        return "no authority of this chain has entered it"
+    reasons = [one.why_not for one in judged]
+    return None if None in reasons else reasons[0]
+
+
+def _why_not(entry: Entry, now_ms: int) -> str | None:
+    if entry.revoked_ms:
+        return "it is revoked"
+    if entry.authority_dismissed_ms:
+        return "its authority was dismissed"
+    if not entry.not_before_ms <= now_ms <= entry.not_after_ms:
+        return "it is not valid now"
+    return None
+
+
+def _fields(answer: object) -> dict[str, Any]:
+    if not isinstance(answer, dict):
+        raise _bad_answer()
+    return answer
+
+
+def _bad_answer() -> DecodeError:
+    return DecodeError("the node's answer is about no certificate", code="bad_answer")
