@@ -6,18 +6,14 @@ they can judge one. Key ids are hashed with SHA-256, as in all of C2SP.
 
 from __future__ import annotations
 
-import hashlib
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, MLDSA44PublicKey
 
 from chainnode.model.errors import CannotTell
-from chainnode.model.suites.hmac_sha256 import hmac_sha256, hmac_sha256_under
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from chainnode.model.suites.hmac_sha256 import Sha256
 
 ML_DSA_44: Final = "ml-dsa-44"
 """The suite's name in key files."""
@@ -28,7 +24,7 @@ SIGNATURE_BYTES: Final = 2_420
 _SEED_BYTES = 32
 
 
-class MlDsa44:
+class MlDsa44(Sha256):
     """ML-DSA-44 with an empty context, and SHA-256, behind the `Suite` interface; holds nothing.
 
     Whatever makes or judges a signature raises CannotTell, with code `unsupported_algorithm`, where the installed
@@ -41,11 +37,6 @@ class MlDsa44:
     def name(self) -> str:
         """`ml-dsa-44`."""
         return ML_DSA_44
-
-    @property
-    def hash_name(self) -> str:
-        """`sha256`."""
-        return "sha256"
 
     @property
     def public_key_bytes(self) -> int:
@@ -61,18 +52,6 @@ class MlDsa44:
     def private_key_bytes(self) -> int:
         """32: the seed xi of FIPS 204 algorithm 1, from which both keys are derived."""
         return _SEED_BYTES
-
-    def hash(self, data: bytes) -> bytes:
-        """Return SHA-256 of `data`."""
-        return hashlib.sha256(data).digest()
-
-    def hmac(self, key: bytes, data: bytes) -> bytes:
-        """Return HMAC-SHA-256 of `data` under `key`."""
-        return hmac_sha256(key, data)
-
-    def hmac_under(self, key: bytes) -> Callable[[bytes], bytes]:
-        """Return `hmac` under `key`, for many messages."""
-        return hmac_sha256_under(key)
 
     def is_public_key(self, public_key: bytes) -> bool:
         """Whether the bytes are 1,312 in number: each such string encodes a key."""
