@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from chainnode.client.trusted_chain import follow
 from chainnode.keystore.files import OWNER_ONLY, PUBLIC, replace_file
-from chainnode.model.errors import ChainError, DecodeError
+from chainnode.model.errors import CannotTell, ChainError, DecodeError
 from chainnode.model.merkle import leaf_hash, verify_inclusion
 from chainnode.model.notarization import (
     Notarization,
@@ -96,6 +96,32 @@ def check_proof(
     verify_commitment(suite, notarization)
     leaf, checkpoint = leaf_hash(suite, notarization.leaf), proof.checkpoint
     verify_inclusion(suite, leaf, proof.index, checkpoint.size, proof.hashes, checkpoint.root)
+
+
+def check_no_loss(old: Proof, new: Proof, notarization: Notarization, kept: Policy | None) -> None:
+    """Check that a proof which the home's policy accepts is not replaced by one with too few cosignatures for it.
+
+    Raises:
+        CannotTell: with code `would_lose_cosignatures`.
+    """
+    if kept is None or _objection(old, kept, notarization) is not None:
+        return
+    error = _objection(new, kept, notarization)
+    if error is not None and error.error_code == "too_few_cosignatures":
+        raise CannotTell(
+            f"the node's proof lacks cosignatures that the home's policy asks for and the old one has: {error.message}; "
+            "nothing was changed: try again later or at another node, or write it elsewhere with --out",
+            code="would_lose_cosignatures",
+        )
+
+
+def _objection(proof: Proof, policy: Policy, notarization: Notarization) -> ChainError | None:
+    """Return why a policy does not accept a proof, or None if it does."""
+    try:
+        verify_notarization(proof, policy, notarization, digest_map(notarization.opening.digests))
+    except ChainError as error:
+        return error
+    return None
 
 
 def write_result(path: Path, content: bytes) -> None:

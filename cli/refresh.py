@@ -14,6 +14,7 @@ from cli.command import pass_session
 from cli.output import note, print_fields, print_json
 from cli.proofs import (
     NOT_CHECKED,
+    check_no_loss,
     check_proof,
     complete_proof,
     fetch_policy,
@@ -66,6 +67,8 @@ def refresh(session: Session, proof: Path, out: Path | None, *, witnessed: bool)
         note(NOT_CHECKED)
     check_proof(new, notarization, policy, domain.suite)
     target = proof if out is None else out
+    if target == proof:
+        check_no_loss(old, new, notarization, kept)
     write_result(target, new.encode())
     if session.json:
         print_json(

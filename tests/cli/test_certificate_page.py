@@ -31,14 +31,16 @@ NO_ED25519 = """(() => {
 })()"""
 
 
-def write_page(folder, suite="ed25519-sha256"):
+def write_page(folder, suite="ed25519-sha256", *, is_twice=False):
     """A page, with the file that it is about and another one beside it."""
     alliance = Alliance(suite)
+    proof = alliance.notarization(twice=("a1", "b2", "c3") if is_twice else ())
+    policy = alliance.policy_twice() if is_twice else alliance.policy()
     folder.mkdir()
     (folder / NAME).write_bytes(FILE)
     (folder / "other.txt").write_bytes(FILE + b" ")
-    (folder / f"{NAME}.tlog-proof").write_bytes(alliance.notarization().encode())
-    (folder / "policy").write_bytes(b"# ours\n" + alliance.policy().encode())
+    (folder / f"{NAME}.tlog-proof").write_bytes(proof.encode())
+    (folder / "policy").write_bytes(b"# ours\n" + policy.encode())
     ran = make(folder)
     assert ran.status == 0, ran.err
     return folder / "page.html"
@@ -89,6 +91,8 @@ async def verdict(tab, file):
 def test_right_and_wrong_files_and_forged_pages_in_a_browser(tmp_path):
     page = write_page(tmp_path / "ed25519")
     sm2 = write_page(tmp_path / "sm2", "sm2-sm3")
+    twice = write_page(tmp_path / "twice", is_twice=True)
+    missing = Alliance().notarization(twice=("a1", "b2"))
     alliance = Alliance()
     right = alliance.notarization()
     forgeries = [
@@ -152,6 +156,15 @@ def test_right_and_wrong_files_and_forged_pages_in_a_browser(tmp_path):
                 await tab.open(forged(page, proof.encode()).as_uri())
                 state, words = await verdict(tab, page.with_name(NAME))
                 assert (state, said in words) == ("bad", True), words
+
+            # No browser knows ML-DSA-44: the other half is checked, and what is missing is missing.
+            await tab.open(twice.as_uri())
+            state, words = await verdict(tab, twice.with_name(NAME))
+            assert (state, "ML-DSA-44 cosignatures were NOT checked" in words) == ("open", True)
+            assert "the Ed25519 cosignatures verify: sz.gov.example/alliance/a1" in words
+            await tab.open(forged(twice, missing.encode()).as_uri())
+            state, words = await verdict(tab, twice.with_name(NAME))
+            assert (state, "needs 1 more" in words) == ("bad", True), words
 
             await tab.open(sm2.as_uri())
             state, words = await verdict(tab, sm2.with_name(NAME))

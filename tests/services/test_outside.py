@@ -8,7 +8,7 @@ from chainnode.model.cosignature import cosign
 from chainnode.model.errors import DecodeError, ProofInvalid, Refused, Unavailable
 from chainnode.model.note import cosigner_key
 from chainnode.model.signatories import verify_checkpoint
-from chainnode.model.suites import suite_named
+from chainnode.model.suites import ML_DSA_44, key_suite_named, suite_named
 from chainnode.model.tlog_policy import (
     Policy,
     Witness,
@@ -170,6 +170,21 @@ def test_witnesses_that_cannot_be_asked_are_refused(witnesses):
     policy = Policy(logs=(), witnesses=witnesses, groups=(), quorum="none")
     with pytest.raises(Refused):
         OutsideCosignatures(policy, SUITE, ManualClock())
+
+
+def test_an_outside_witness_may_cosign_with_ml_dsa_44():
+    witness = witness_named("x", suite=key_suite_named(ML_DSA_44))
+    policy = Policy(logs=(), witnesses=(witness,), groups=(), quorum="x")
+    assert OutsideCosignatures(policy, SUITE, ManualClock()).witnesses == (witness,)
+
+
+def test_outside_witnesses_are_shown_first_cosignatures_only(node):
+    cosigned = node.engine.checkpoint
+    second = tuple(replace(s, value=bytes(2_428)) for s in cosigned.signatures)
+    node.engine.checkpoint = replace(cosigned, signatures=(*cosigned.signatures, *second))
+    log = node.services.log
+    assert len(log.checkpoint().note.signatures) == 1 + 2 * len(second)
+    assert log.for_witnesses().note.signatures[1:] == cosigned.signatures
 
 
 @pytest.mark.parametrize(
