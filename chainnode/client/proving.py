@@ -21,12 +21,15 @@ from chainnode.model.record import Record
 from chainnode.model.tlog_proof import Proof, Verifier, parse_proof
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
+    from collections.abc import Awaitable, Iterable, Mapping, Sequence
 
     from chainnode.client.lists import DocumentList, ListOutcome
     from chainnode.client.nodes import Nodes
     from chainnode.client.sender import Sender
+    from chainnode.model.commitment import Opening
     from chainnode.model.genesis import Genesis
+    from chainnode.model.ids import TransactionId
+    from chainnode.model.suites import Suite
     from chainnode.model.tlog_policy import Policy
     from chainnode.model.tlog_tiles import TilePath
     from chainnode.rpc.client import RpcClient
@@ -122,52 +125,97 @@ async def prove_list(
         ProofInvalid: what the nodes answer does not hold.
         CannotTell: with code `policy_retired`.
     """
-    suite = sender.domain.suite
-    last = outcome.first_record + len(made.documents) - 1
+    suite, count = sender.domain.suite, len(made.documents)
 
     async def ask_header(node: RpcClient) -> HeaderResult:
         return await _or_behind(node.chain_header(outcome.height))
 
     header = await nodes.ask(ask_header)
-    records = _records(sender, made, header)
-
-    async def ask_evidence(
-        node: RpcClient,
-    ) -> tuple[Proof, dict[tuple[int, int], bytes]]:
-        answer = await _or_behind(node.log_proof(last, wait_ms=COSIGNED_WAIT_MS))
-        under = parse_proof(answer["proof"].encode("utf-8", "replace"))
-        paths = tiles_for(outcome.first_record, len(made.documents), under.checkpoint.size)
-        return under, await _tiles(node, paths)
-
-    # Checkpoint and tiles from one node, which then has both.
-    under, tiles = await nodes.ask(ask_evidence)
-    checkpoint = under.checkpoint
-    hashes = inclusion_proofs(
-        suite, tiles, outcome.first_record, len(made.documents), checkpoint.size
+    records = registered(
+        suite,
+        header,
+        tx_id=made.transaction.id,
+        account=made.transaction.body.sender,
+        documents=zip(
+            made.openings(sender.domain), (d.metadata_hash for d in made.documents), strict=True
+        ),
     )
-    proven: list[ProvenDocument] = []
-    for item, notarization in enumerate(records):
-        index = outcome.first_record + item
-        leaf = leaf_hash(suite, notarization.leaf)
-        verify_inclusion(suite, leaf, index, checkpoint.size, hashes[item], checkpoint.root)
-        proof = Proof(
-            extra=notarization.extra(),
-            index=index,
-            hashes=hashes[item],
-            note=under.note,
-            checkpoint=checkpoint,
-        )
-        proven.append(ProvenDocument(proof=proof, notarization=notarization))
+    evidence = await nodes.ask(lambda node: fetch_evidence(node, outcome.first_record, count))
+    proven = evidence.prove(suite, outcome.first_record, records)
     # The signatures are those of the one checkpoint, so judging one proof judges all.
     await trust.check(nodes, proven[-1].proof, proven[-1].notarization.leaf)
-    return tuple(proven)
+    return proven
 
 
-def _records(sender: Sender, made: DocumentList, header: HeaderResult) -> tuple[Notarization, ...]:
-    suite = sender.domain.suite
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What proofs of neighbouring records are made from, from one node."""
+
+    under: Proof
+    """The proof of the last of them, for the sake of its checkpoint."""
+
+    tiles: Mapping[tuple[int, int], bytes]
+    """By level and index."""
+
+    def prove(
+        self, suite: Suite, first: int, records: Sequence[Notarization]
+    ) -> tuple[ProvenDocument, ...]:
+        """Return the proofs of the records from index `first` on, in order; the signatures are not judged.
+
+        Raises:
+            NotFound: with code `tile_missing` if a tile is too short.
+            ProofInvalid: the node's tree does not hold these records there.
+        """
+        checkpoint = self.under.checkpoint
+        paths = inclusion_proofs(suite, self.tiles, first, len(records), checkpoint.size)
+        proven: list[ProvenDocument] = []
+        for index, (notarization, hashes) in enumerate(zip(records, paths, strict=True), first):
+            leaf = leaf_hash(suite, notarization.leaf)
+            verify_inclusion(suite, leaf, index, checkpoint.size, hashes, checkpoint.root)
+            proof = Proof(
+                extra=notarization.extra(),
+                index=index,
+                hashes=hashes,
+                note=self.under.note,
+                checkpoint=checkpoint,
+            )
+            proven.append(ProvenDocument(proof=proof, notarization=notarization))
+        return tuple(proven)
+
+
+async def fetch_evidence(node: RpcClient, first: int, count: int) -> Evidence:
+    """Fetch what proofs of `count` records, decided ones, are made from: a cosigned checkpoint and tiles that it covers.
+
+    Raises:
+        Unavailable: the node does not answer, is behind, or has no such checkpoint in time.
+        DecodeError: its answer is none.
+    """
+    answer = await _or_behind(node.log_proof(first + count - 1, wait_ms=COSIGNED_WAIT_MS))
+    under = parse_proof(answer["proof"].encode("utf-8", "replace"))
+    return Evidence(
+        under=under, tiles=await _tiles(node, tiles_for(first, count, under.checkpoint.size))
+    )
+
+
+def registered(
+    suite: Suite,
+    header: HeaderResult,
+    *,
+    tx_id: TransactionId,
+    account: str,
+    documents: Iterable[tuple[Opening, bytes | None]],
+) -> tuple[Notarization, ...]:
+    """Return the records that a list of documents leaves in the block of a header.
+
+    Args:
+        suite: the chain's.
+        header: of the block.
+        tx_id: of the list's transaction, of which it is the first call.
+        account: who signed that.
+        documents: what opens each commitment, and the hash of its metadata if it has any.
+    """
     found: list[Notarization] = []
-    openings = made.openings(sender.domain)
-    for item, (document, opening) in enumerate(zip(made.documents, openings, strict=True)):
+    for item, (opening, metadata_hash) in enumerate(documents):
         digests = digests_value(opening.digests)
         record = Record(
             kind=KIND,
@@ -175,12 +223,12 @@ def _records(sender: Sender, made: DocumentList, header: HeaderResult) -> tuple[
             time_ms=header["time_ms"],
             not_before_ms=header["not_before_ms"],
             not_after_ms=header["not_after_ms"],
-            tx_id=made.transaction.id,
+            tx_id=tx_id,
             call=0,
             item=item,
             contract=_CONTRACT,
-            account=made.transaction.body.sender,
-            body=registration_body(suite, opening.salt, digests, document.metadata_hash),
+            account=account,
+            body=registration_body(suite, opening.salt, digests, metadata_hash),
         )
         found.append(Notarization(leaf=record.encode(), record=record, opening=opening))
     return tuple(found)

@@ -269,11 +269,14 @@ def test_what_a_proof_worked_out_serves_the_proofs_of_later_trees(ledger):
             verify_inclusion(SUITE, leaf, index, size, proof, root)
 
 
-def test_leaves_are_read_across_blocks_and_chunks(ledger):
+@pytest.mark.parametrize("known", [1, 2, 16_384])
+def test_leaves_are_read_across_blocks_and_chunks(ledger, monkeypatch, known):
+    monkeypatch.setattr("chainnode.ledger.log_store.KNOWN_CHUNKS", known)
     grown(ledger, (1, 600, 0, 0, 3))
     size = ledger.tip.log_size
     every = ledger.leaves(0, size)
-    assert [ledger.leaf(i) for i in range(size)] == list(every)
+    for _ in range(2):
+        assert [ledger.leaf(i) for i in reversed(range(size))] == list(reversed(every))
     for first, count in ((0, 1), (1, 2), (2, 256), (255, 300), (size - 4, 4)):
         assert ledger.leaves(first, count) == every[first : first + count]
     heights = [decode_record(leaf).height for leaf in every]
