@@ -118,13 +118,11 @@ class Notary:
         """
         key = fresh_nonce().hex() if key is None else key
         async with self._lock(key):
-            outcome, made = ListOutcome(status=ListStatus.EXPIRED), None
-            while outcome.status is ListStatus.EXPIRED:
+            while True:
                 made = await self._begun(key, documents, is_public=is_public)
                 outcome = await self._settled(key, made)
-            if outcome.status is ListStatus.FAILED or made is None:
-                raise Refused(outcome.message, code=outcome.code)
-        return await prove_list(self.nodes, self.sender, self._trust, made, outcome)
+                if outcome.status is not ListStatus.EXPIRED:
+                    return await self._proven(key, made, outcome)
 
     async def submit(
         self, documents: Sequence[Document], *, key: str | None = None, is_public: bool = False
@@ -162,11 +160,9 @@ class Notary:
                 )
             made = decode_list(self.sender.domain, kept.envelope)
             outcome = await self._settled(key, made)
-        if outcome.status is ListStatus.EXPIRED:
-            raise Refused("it expired and is in no block; submit it anew", code="expired")
-        if outcome.status is ListStatus.FAILED:
-            raise Refused(outcome.message, code=outcome.code)
-        return await prove_list(self.nodes, self.sender, self._trust, made, outcome)
+            if outcome.status is ListStatus.EXPIRED:
+                raise Refused("it expired and is in no block; submit it anew", code="expired")
+            return await self._proven(key, made, outcome)
 
     # -- under one key -------------------------------------------------------------------------------------
 
@@ -202,8 +198,23 @@ class Notary:
         known = self._outcome(key)
         if known is None:
             known = await settle(self.nodes, made)
-            self._store.end(key, known)
+            self._remember(key, known)
         return known
+
+    async def _proven(
+        self, key: str, made: DocumentList, outcome: ListOutcome
+    ) -> tuple[ProvenDocument, ...]:
+        if outcome.status is ListStatus.FAILED:
+            raise Refused(outcome.message, code=outcome.code)
+        proven = await prove_list(self.nodes, self.sender, self._trust, made, outcome)
+        if self._outcome(key) is None:
+            self._store.end(key, outcome)
+        return proven
+
+    def _remember(self, key: str, outcome: ListOutcome) -> None:
+        """Keep an outcome, unless it is a place in the log: that is a node's word until the proofs hold."""
+        if outcome.status is not ListStatus.COMMITTED:
+            self._store.end(key, outcome)
 
     async def _sent(self, key: str, made: DocumentList) -> Submission:
         known, tx_id = self._outcome(key), made.transaction.id.hex()
@@ -211,8 +222,8 @@ class Notary:
             found = await self.nodes.ask(lambda node: _hand_in(node, made))
             if found["status"] in {"pending", "unknown"}:
                 return Submission(key=key, status=Status.ACCEPTED, tx_id=tx_id)
-            known = outcome_of(found, len(made.documents))
-            self._store.end(key, known)
+            known = outcome_of(found, made)
+            self._remember(key, known)
         return Submission(
             key=key,
             status=Status(known.status.value),

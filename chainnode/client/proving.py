@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from chainnode.client.tasks import task_group
 from chainnode.client.tiles import inclusion_proofs, tiles_for
 from chainnode.client.trusted_chain import follow
+from chainnode.model import codec
 from chainnode.model.commitment import digests_value, registration_body
-from chainnode.model.errors import CannotTell, NotFound, Unavailable
+from chainnode.model.errors import CannotTell, DecodeError, NotFound, Unavailable
 from chainnode.model.ids import Height
 from chainnode.model.merkle import leaf_hash, verify_inclusion
 from chainnode.model.notarization import KIND, Notarization
@@ -44,6 +45,7 @@ BEHIND_RETRY_MS: Final = 300
 """When a node that is behind is asked again."""
 
 _CONTRACT: Final = "notary"
+_OF_BLOCK: Final = ("height", "time_ms", "not_before_ms", "not_after_ms")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,16 +215,22 @@ def registered(
         tx_id: of the list's transaction, of which it is the first call.
         account: who signed that.
         documents: what opens each commitment, and the hash of its metadata if it has any.
+
+    Raises:
+        DecodeError: with code `bad_answer` if no block can have such a header.
     """
+    height, time_ms, not_before_ms, not_after_ms = (
+        _number(header[name], name) for name in _OF_BLOCK
+    )
     found: list[Notarization] = []
     for item, (opening, metadata_hash) in enumerate(documents):
         digests = digests_value(opening.digests)
         record = Record(
             kind=KIND,
-            height=Height(header["height"]),
-            time_ms=header["time_ms"],
-            not_before_ms=header["not_before_ms"],
-            not_after_ms=header["not_after_ms"],
+            height=Height(height),
+            time_ms=time_ms,
+            not_before_ms=not_before_ms,
+            not_after_ms=not_after_ms,
             tx_id=tx_id,
             call=0,
             item=item,
@@ -232,6 +240,13 @@ def registered(
         )
         found.append(Notarization(leaf=record.encode(), record=record, opening=opening))
     return tuple(found)
+
+
+def _number(value: int, name: str) -> int:
+    try:
+        return codec.integer(value, name)
+    except DecodeError as error:
+        raise DecodeError(f"the node's header: {error.message}", code="bad_answer") from error
 
 
 async def _tiles(node: RpcClient, paths: Sequence[TilePath]) -> dict[tuple[int, int], bytes]:
