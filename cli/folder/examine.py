@@ -45,6 +45,13 @@ class Kept:
     """Whether a proof was there that the manifest did not know."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """A file that is registered already, and whose proof is gone."""
+
+    entry: Entry
+
+
 class Examiner:
     """Looks at files below `root` whose proofs lie below `out`."""
 
@@ -63,7 +70,7 @@ class Examiner:
         self._verifier = verifier
         self._advance = advance
 
-    def look_at(self, file: FoundFile, known: Entry | None) -> Hashed | Kept | Problem:
+    def look_at(self, file: FoundFile, known: Entry | None) -> Hashed | Kept | Lost | Problem:
         """Return what is to be done about a file.
 
         Args:
@@ -76,10 +83,12 @@ class Examiner:
             return Problem(path=file.path, sentence=f"cannot be read: {error.strerror or error}")
         except ChainError as error:
             return Problem(path=file.path, sentence=error.message)
+        target = self._out / proof_name(file.path)
         if known is not None and known.digests == digests:
             entry = replace(known, size=found.size, mtime_ns=found.mtime_ns)
+            if not os.path.lexists(target):
+                return Lost(entry=entry)
             return Kept(entry=entry, is_adopted=False)
-        target = self._out / proof_name(file.path)
         if os.path.lexists(target):
             try:
                 adopted = self._adopt(target, found, digests)

@@ -64,6 +64,16 @@ class Placer:
             raise file_error(error) from error
         return found
 
+    def restore(self, path: str, proven: ProvenDocument) -> None:
+        """Write the proof of a file anew where there is none; durable on return. Raises ChainError with code `file_error`."""
+        target = self._out / proof_name(path)
+        unfinished = target.with_name(f"{UNFINISHED}again-{proven.index}")
+        try:
+            write_whole(unfinished, target, proven.encode())
+            sync_folder(target.parent)
+        except OSError as error:
+            raise file_error(error) from error
+
     def _one(self, of: OpenList, item: int, proven: ProvenDocument) -> FoundFile | Missed:
         listed = of.files[item]
         now = self._unchanged(listed, of, item)

@@ -13,6 +13,7 @@ import pytest
 
 from chainnode.client.lists import ListOutcome, ListStatus
 from chainnode.model.errors import DecodeError, Unavailable
+from chainnode.rpc.client import RpcClient
 from cli.folder import run as folder_run
 from cli.folder.journal import FolderJournal, decode_line, encode_line
 from cli.folder.manifest import decode_manifest
@@ -218,6 +219,45 @@ def test_a_proof_that_is_there_is_taken_in_and_not_made_again(home, docs, runnin
     ran = notarize(home, docs)
     assert (ran.document["notarized"], ran.document["adopted"]) == (0, 6)
     check_once(running, docs)
+
+
+@pytest.mark.parametrize("is_touched", [False, True])
+def test_a_proof_that_is_gone_is_fetched_again(home, docs, policy, running, is_touched):
+    assert notarize(home, docs).status == 0
+    height = running.node.ledger.tip.height
+    for path in ("a.txt", "b/c/deep.pdf"):
+        (docs / f"{path}.tlog-proof").unlink()
+        if is_touched:
+            os.utime(docs / path, ns=(1, 1))
+    ran = notarize(home, docs)
+    assert ran.status == 0, ran.out
+    assert (ran.document["notarized"], ran.document["restored"], ran.document["unchanged"]) == (
+        0,
+        2,
+        4,
+    )
+    assert running.node.ledger.tip.height == height
+    made = docs / "chainnode-manifest.json"
+    ran = chainnode("--json", "verify", docs, "--manifest", made, "--policy", policy)
+    assert (ran.status, ran.document["holds"]) == (0, True)
+    assert notarize(home, docs).document["unchanged"] == 6
+
+
+def test_a_proof_that_nobody_has_is_named(home, docs, monkeypatch):
+    assert notarize(home, docs).status == 0
+    (docs / "a.txt.tlog-proof").unlink()
+
+    async def nothing(_client, *_what, **_how):
+        return {"records": [], "next_after": None, "as_member": True}
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RpcClient, "notary_lookup", nothing)
+        ran = notarize(home, docs)
+    assert ran.status == 2
+    (problem,) = ran.document["problems"]
+    assert problem["path"] == "a.txt"
+    assert "its proof is gone and not to be had" in problem["problem"]
+    assert notarize(home, docs).document["restored"] == 1
 
 
 def test_a_changed_file_is_registered_anew_and_its_older_proof_is_kept(home, docs, policy):
