@@ -179,6 +179,7 @@ def notarize(
             skip_hidden=skip_hidden,
             is_public=public,
             title=title,
+            algorithms=choose_algorithms(session),
         )
         return notarize_folder(
             session, order, as_account=as_account, passphrase_file=passphrase_file

@@ -11,6 +11,7 @@ same proofs. How that is made sure, and its limits: docs/integrators.md
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
+from chainnode.client.algorithms import check_taken, choose, warnings
 from chainnode.client.list_store import FileListStore, Kept, MemoryListStore, check_key
 from chainnode.client.lists import (
     ListOutcome,
@@ -41,15 +43,22 @@ from chainnode.rpc.client import RpcClient
 
 if TYPE_CHECKING:
     import ssl as ssl_module
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Iterable, Sequence
 
     from chainnode.client.list_store import ListStore
     from chainnode.client.lists import DocumentList
     from chainnode.client.proving import ProvenDocument
     from chainnode.model.calls import Document
-    from chainnode.rpc.results import AccountResult, StatusResult, TransactionResult
+    from chainnode.rpc.results import (
+        AccountResult,
+        AlgorithmListResult,
+        StatusResult,
+        TransactionResult,
+    )
 
 __all__ = ["Notary", "Status", "Submission", "connect"]
+
+_log: Final = logging.getLogger(__name__)
 
 KEYS_FOLDER: Final = "keys"
 GENESIS_FILE: Final = "genesis"
@@ -97,7 +106,20 @@ class Notary:
         self.sender = sender
         self._trust = trust
         self._store = store
+        self._warned: set[str] = set()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def algorithms(self) -> tuple[str, ...]:
+        """Return what to make digests with: the default algorithms that the chain takes, else another that it takes.
+
+        Raises:
+            Refused: with code `algorithm_closed`: it takes none that this software knows.
+            Unavailable: no node answered for long.
+        """
+        found = await self.nodes.ask(lambda node: node.algorithm_list())
+        chosen = choose(found)
+        self._warn(found, chosen)
+        return chosen
 
     async def notarize(
         self, documents: Sequence[Document], *, key: str | None = None, is_public: bool = False
@@ -110,8 +132,8 @@ class Notary:
             is_public: Whether anybody who has a document may search the log for it.
 
         Raises:
-            Refused: `key_conflict`: the key stands for other documents; `failed` ones with the chain's own code; or
-                the chain refused.
+            Refused: `key_conflict`: the key stands for other documents; `algorithm_closed`: the chain takes no more
+                records with a digest of theirs; `failed` ones with the chain's own code; or the chain refused.
             Unavailable: no node answered for long; call again with the same key.
             DecodeError: too many documents, or a key that is none.
             ProofInvalid, CannotTell: what the nodes answer does not hold.
@@ -186,7 +208,11 @@ class Notary:
             if kept.outcome is None or kept.outcome.status is not ListStatus.EXPIRED:
                 return made
         _check_count(documents)
-        status = await self.nodes.ask(lambda node: node.chain_status())
+        status, registry = await self.nodes.ask(_ask_chain)
+        algorithms = {digest.algorithm for document in documents for digest in document.digests}
+        # Before anything is signed: a list that fails would use its key up.
+        check_taken(registry, algorithms)
+        self._warn(registry, algorithms)
         made = make_list(
             self.sender, documents, is_public=is_public, tip_height=status["tip_height"]
         )
@@ -233,6 +259,13 @@ class Notary:
             message=known.message or None,
         )
 
+    def _warn(self, registry: AlgorithmListResult, algorithms: Iterable[str]) -> None:
+        """Log once what the alliance is leaving behind."""
+        for sentence in warnings(registry, algorithms):
+            if sentence not in self._warned:
+                self._warned.add(sentence)
+                _log.warning("%s", sentence)
+
     def _outcome(self, key: str) -> ListOutcome | None:
         kept: Kept | None = self._store.get(key)
         return None if kept is None else kept.outcome
@@ -252,6 +285,10 @@ async def _hand_in(node: RpcClient, made: DocumentList) -> TransactionResult:
         if found["status"] in {"unknown", "pending"}:
             raise
     return found
+
+
+async def _ask_chain(node: RpcClient) -> tuple[StatusResult, AlgorithmListResult]:
+    return await node.chain_status(), await node.algorithm_list()
 
 
 def _check_count(documents: Sequence[Document]) -> None:

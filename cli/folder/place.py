@@ -93,12 +93,15 @@ class Placer:
             found = (self._root / listed.path).lstat()
             if (found.st_size, found.st_mtime_ns) == (listed.size, listed.mtime_ns):
                 return listed
-            now, digests = digest_file(self._root, listed, self._advance)
+            registered = of.made.documents[item].digests
+            now, digests = digest_file(
+                self._root, listed, self._advance, [d.algorithm for d in registered]
+            )
         except FileNotFoundError:
             return Missed.GONE
         except (OSError, ChainError):
             return Missed.CHANGED
-        return now if digests == of.made.documents[item].digests else Missed.CHANGED
+        return now if digests == registered else Missed.CHANGED
 
 
 def _make_room(target: Path, new: Proof) -> bool:

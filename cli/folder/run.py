@@ -69,6 +69,8 @@ class FolderOrder:
     skip_hidden: bool
     is_public: bool
     title: str | None
+    algorithms: tuple[str, ...]
+    """Of the digests, such as the chain takes; at least one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,6 +279,7 @@ class FolderRun:
         examiner = Examiner(
             root=self._order.root,
             out=self._order.out,
+            algorithms=self._order.algorithms,
             suite=self._sender.domain.suite,
             verifier=await self._trust.verifier(self._nodes) if todo else None,
             advance=self._keep_going,
