@@ -18,19 +18,6 @@ from tests.support.chain import ADMIN, CLERK
 from tests.support.cli import PASSPHRASE, chainnode, make_client_home, running_node
 
 
-@pytest.fixture(scope="module")
-def running():
-    with running_node() as node:
-        yield node
-
-
-@pytest.fixture
-def home(tmp_path, running):
-    return make_client_home(
-        tmp_path / "home", running.node.chain, accounts=(CLERK, ADMIN), rpc=running.url
-    )
-
-
 def statuses(home):
     listed = chainnode("--home", home, "--json", "algorithms", "list").document
     return {a["name"]: (a["status"], a["closed_from"]) for a in listed["algorithms"]}

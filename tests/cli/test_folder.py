@@ -20,31 +20,11 @@ from cli.folder.manifest import decode_manifest
 from cli.folder.place import Placer
 from cli.folder.progress import progress_line
 from cli.folder.walk import walk
-from tests.support.chain import CLERK, GUEST, make_chain
-from tests.support.cli import chainnode, make_client_home, running_node
+from tests.support.chain import GUEST, make_chain
+from tests.support.cli import chainnode
 from tests.support.folders import entries, lines, manifest
 from tests.support.golden import check_golden
 from tests.support.missing import missing
-
-
-@pytest.fixture(scope="module")
-def running():
-    with running_node() as node:
-        yield node
-
-
-@pytest.fixture
-def home(tmp_path, running):
-    return make_client_home(
-        tmp_path / "home", running.node.chain, accounts=(CLERK, GUEST), rpc=running.url
-    )
-
-
-@pytest.fixture
-def policy(tmp_path, home):
-    path = tmp_path / "policy"
-    assert chainnode("--home", home, "policy", "--out", path).status == 0
-    return path
 
 
 @pytest.fixture

@@ -12,27 +12,7 @@ from chainnode.rpc.client import RpcClient
 from chainnode.services.ports import HeldVote
 from tests.support.alliance import Alliance
 from tests.support.chain import ADMIN, CLERK, GUEST, make_chain
-from tests.support.cli import chainnode, make_client_home, running_node
-
-
-@pytest.fixture(scope="module")
-def running():
-    with running_node() as node:
-        yield node
-
-
-@pytest.fixture
-def home(tmp_path, running):
-    return make_client_home(
-        tmp_path / "home", running.node.chain, accounts=(CLERK, ADMIN, GUEST), rpc=running.url
-    )
-
-
-@pytest.fixture
-def file(tmp_path):
-    path = tmp_path / "notice.txt"
-    path.write_text("关于公布许可目录的通知\n")
-    return path
+from tests.support.cli import chainnode, make_client_home
 
 
 def notarized(home, file):
