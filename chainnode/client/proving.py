@@ -128,11 +128,7 @@ async def prove_list(
         CannotTell: with code `policy_retired`.
     """
     suite, count = sender.domain.suite, len(made.documents)
-
-    async def ask_header(node: RpcClient) -> HeaderResult:
-        return await _or_behind(node.chain_header(outcome.height))
-
-    header = await nodes.ask(ask_header)
+    header = await nodes.ask(lambda node: fetch_header(node, outcome.height))
     records = registered(
         suite,
         header,
@@ -185,14 +181,27 @@ class Evidence:
         return tuple(proven)
 
 
-async def fetch_evidence(node: RpcClient, first: int, count: int) -> Evidence:
+async def fetch_header(node: RpcClient, height: int) -> HeaderResult:
+    """Fetch the header of a block that is decided. Raises Unavailable."""
+    return await _or_behind(node.chain_header(height))
+
+
+async def fetch_evidence(
+    node: RpcClient, first: int, count: int, *, wait_ms: int = COSIGNED_WAIT_MS
+) -> Evidence:
     """Fetch what proofs of `count` records, decided ones, are made from: a cosigned checkpoint and tiles that it covers.
+
+    Args:
+        node: which has decided them.
+        first: log index of the first.
+        count: 1 or more.
+        wait_ms: how long the node may wait for the checkpoint.
 
     Raises:
         Unavailable: the node does not answer, is behind, or has no such checkpoint in time.
         DecodeError: its answer is none.
     """
-    answer = await _or_behind(node.log_proof(first + count - 1, wait_ms=COSIGNED_WAIT_MS))
+    answer = await _or_behind(node.log_proof(first + count - 1, wait_ms=wait_ms))
     under = parse_proof(answer["proof"].encode("utf-8", "replace"))
     return Evidence(
         under=under, tiles=await _tiles(node, tiles_for(first, count, under.checkpoint.size))
