@@ -208,14 +208,16 @@ class Notary:
             if kept.outcome is None or kept.outcome.status is not ListStatus.EXPIRED:
                 return made
         _check_count(documents)
-        status, registry = await self.nodes.ask(_ask_chain)
+
+        async def ask(node: RpcClient) -> tuple[int, AlgorithmListResult]:
+            return await self._trust.tip_height(node), await node.algorithm_list()
+
+        tip_height, registry = await self.nodes.ask(ask)
         algorithms = {digest.algorithm for document in documents for digest in document.digests}
         # Before anything is signed: a list that fails would use its key up.
         check_taken(registry, algorithms)
         self._warn(registry, algorithms)
-        made = make_list(
-            self.sender, documents, is_public=is_public, tip_height=status["tip_height"]
-        )
+        made = make_list(self.sender, documents, is_public=is_public, tip_height=tip_height)
         self._store.begin(key, made.transaction.envelope)
         # From here on a crash leaves bytes that are sent again, and none but these.
         return made
@@ -285,10 +287,6 @@ async def _hand_in(node: RpcClient, made: DocumentList) -> TransactionResult:
         if found["status"] in {"unknown", "pending"}:
             raise
     return found
-
-
-async def _ask_chain(node: RpcClient) -> tuple[StatusResult, AlgorithmListResult]:
-    return await node.chain_status(), await node.algorithm_list()
 
 
 def _check_count(documents: Sequence[Document]) -> None:

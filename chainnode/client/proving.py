@@ -44,6 +44,10 @@ COSIGNED_WAIT_MS: Final = 30_000
 BEHIND_RETRY_MS: Final = 300
 """When a node that is behind is asked again."""
 
+TRUSTED_HEIGHTS: Final = 100
+"""By how many blocks a node's word about its tip may be above the last one that it has shown: a fifth of how long a list is valid,
+and some seconds of a busy chain, so that not every list costs a header."""
+
 _CONTRACT: Final = "notary"
 _OF_BLOCK: Final = ("height", "time_ms", "not_before_ms", "not_after_ms")
 
@@ -80,6 +84,7 @@ class Trust:
 
     def __init__(self, genesis: Genesis | None, kept: Policy | None) -> None:
         self._genesis = genesis
+        self._shown_height = 0
         self._verifier = None if kept is None or genesis is not None else Verifier(kept)
 
     @property
@@ -110,6 +115,27 @@ class Trust:
                 return
         if self._genesis is not None:
             (await self._follow(nodes, self._genesis)).verify(proof, leaf)
+
+    async def tip_height(self, node: RpcClient) -> int:
+        """Return the height of a node's tip, up to which it has shown a signed header where there is a genesis.
+
+        What is signed for a height that is far away stays open until the chain is there: for ever, if a node made it up.
+
+        Raises:
+            Unavailable: the node cannot be reached, or has no block of the height that it tells.
+            ProofInvalid, DecodeError: its header is not signed as it must be, or is none.
+        """
+        told = _number((await node.chain_status())["tip_height"], "tip_height")
+        if self._genesis is not None and told > self._shown_height + TRUSTED_HEIGHTS:
+            try:
+                await follow(node, self._genesis, told)
+            except NotFound as error:
+                raise Unavailable(
+                    f"{node.url} says that its tip is block {told}, and has none: {error.message}",
+                    code="bad_answer",
+                ) from error
+            self._shown_height = told
+        return told
 
     async def _follow(self, nodes: Nodes, genesis: Genesis) -> Verifier:
         trusted = await nodes.ask(lambda node: follow(node, genesis, None))
@@ -255,7 +281,7 @@ def _number(value: int, name: str) -> int:
     try:
         return codec.integer(value, name)
     except DecodeError as error:
-        raise DecodeError(f"the node's header: {error.message}", code="bad_answer") from error
+        raise DecodeError(f"the node's answer: {error.message}", code="bad_answer") from error
 
 
 async def _tiles(node: RpcClient, paths: Sequence[TilePath]) -> dict[tuple[int, int], bytes]:

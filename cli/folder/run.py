@@ -352,13 +352,13 @@ class FolderRun:
         self._progress.done(1)
 
     async def _begin(self, part: tuple[Hashed, ...], journal: FolderJournal) -> OpenList:
-        status = await self._nodes.ask(lambda node: node.chain_status())
+        tip_height = await self._nodes.ask(self._trust.tip_height)
         documents = [Document(digests=h.digests, title=self._order.title) for h in part]
         made = make_list(
             self._sender,
             documents,
             is_public=self._order.is_public,
-            tip_height=status["tip_height"],
+            tip_height=tip_height,
         )
         return journal.begin([h.file for h in part], made)
 

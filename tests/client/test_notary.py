@@ -262,6 +262,38 @@ async def test_a_header_that_no_block_has_is_no_place(home, running, monkeypatch
     assert caught.value.error_code == "bad_answer"
 
 
+@pytest.mark.parametrize(
+    ("tip", "error"), [(-1, DecodeError), (2**64, DecodeError), (10**12, Unavailable)]
+)
+@pytest.mark.asyncio
+async def test_nothing_is_signed_for_a_tip_that_a_node_made_up(
+    home, running, tmp_path, monkeypatch, tip, error
+):
+    document, honest = document_of_bytes(b"far ahead %d" % tip), RpcClient.chain_status
+
+    async def lie(client):
+        return {**await honest(client), "tip_height": tip}
+
+    async with connect(home=home, store=tmp_path / "kept", patience_ms=0) as notary:
+        with monkeypatch.context() as patched:
+            patched.setattr(RpcClient, "chain_status", lie)
+            with pytest.raises(error) as caught:
+                await notary.notarize([document], key="k")
+        assert caught.value.error_code == "bad_answer"
+        assert (await notary.status("k")).status is Status.UNKNOWN
+        (proven,) = await notary.notarize([document], key="k")
+    verify(running, document, proven)
+
+
+@pytest.mark.asyncio
+async def test_a_long_chain_shows_its_tip(home, running, monkeypatch):
+    monkeypatch.setattr("chainnode.client.proving.TRUSTED_HEIGHTS", 0)
+    document = document_of_bytes(b"shown")
+    async with connect(home=home) as notary:
+        (proven,) = await notary.notarize([document])
+    verify(running, document, proven)
+
+
 # -- the store ----------------------------------------------------------------------------------------------
 
 
