@@ -20,7 +20,7 @@ from devnet.bench.client import window_ns
 from devnet.bench.load import (
     SIGNING_TIMEOUT_S,
     clients_of,
-    fill,
+    fill_before,
     hear,
     latencies_us,
     processes_for,
@@ -71,8 +71,7 @@ def read_while_writing(plan: Plan, *, say: Callable[[str], None]) -> Reading:
     """Measure a fresh network. Arguments and errors as `devnet.bench.run.measure`; any answer that is wrong is an error."""
     with fresh_network(plan, say) as network:
         network.up()
-        filled = fill(network, plan.filling(), say)
-        network.wait_level(timeout_ms=60_000)
+        filled = fill_before(network, plan, say)
         return read(network, plan, filled.acknowledged, say, filled.clients)
 
 
