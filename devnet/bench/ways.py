@@ -121,14 +121,21 @@ class _Http:
             connection.close()
 
     def _lost(self, connection: KeptConnection) -> None:
+        if connection in self._free:
+            self._free.remove(connection)
         waiting = self._waiting.pop(connection, None)
         if waiting is not None and not waiting.done():
-            waiting.set_exception(Unavailable(f"{self._url} hung up", code="node_unreachable"))
+            waiting.set_exception(self._hung_up())
+
+    def _hung_up(self) -> Unavailable:
+        return Unavailable(f"{self._url} hung up", code="node_unreachable")
 
     async def ask(self, tx: Acknowledged, item: int) -> Got:
         index = tx.first_record + item
         question = {"jsonrpc": "2.0", "id": 1, "method": "log_proof", "params": {"index": index}}
         request = post(self._url, json.dumps(question).encode(), _JSON)
+        if not self._free:
+            raise self._hung_up()
         connection = self._free.pop()
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._waiting[connection] = answer
