@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from chainnode.client.digesting import DEFAULT_ALGORITHMS
+from chainnode.client.algorithms import choose, warnings
 from chainnode.model import calls
-from chainnode.model.algorithms import AlgorithmStatus
 from chainnode.model.commitment import DIGEST_BYTES
-from chainnode.model.errors import Refused
 from cli.acting import Acting, act, acting
 from cli.command import pass_session
 from cli.output import note, print_json, print_table
@@ -91,19 +89,10 @@ def choose_algorithms(session: Session) -> tuple[str, ...]:
     Raises:
         Refused: with code `algorithm_closed`: the chain takes none that this software knows.
     """
-    status: dict[str, str] = {a["name"]: a["status"] for a in _ask(session)["algorithms"]}
-    taken = [name for name in sorted(DIGEST_BYTES) if status.get(name) != AlgorithmStatus.CLOSED]
-    chosen = tuple(name for name in taken if name in DEFAULT_ALGORITHMS) or tuple(taken[:1])
-    if not chosen:
-        raise Refused(
-            "the chain takes none of the digest algorithms that this software knows; install a newer one",
-            code="algorithm_closed",
-        )
-    for name in chosen:
-        if status.get(name) == AlgorithmStatus.DEPRECATED:
-            note(
-                f"note: the alliance is leaving {name} behind; `chainnode algorithms list` says when"
-            )
+    found = _ask(session)
+    chosen = choose(found)
+    for sentence in warnings(found, chosen):
+        note(f"note: {sentence}")
     return chosen
 
 

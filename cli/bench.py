@@ -17,6 +17,7 @@ from devnet.bench.plan import (
     DEFAULT_RECORDS,
     GATEWAY,
     GROWTH,
+    HTTP,
     MAX_BATCH,
     MAX_DELAY_MS,
     MAX_DURATION_S,
@@ -25,6 +26,7 @@ from devnet.bench.plan import (
     NOTARIZE_BATCH,
     ONE_DEAD,
     OVERLOAD,
+    PATHS,
     PROOF,
     QUERY,
     RESTART,
@@ -105,6 +107,11 @@ if TYPE_CHECKING:
     help="Digests of each document: SHA-256, and SM3.",
 )
 @click.option(
+    "--path",
+    type=click.Choice(PATHS),
+    help="How proofs are got: one by one over HTTP or a WebSocket, or lists from tiles.  [default: http]",
+)
+@click.option(
     "--top",
     type=click.IntRange(0, MOST_FUNCTIONS),
     default=0,
@@ -124,6 +131,7 @@ def bench(
     records: int | None,
     delay_ms: int | None,
     digests: int,
+    path: str | None,
     top: int,
 ) -> None:
     """Measure a fresh network under load, check every acknowledged record afterwards, and print a table."""
@@ -146,6 +154,8 @@ def bench(
         )
     elif workload in {PROOF, QUERY, RESTART, CATCH_UP, GROWTH}:
         records = DEFAULT_RECORDS
+    if path is not None:
+        _check_workload("path", workload, (PROOF,))
     plan = Plan(
         validators=validators,
         suite=suite,
@@ -157,6 +167,7 @@ def bench(
         digests=digests,
         records=records or 0,
         delay_ms=delay_ms,
+        path=path or HTTP,
     )
     end_as_by_ctrl_c()
     if workload == TIMESTAMP:

@@ -1,8 +1,8 @@
 """`chainnode notarize`: enter documents into the log, and keep the proof of each beside it.
 
-The files are hashed here and stay here. What a node answers is checked before anything is written: the leaf must
-commit to our own digests under our own salt, be in the tree of the checkpoint, and, where the home has a genesis or
-a policy, that checkpoint must bear the signatures of a quorum.
+The files are hashed here and stay here. What a node answers is checked before anything is written: the leaf, which is made
+here of our own digests under our own salt, must be in the tree of the checkpoint, and, where the home has a genesis or a
+policy, that checkpoint must bear the signatures of a quorum.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from chainnode.client.proving import fetch_evidence, fetch_header, registered
 from chainnode.clock import SystemClock
 from chainnode.keystore.files import PUBLIC, write_new_file
 from chainnode.keystore.randomness import fresh_seed
@@ -22,23 +23,19 @@ from chainnode.model.commitment import PUBLIC_SALT, Opening, derive_salt
 from chainnode.model.errors import ChainError, DecodeError, Refused, Unavailable
 from chainnode.model.limits import MAX_DOCUMENTS_PER_CALL, MAX_TITLE_BYTES
 from chainnode.model.mark_calls import supersede_by_first
-from chainnode.model.notarization import Notarization
-from chainnode.model.record import decode_record
 from chainnode.model.suites import HASH_BYTES
-from chainnode.rpc.base64_text import from_base64
 from cli.algorithms import choose_algorithms
 from cli.capture import CAPTURE_SUFFIX, gather, read_capture
 from cli.command import as_option, pass_session, passphrase_option
 from cli.exit_status import ExitStatus
 from cli.folder.command import check_folder_arguments, notarize_folder
 from cli.folder.run import FolderOrder
-from cli.hashing import Progress, digests_of_file
+from cli.hashing import digests_of_file
 from cli.output import note, print_fields, print_json, time_text
 from cli.proofs import (
     NOT_CHECKED,
     SUFFIX,
     check_proof,
-    complete_proof,
     fetch_policy,
     policy_at_hand,
 )
@@ -46,15 +43,15 @@ from cli.record import named_record
 from cli.senders import WAIT_MS, Sender, find_sender, submit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from chainnode.client.proving import ProvenDocument
     from chainnode.model.capture import Capture
     from chainnode.model.genesis import Genesis
+    from chainnode.model.suites import Suite
     from chainnode.model.tlog_policy import Policy
-    from chainnode.model.tlog_proof import Proof
     from chainnode.model.transaction import Transaction
     from chainnode.rpc.client import RpcClient
-    from chainnode.rpc.results import ReceiptResult
     from cli.output import Json
     from cli.session import Session
 
@@ -87,7 +84,16 @@ class _Batch:
 
     orders: tuple[_Order, ...]
     seed: bytes | None
+    documents: tuple[Document, ...]
+    """In the order of the files."""
+
     transaction: Transaction
+
+    def openings(self, suite: Suite) -> Iterator[tuple[Opening, bytes | None]]:
+        """Yield what opens each document's commitment, and the hash of its metadata."""
+        for item, document in enumerate(self.documents):
+            salt = PUBLIC_SALT if self.seed is None else derive_salt(suite, self.seed, item)
+            yield Opening(salt=salt, digests=document.digests), document.metadata_hash
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +101,7 @@ class _Done:
     """A file that is notarized."""
 
     order: _Order
-    proof: Proof
-    notarization: Notarization
+    proven: ProvenDocument
     latency_ms: int
     """From submission to the cosigned proof."""
 
@@ -179,6 +184,7 @@ def notarize(
             skip_hidden=skip_hidden,
             is_public=public,
             title=title,
+            algorithms=choose_algorithms(session),
         )
         return notarize_folder(
             session, order, as_account=as_account, passphrase_file=passphrase_file
@@ -285,19 +291,21 @@ def _sign(
 ) -> _Batch:
     seed = None if is_public else fresh_seed()
     suite = sender.domain.suite
-    documents = [
+    documents = tuple(
         order.document
         if order.capture is None
         else replace(order.document, metadata_hash=order.capture.hash(suite))
         for order in orders
-    ]
+    )
     calls = [register_documents(documents, seed=seed)]
     if previous is not None:
         salt = PUBLIC_SALT if seed is None else derive_salt(suite, seed, 0)
         calls.append(
             supersede_by_first(named_record(previous, sender), account=sender.account, salt=salt)
         )
-    return _Batch(orders=tuple(orders), seed=seed, transaction=sender.sign(calls))
+    return _Batch(
+        orders=tuple(orders), seed=seed, documents=documents, transaction=sender.sign(calls)
+    )
 
 
 class _Work:
@@ -318,18 +326,18 @@ class _Work:
         clock, orders = SystemClock(), self._batch.orders
         begun_ms = clock.monotonic_ms()
         result = await submit(node, self._batch.transaction)
-        receipt = result["receipt"]
+        receipt, height = result["receipt"], result["height"]
         # The first call leaves a record for each document, each other one a single record.
         expected = len(orders) + len(self._batch.transaction.body.calls) - 1
-        if receipt is None or receipt["record_count"] != expected:
+        if receipt is None or height is None or receipt["record_count"] != expected:
             raise DecodeError(
                 f"the node's receipt is not about {len(orders)} documents", code="bad_answer"
             )
         try:
-            return await self._collect(node, receipt, begun_ms)
+            return await self._collect(node, height, receipt["first_record"], begun_ms)
         except Unavailable as error:
             raise Unavailable(
-                _without_proofs(error, result["height"]),
+                _without_proofs(error, height),
                 code=error.error_code,
                 retry_after_ms=error.retry_after_ms,
             ) from error
@@ -337,60 +345,34 @@ class _Work:
             # A disk that filled up meanwhile, say.
             if error.error_code not in {"file_error", "exists"}:
                 raise
-            raise ChainError(
-                _without_proofs(error, result["height"]), code=error.error_code
-            ) from error
+            raise ChainError(_without_proofs(error, height), code=error.error_code) from error
 
-    async def _collect(self, node: RpcClient, receipt: ReceiptResult, begun_ms: int) -> list[_Done]:
-        clock, orders = SystemClock(), self._batch.orders
-        policy: Policy | None = None
+    async def _collect(
+        self, node: RpcClient, height: int, first: int, begun_ms: int
+    ) -> list[_Done]:
+        clock, orders, suite = SystemClock(), self._batch.orders, self._sender.domain.suite
+        records = registered(
+            suite,
+            await fetch_header(node, height),
+            tx_id=self._batch.transaction.id,
+            account=self._sender.account,
+            documents=self._batch.openings(suite),
+        )
+        evidence = await fetch_evidence(node, first, len(orders), wait_ms=WAIT_MS)
+        # After the decision, so that a change of validators just before it is seen.
+        policy = await fetch_policy(node, self._genesis, self._kept)
         done: list[_Done] = []
-        progress = Progress("fetching proofs", len(orders))
-        for item in range(len(orders)):
-            proof, notarization = await self._fetch(node, receipt, item)
+        for order, proven in zip(orders, evidence.prove(suite, first, records), strict=True):
             if not done:
-                # After the decision, so that a change of validators just before it is seen.
-                policy = await fetch_policy(node, self._genesis, self._kept)
-            check_proof(proof, notarization, policy, self._sender.domain.suite)
-            write_new_file(orders[item].target, proof.encode(), mode=PUBLIC)
-            done.append(
-                _Done(
-                    order=orders[item],
-                    proof=proof,
-                    notarization=notarization,
-                    latency_ms=clock.monotonic_ms() - begun_ms,
-                )
-            )
-            progress.advance(1)
-        progress.finish()
+                # The signatures are those of the one checkpoint, so judging one proof judges all.
+                check_proof(proven.proof, proven.notarization, policy, suite)
+            write_new_file(order.target, proven.encode(), mode=PUBLIC)
+            latency_ms = clock.monotonic_ms() - begun_ms
+            done.append(_Done(order=order, proven=proven, latency_ms=latency_ms))
         return done
 
-    async def _fetch(
-        self, node: RpcClient, receipt: ReceiptResult, item: int
-    ) -> tuple[Proof, Notarization]:
-        index = receipt["first_record"] + item
-        answer = await node.log_proof(index, wait_ms=WAIT_MS)
-        leaf = from_base64(answer["leaf"])
-        record, transaction = decode_record(leaf), self._batch.transaction
-        expected = (transaction.id, 0, item, self._sender.account)
-        if (record.tx_id, record.call, record.item, record.account) != expected:
-            raise DecodeError(
-                f"record {index} of the node is not that of document {item} of our transaction",
-                code="bad_answer",
-            )
-        seed, suite = self._batch.seed, self._sender.domain.suite
-        notarization = Notarization(
-            leaf=leaf,
-            record=record,
-            opening=Opening(
-                salt=PUBLIC_SALT if seed is None else derive_salt(suite, seed, item),
-                digests=self._batch.orders[item].document.digests,
-            ),
-        )
-        return complete_proof(answer, notarization), notarization
 
-
-def _without_proofs(error: ChainError, height: int | None) -> str:
+def _without_proofs(error: ChainError, height: int) -> str:
     return (
         f"{error.message}; the documents are in block {height}: do not send them again, "
         "get their proofs with `chainnode lookup FILE --out DIR`"
@@ -404,13 +386,13 @@ def _report(session: Session, done: Sequence[_Done]) -> None:
     for number, d in enumerate(done):
         if number:
             click.echo()
-        record = d.notarization.record
+        record = d.proven.notarization.record
         print_fields(
             [
                 ("file", d.order.path),
                 *((digest.algorithm, digest.value.hex()) for digest in d.order.document.digests),
                 ("block", record.height),
-                ("log index", d.proof.index),
+                ("log index", d.proven.index),
                 ("time", time_text(record.time_ms)),
                 (
                     "certified",
@@ -425,19 +407,19 @@ def _report(session: Session, done: Sequence[_Done]) -> None:
 
 
 def _as_json(d: _Done) -> Json:
-    record = d.notarization.record
+    record = d.proven.notarization.record
     return {
         "file": str(d.order.path),
         "proof": str(d.order.target),
         "capture": None if d.order.capture_file is None else str(d.order.capture_file),
         "digests": {x.algorithm: x.value.hex() for x in d.order.document.digests},
         "height": record.height,
-        "index": d.proof.index,
+        "index": d.proven.index,
         "time_ms": record.time_ms,
         "not_before_ms": record.not_before_ms,
         "not_after_ms": record.not_after_ms,
         "tx_id": record.tx_id.hex(),
         "account": record.account,
-        "is_public": d.notarization.is_public,
+        "is_public": d.proven.notarization.is_public,
         "latency_ms": d.latency_ms,
     }

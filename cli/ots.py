@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from chainnode.model.errors import CannotTell, ProofInvalid
+from chainnode.model.errors import CannotTell, ChainError, DecodeError, ProofInvalid
 from chainnode.model.notarization import Notarization, parse_notarization, verify_notarization
 from chainnode.model.ots import (
     BITCOIN_TAG,
@@ -47,6 +47,8 @@ class Attested:
 
     notarization: Notarization
     verdict: Verdict
+    failed: tuple[ChainError, ...]
+    """Of other attestations of this chain that came before it and do not hold."""
 
 
 @click.group()
@@ -70,6 +72,7 @@ def verify(session: Session, *, file: Path, proof: Path, policy: Path) -> int:
     attested = check_timestamp(stamped, digest.value, trusted)
     record, checkpoint = attested.notarization.record, attested.verdict.checkpoint
     others = _others(stamped)
+    failed = [f"another attestation of this chain: {e.message}" for e in attested.failed]
     if session.json:
         print_json(
             {
@@ -92,6 +95,7 @@ def verify(session: Session, *, file: Path, proof: Path, policy: Path) -> int:
                     for c in attested.verdict.cosigners
                 ],
                 "not_judged": list(others),
+                "not_holding": [error.message for error in attested.failed],
             }
         )
         return ExitStatus.DONE
@@ -108,6 +112,7 @@ def verify(session: Session, *, file: Path, proof: Path, policy: Path) -> int:
             ("checkpoint", f"size {checkpoint.size} root {checkpoint.root.hex()}"),
             ("cosigned by", "\n".join(c.label for c in attested.verdict.cosigners)),
             *([("not judged", "\n".join(others))] if others else []),
+            *([("not holding", "\n".join(failed))] if failed else []),
         ]
     )
     return ExitStatus.DONE
@@ -116,12 +121,12 @@ def verify(session: Session, *, file: Path, proof: Path, policy: Path) -> int:
 def check_timestamp(stamped: TimestampFile, digest: bytes, policy: Policy) -> Attested:
     """Check that a timestamp leads from the SHA-256 of a document to a record of the policy's chain.
 
-    Several attestations of chains may be there; the first that holds counts.
+    Several attestations of chains may be there; the first that holds counts, whatever the others are.
 
     Raises:
-        ProofInvalid: `other_document`, or as `verify_notarization` of the last attestation of ours.
+        ProofInvalid: `other_document`, or as `verify_notarization` of the last attestation of ours that can be read.
         CannotTell: `pending` or `not_attested`: there is no attestation of ours; or as `verify_notarization`.
-        DecodeError: an attestation of ours is malformed.
+        DecodeError: no attestation of ours can be read.
     """
     if stamped.digest != digest:
         raise ProofInvalid(
@@ -129,20 +134,37 @@ def check_timestamp(stamped: TimestampFile, digest: bytes, policy: Policy) -> At
             "document, or an altered one",
             code="other_document",
         )
-    failed: ProofInvalid | CannotTell | None = None
+    malformed: list[ChainError] = []
+    failed: list[ChainError] = []
     for attestation in stamped.attestations:
         if attestation.tag == CHAIN_TAG and attestation.message is not None:
             try:
-                return _check_attestation(attestation.message, attestation.payload, policy)
+                notarization, verdict = _check_attestation(
+                    attestation.message, attestation.payload, policy
+                )
+            except DecodeError as error:
+                malformed.append(error)
             except (ProofInvalid, CannotTell) as error:
-                failed = error
-    if failed is not None:
-        raise failed
-    calendars = [decode_pending(a.payload) for a in stamped.attestations if a.tag == PENDING_TAG]
-    if calendars:
+                failed.append(error)
+            else:
+                return Attested(
+                    message=attestation.message,
+                    notarization=notarization,
+                    verdict=verdict,
+                    failed=(*malformed, *failed),
+                )
+    if failed or malformed:
+        raise (*malformed, *failed)[-1]
+    pending = [_calendar(a.payload) for a in stamped.attestations if a.tag == PENDING_TAG]
+    if pending:
+        calendar = next((uri for uri in pending if uri is not None), None)
         raise CannotTell(
-            f"the timestamp is pending: the arithmetic holds, and the record is not in it yet; "
-            f"`ots -l {calendars[0]} upgrade FILE.ots` fetches it",
+            "the timestamp is pending: the arithmetic holds, and the record is not in it yet; "
+            + (
+                "the address of its calendar is not one that clients take: stamp the document again"
+                if calendar is None
+                else f"`ots -l {calendar} upgrade FILE.ots` fetches it"
+            ),
             code="pending",
         )
     raise CannotTell(
@@ -151,13 +173,22 @@ def check_timestamp(stamped: TimestampFile, digest: bytes, policy: Policy) -> At
     )
 
 
-def _check_attestation(message: bytes, payload: bytes, policy: Policy) -> Attested:
+def _calendar(payload: bytes) -> str | None:
+    """Return the address in a pending attestation, which anybody may have written; None if it is not one."""
+    try:
+        return decode_pending(payload)
+    except DecodeError:
+        return None
+
+
+def _check_attestation(
+    message: bytes, payload: bytes, policy: Policy
+) -> tuple[Notarization, Verdict]:
     proof = parse_proof(payload)
     notarization = parse_notarization(proof.extra)
     # The record must be about the message and by its SHA-256 alone: no other digest of it is known here.
     found = {d.algorithm: b"" for d in notarization.opening.digests} | {ALGORITHM: message}
-    verdict = verify_notarization(proof, policy, notarization, found)
-    return Attested(message=message, notarization=notarization, verdict=verdict)
+    return notarization, verify_notarization(proof, policy, notarization, found)
 
 
 def _others(stamped: TimestampFile) -> tuple[str, ...]:
@@ -166,7 +197,10 @@ def _others(stamped: TimestampFile) -> tuple[str, ...]:
 
 def _name(attestation: Attestation) -> str:
     if attestation.tag == PENDING_TAG:
-        return f"pending at {decode_pending(attestation.payload)}"
+        calendar = _calendar(attestation.payload)
+        return (
+            "pending at an address that is none" if calendar is None else f"pending at {calendar}"
+        )
     if attestation.tag == BITCOIN_TAG:
         return "a Bitcoin block"
     return f"attestation {attestation.tag.hex()}"

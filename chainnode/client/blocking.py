@@ -35,6 +35,10 @@ class BlockingNotary:
         self._inner = inner
         self._runner = runner
 
+    def algorithms(self) -> tuple[str, ...]:
+        """Do what `Notary.algorithms` does, and raise as it does."""
+        return self._run(self._inner.algorithms())
+
     def notarize(
         self, documents: Sequence[Document], *, key: str | None = None, is_public: bool = False
     ) -> tuple[ProvenDocument, ...]:

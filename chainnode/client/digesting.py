@@ -73,12 +73,16 @@ def digests_of_stream(
     return tuple(Digest(algorithm=a, value=state.digest()) for a, state in states.items())
 
 
-def document_of_bytes(content: bytes, *, title: str | None = None) -> Document:
-    """Return what is registered about a document that is in memory."""
-    return Document(digests=digests_of_stream(io.BytesIO(content)), title=title)
+def document_of_bytes(
+    content: bytes, *, title: str | None = None, algorithms: Iterable[str] = DEFAULT_ALGORITHMS
+) -> Document:
+    """Return what is registered about a document that is in memory; `algorithms` as in `digests_of_stream`."""
+    return Document(digests=digests_of_stream(io.BytesIO(content), algorithms), title=title)
 
 
-def document_of_file(path: Path, *, title: str | None = None) -> Document:
-    """Return what is registered about a file. Raises OSError."""
+def document_of_file(
+    path: Path, *, title: str | None = None, algorithms: Iterable[str] = DEFAULT_ALGORITHMS
+) -> Document:
+    """Return what is registered about a file; `algorithms` as in `digests_of_stream`. Raises OSError."""
     with path.open("rb") as file:
-        return Document(digests=digests_of_stream(file), title=title)
+        return Document(digests=digests_of_stream(file, algorithms), title=title)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from chainnode.client.journal_file import JournalFile
+from chainnode.client.journal_file import JOURNAL_NAME, JournalFile
 from chainnode.client.lists import ListOutcome, ListStatus
 from chainnode.model import codec
 from chainnode.model.errors import ChainError, DecodeError
@@ -123,15 +123,17 @@ class FileListStore:
         """
         self._memory = MemoryListStore(max_bytes=max_bytes)
         self._file, payloads = JournalFile.open(folder, MAGIC)
-        try:
-            for payload in payloads:
+        for number, payload in enumerate(payloads):
+            try:
                 self._replay(payload)
-        except ChainError as error:
-            self._file.close()
-            raise ChainError(
-                f"{folder}: the store is damaged: {error.message}; restore it from a backup",
-                code="file_error",
-            ) from error
+            except ChainError as error:
+                self._file.close()
+                raise ChainError(
+                    f"{folder / JOURNAL_NAME}: record {number} cannot be read: {error.message}; restore the "
+                    f"file from a backup, or move it away: then nothing is known of earlier keys, and what "
+                    f"is submitted under them again is registered again",
+                    code="file_error",
+                ) from error
 
     def get(self, key: str) -> Kept | None:
         """Return what is remembered."""
@@ -212,5 +214,5 @@ def decode_news(payload: bytes) -> tuple[str, bytes | ListOutcome]:
         height=codec.integer(height, "height"),
         first_record=codec.integer(first_record, "first_record"),
         code=codec.text(code, "code", most_bytes=MAX_NAME_BYTES),
-        message=codec.text(message, "message", most_bytes=2 * MAX_RECEIPT_MESSAGE_BYTES),
+        message=codec.text(message, "message", most_bytes=MAX_RECEIPT_MESSAGE_BYTES),
     )

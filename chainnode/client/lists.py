@@ -15,7 +15,12 @@ from chainnode.model import codec
 from chainnode.model.calls import Document, parse_document, register_documents
 from chainnode.model.commitment import PUBLIC_SALT, SEED_BYTES, Opening, salts_under
 from chainnode.model.errors import DecodeError, Refused
-from chainnode.model.limits import MAX_DOCUMENTS_PER_CALL
+from chainnode.model.limits import (
+    MAX_DOCUMENTS_PER_CALL,
+    MAX_NAME_BYTES,
+    MAX_RECEIPT_MESSAGE_BYTES,
+)
+from chainnode.model.merkle import MAX_TREE_SIZE
 from chainnode.model.transaction import decode_transaction
 
 if TYPE_CHECKING:
@@ -68,7 +73,7 @@ class ListStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListOutcome:
-    """What became of a list."""
+    """What became of a list. One that no chain could have told of is no value of this type: DecodeError."""
 
     status: ListStatus
     height: int = 0
@@ -82,6 +87,13 @@ class ListOutcome:
 
     message: str = ""
     """If it failed: why, for people."""
+
+    def __post_init__(self) -> None:
+        is_in_block = self.status is not ListStatus.EXPIRED
+        codec.integer(self.height, "height", least=1 if is_in_block else 0)
+        codec.integer(self.first_record, "first_record", most=MAX_TREE_SIZE)
+        _check_text(self.code, "code", MAX_NAME_BYTES)
+        _check_text(self.message, "message", MAX_RECEIPT_MESSAGE_BYTES)
 
 
 def most_documents(title_bytes: int) -> int:
@@ -157,18 +169,30 @@ async def settle(nodes: Nodes, made: DocumentList) -> ListOutcome:
                 raise
             return found
 
-    return outcome_of(await nodes.ask(ask), len(made.documents))
+    return outcome_of(await nodes.ask(ask), made)
 
 
-def outcome_of(result: TransactionResult, count: int) -> ListOutcome:
-    """Return how a list of `count` documents ended. Raises DecodeError if the node's answer is not about such a list."""
+def outcome_of(result: TransactionResult, made: DocumentList) -> ListOutcome:
+    """Return how a list ended, by a node's word.
+
+    Raises:
+        DecodeError: with code `bad_answer` if that cannot be about this list.
+    """
+    try:
+        return _outcome_of(result, made)
+    except DecodeError as error:
+        raise DecodeError(f"the node's answer: {error.message}", code="bad_answer") from error
+
+
+def _outcome_of(result: TransactionResult, made: DocumentList) -> ListOutcome:
     receipt, height = result["receipt"], result["height"]
+    tx_id, count = made.transaction.id.hex(), len(made.documents)
+    if result["tx_id"] != tx_id or (receipt is not None and receipt["tx_id"] != tx_id):
+        raise DecodeError(f"it is about another transaction than {tx_id}")
     if result["status"] == "expired":
         return ListOutcome(status=ListStatus.EXPIRED)
     if receipt is None or height is None:
-        raise DecodeError(
-            f"the node answered {result['status']} without a receipt", code="bad_answer"
-        )
+        raise DecodeError(f"{result['status']} without a receipt")
     if not receipt["succeeded"]:
         return ListOutcome(
             status=ListStatus.FAILED,
@@ -177,10 +201,16 @@ def outcome_of(result: TransactionResult, count: int) -> ListOutcome:
             message=receipt["message"],
         )
     if receipt["record_count"] != count:
-        raise DecodeError(
-            f"the node's receipt is about {receipt['record_count']} documents; expected {count}",
-            code="bad_answer",
-        )
+        raise DecodeError(f"a receipt about {receipt['record_count']} documents; expected {count}")
     return ListOutcome(
         status=ListStatus.COMMITTED, height=height, first_record=receipt["first_record"]
     )
+
+
+def _check_text(value: str, what: str, most_bytes: int) -> None:
+    try:
+        size = len(value.encode())
+    except UnicodeEncodeError as error:
+        raise DecodeError(f"{what}: half a surrogate pair", field=what) from error
+    if size > most_bytes:
+        raise DecodeError(f"{what}: found {size} bytes, expected at most {most_bytes}", field=what)

@@ -11,6 +11,7 @@ same proofs. How that is made sure, and its limits: docs/integrators.md
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
+from chainnode.client.algorithms import check_taken, choose, warnings
 from chainnode.client.list_store import FileListStore, Kept, MemoryListStore, check_key
 from chainnode.client.lists import (
     ListOutcome,
@@ -41,15 +43,22 @@ from chainnode.rpc.client import RpcClient
 
 if TYPE_CHECKING:
     import ssl as ssl_module
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Iterable, Sequence
 
     from chainnode.client.list_store import ListStore
     from chainnode.client.lists import DocumentList
     from chainnode.client.proving import ProvenDocument
     from chainnode.model.calls import Document
-    from chainnode.rpc.results import AccountResult, StatusResult, TransactionResult
+    from chainnode.rpc.results import (
+        AccountResult,
+        AlgorithmListResult,
+        StatusResult,
+        TransactionResult,
+    )
 
 __all__ = ["Notary", "Status", "Submission", "connect"]
+
+_log: Final = logging.getLogger(__name__)
 
 KEYS_FOLDER: Final = "keys"
 GENESIS_FILE: Final = "genesis"
@@ -97,7 +106,20 @@ class Notary:
         self.sender = sender
         self._trust = trust
         self._store = store
+        self._warned: set[str] = set()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def algorithms(self) -> tuple[str, ...]:
+        """Return what to make digests with: the default algorithms that the chain takes, else another that it takes.
+
+        Raises:
+            Refused: with code `algorithm_closed`: it takes none that this software knows.
+            Unavailable: no node answered for long.
+        """
+        found = await self.nodes.ask(lambda node: node.algorithm_list())
+        chosen = choose(found)
+        self._warn(found, chosen)
+        return chosen
 
     async def notarize(
         self, documents: Sequence[Document], *, key: str | None = None, is_public: bool = False
@@ -110,21 +132,19 @@ class Notary:
             is_public: Whether anybody who has a document may search the log for it.
 
         Raises:
-            Refused: `key_conflict`: the key stands for other documents; `failed` ones with the chain's own code; or
-                the chain refused.
+            Refused: `key_conflict`: the key stands for other documents; `algorithm_closed`: the chain takes no more
+                records with a digest of theirs; `failed` ones with the chain's own code; or the chain refused.
             Unavailable: no node answered for long; call again with the same key.
             DecodeError: too many documents, or a key that is none.
             ProofInvalid, CannotTell: what the nodes answer does not hold.
         """
         key = fresh_nonce().hex() if key is None else key
         async with self._lock(key):
-            outcome, made = ListOutcome(status=ListStatus.EXPIRED), None
-            while outcome.status is ListStatus.EXPIRED:
+            while True:
                 made = await self._begun(key, documents, is_public=is_public)
                 outcome = await self._settled(key, made)
-            if outcome.status is ListStatus.FAILED or made is None:
-                raise Refused(outcome.message, code=outcome.code)
-        return await prove_list(self.nodes, self.sender, self._trust, made, outcome)
+                if outcome.status is not ListStatus.EXPIRED:
+                    return await self._proven(key, made, outcome)
 
     async def submit(
         self, documents: Sequence[Document], *, key: str | None = None, is_public: bool = False
@@ -162,11 +182,9 @@ class Notary:
                 )
             made = decode_list(self.sender.domain, kept.envelope)
             outcome = await self._settled(key, made)
-        if outcome.status is ListStatus.EXPIRED:
-            raise Refused("it expired and is in no block; submit it anew", code="expired")
-        if outcome.status is ListStatus.FAILED:
-            raise Refused(outcome.message, code=outcome.code)
-        return await prove_list(self.nodes, self.sender, self._trust, made, outcome)
+            if outcome.status is ListStatus.EXPIRED:
+                raise Refused("it expired and is in no block; submit it anew", code="expired")
+            return await self._proven(key, made, outcome)
 
     # -- under one key -------------------------------------------------------------------------------------
 
@@ -190,10 +208,16 @@ class Notary:
             if kept.outcome is None or kept.outcome.status is not ListStatus.EXPIRED:
                 return made
         _check_count(documents)
-        status = await self.nodes.ask(lambda node: node.chain_status())
-        made = make_list(
-            self.sender, documents, is_public=is_public, tip_height=status["tip_height"]
-        )
+
+        async def ask(node: RpcClient) -> tuple[int, AlgorithmListResult]:
+            return await self._trust.tip_height(node), await node.algorithm_list()
+
+        tip_height, registry = await self.nodes.ask(ask)
+        algorithms = {digest.algorithm for document in documents for digest in document.digests}
+        # Before anything is signed: a list that fails would use its key up.
+        check_taken(registry, algorithms)
+        self._warn(registry, algorithms)
+        made = make_list(self.sender, documents, is_public=is_public, tip_height=tip_height)
         self._store.begin(key, made.transaction.envelope)
         # From here on a crash leaves bytes that are sent again, and none but these.
         return made
@@ -202,8 +226,23 @@ class Notary:
         known = self._outcome(key)
         if known is None:
             known = await settle(self.nodes, made)
-            self._store.end(key, known)
+            self._remember(key, known)
         return known
+
+    async def _proven(
+        self, key: str, made: DocumentList, outcome: ListOutcome
+    ) -> tuple[ProvenDocument, ...]:
+        if outcome.status is ListStatus.FAILED:
+            raise Refused(outcome.message, code=outcome.code)
+        proven = await prove_list(self.nodes, self.sender, self._trust, made, outcome)
+        if self._outcome(key) is None:
+            self._store.end(key, outcome)
+        return proven
+
+    def _remember(self, key: str, outcome: ListOutcome) -> None:
+        """Keep an outcome, unless it is a place in the log: that is a node's word until the proofs hold."""
+        if outcome.status is not ListStatus.COMMITTED:
+            self._store.end(key, outcome)
 
     async def _sent(self, key: str, made: DocumentList) -> Submission:
         known, tx_id = self._outcome(key), made.transaction.id.hex()
@@ -211,8 +250,8 @@ class Notary:
             found = await self.nodes.ask(lambda node: _hand_in(node, made))
             if found["status"] in {"pending", "unknown"}:
                 return Submission(key=key, status=Status.ACCEPTED, tx_id=tx_id)
-            known = outcome_of(found, len(made.documents))
-            self._store.end(key, known)
+            known = outcome_of(found, made)
+            self._remember(key, known)
         return Submission(
             key=key,
             status=Status(known.status.value),
@@ -221,6 +260,13 @@ class Notary:
             code=known.code or None,
             message=known.message or None,
         )
+
+    def _warn(self, registry: AlgorithmListResult, algorithms: Iterable[str]) -> None:
+        """Log once what the alliance is leaving behind."""
+        for sentence in warnings(registry, algorithms):
+            if sentence not in self._warned:
+                self._warned.add(sentence)
+                _log.warning("%s", sentence)
 
     def _outcome(self, key: str) -> ListOutcome | None:
         kept: Kept | None = self._store.get(key)

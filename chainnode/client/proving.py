@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from chainnode.client.tasks import task_group
 from chainnode.client.tiles import inclusion_proofs, tiles_for
 from chainnode.client.trusted_chain import follow
+from chainnode.model import codec
 from chainnode.model.commitment import digests_value, registration_body
-from chainnode.model.errors import CannotTell, NotFound, Unavailable
+from chainnode.model.errors import CannotTell, DecodeError, NotFound, Unavailable
 from chainnode.model.ids import Height
 from chainnode.model.merkle import leaf_hash, verify_inclusion
 from chainnode.model.notarization import KIND, Notarization
@@ -21,12 +22,15 @@ from chainnode.model.record import Record
 from chainnode.model.tlog_proof import Proof, Verifier, parse_proof
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
+    from collections.abc import Awaitable, Iterable, Mapping, Sequence
 
     from chainnode.client.lists import DocumentList, ListOutcome
     from chainnode.client.nodes import Nodes
     from chainnode.client.sender import Sender
+    from chainnode.model.commitment import Opening
     from chainnode.model.genesis import Genesis
+    from chainnode.model.ids import TransactionId
+    from chainnode.model.suites import Suite
     from chainnode.model.tlog_policy import Policy
     from chainnode.model.tlog_tiles import TilePath
     from chainnode.rpc.client import RpcClient
@@ -40,7 +44,12 @@ COSIGNED_WAIT_MS: Final = 30_000
 BEHIND_RETRY_MS: Final = 300
 """When a node that is behind is asked again."""
 
+TRUSTED_HEIGHTS: Final = 100
+"""By how many blocks a node's word about its tip may be above the last one that it has shown: a fifth of how long a list is valid,
+and some seconds of a busy chain, so that not every list costs a header."""
+
 _CONTRACT: Final = "notary"
+_OF_BLOCK: Final = ("height", "time_ms", "not_before_ms", "not_after_ms")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +84,7 @@ class Trust:
 
     def __init__(self, genesis: Genesis | None, kept: Policy | None) -> None:
         self._genesis = genesis
+        self._shown_height = 0
         self._verifier = None if kept is None or genesis is not None else Verifier(kept)
 
     @property
@@ -106,6 +116,27 @@ class Trust:
         if self._genesis is not None:
             (await self._follow(nodes, self._genesis)).verify(proof, leaf)
 
+    async def tip_height(self, node: RpcClient) -> int:
+        """Return the height of a node's tip, up to which it has shown a signed header where there is a genesis.
+
+        What is signed for a height that is far away stays open until the chain is there: for ever, if a node made it up.
+
+        Raises:
+            Unavailable: the node cannot be reached, or has no block of the height that it tells.
+            ProofInvalid, DecodeError: its header is not signed as it must be, or is none.
+        """
+        told = _number((await node.chain_status())["tip_height"], "tip_height")
+        if self._genesis is not None and told > self._shown_height + TRUSTED_HEIGHTS:
+            try:
+                await follow(node, self._genesis, told)
+            except NotFound as error:
+                raise Unavailable(
+                    f"{node.url} says that its tip is block {told}, and has none: {error.message}",
+                    code="bad_answer",
+                ) from error
+            self._shown_height = told
+        return told
+
     async def _follow(self, nodes: Nodes, genesis: Genesis) -> Verifier:
         trusted = await nodes.ask(lambda node: follow(node, genesis, None))
         self._verifier = Verifier(trusted.policy(genesis))
@@ -122,68 +153,135 @@ async def prove_list(
         ProofInvalid: what the nodes answer does not hold.
         CannotTell: with code `policy_retired`.
     """
-    suite = sender.domain.suite
-    last = outcome.first_record + len(made.documents) - 1
-
-    async def ask_header(node: RpcClient) -> HeaderResult:
-        return await _or_behind(node.chain_header(outcome.height))
-
-    header = await nodes.ask(ask_header)
-    records = _records(sender, made, header)
-
-    async def ask_evidence(
-        node: RpcClient,
-    ) -> tuple[Proof, dict[tuple[int, int], bytes]]:
-        answer = await _or_behind(node.log_proof(last, wait_ms=COSIGNED_WAIT_MS))
-        under = parse_proof(answer["proof"].encode("utf-8", "replace"))
-        paths = tiles_for(outcome.first_record, len(made.documents), under.checkpoint.size)
-        return under, await _tiles(node, paths)
-
-    # Checkpoint and tiles from one node, which then has both.
-    under, tiles = await nodes.ask(ask_evidence)
-    checkpoint = under.checkpoint
-    hashes = inclusion_proofs(
-        suite, tiles, outcome.first_record, len(made.documents), checkpoint.size
+    suite, count = sender.domain.suite, len(made.documents)
+    header = await nodes.ask(lambda node: fetch_header(node, outcome.height))
+    records = registered(
+        suite,
+        header,
+        tx_id=made.transaction.id,
+        account=made.transaction.body.sender,
+        documents=zip(
+            made.openings(sender.domain), (d.metadata_hash for d in made.documents), strict=True
+        ),
     )
-    proven: list[ProvenDocument] = []
-    for item, notarization in enumerate(records):
-        index = outcome.first_record + item
-        leaf = leaf_hash(suite, notarization.leaf)
-        verify_inclusion(suite, leaf, index, checkpoint.size, hashes[item], checkpoint.root)
-        proof = Proof(
-            extra=notarization.extra(),
-            index=index,
-            hashes=hashes[item],
-            note=under.note,
-            checkpoint=checkpoint,
-        )
-        proven.append(ProvenDocument(proof=proof, notarization=notarization))
+    evidence = await nodes.ask(lambda node: fetch_evidence(node, outcome.first_record, count))
+    proven = evidence.prove(suite, outcome.first_record, records)
     # The signatures are those of the one checkpoint, so judging one proof judges all.
     await trust.check(nodes, proven[-1].proof, proven[-1].notarization.leaf)
-    return tuple(proven)
+    return proven
 
 
-def _records(sender: Sender, made: DocumentList, header: HeaderResult) -> tuple[Notarization, ...]:
-    suite = sender.domain.suite
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What proofs of neighbouring records are made from, from one node."""
+
+    under: Proof
+    """The proof of the last of them, for the sake of its checkpoint."""
+
+    tiles: Mapping[tuple[int, int], bytes]
+    """By level and index."""
+
+    def prove(
+        self, suite: Suite, first: int, records: Sequence[Notarization]
+    ) -> tuple[ProvenDocument, ...]:
+        """Return the proofs of the records from index `first` on, in order; the signatures are not judged.
+
+        Raises:
+            NotFound: with code `tile_missing` if a tile is too short.
+            ProofInvalid: the node's tree does not hold these records there.
+        """
+        checkpoint = self.under.checkpoint
+        paths = inclusion_proofs(suite, self.tiles, first, len(records), checkpoint.size)
+        proven: list[ProvenDocument] = []
+        for index, (notarization, hashes) in enumerate(zip(records, paths, strict=True), first):
+            leaf = leaf_hash(suite, notarization.leaf)
+            verify_inclusion(suite, leaf, index, checkpoint.size, hashes, checkpoint.root)
+            proof = Proof(
+                extra=notarization.extra(),
+                index=index,
+                hashes=hashes,
+                note=self.under.note,
+                checkpoint=checkpoint,
+            )
+            proven.append(ProvenDocument(proof=proof, notarization=notarization))
+        return tuple(proven)
+
+
+async def fetch_header(node: RpcClient, height: int) -> HeaderResult:
+    """Fetch the header of a block that is decided. Raises Unavailable."""
+    return await _or_behind(node.chain_header(height))
+
+
+async def fetch_evidence(
+    node: RpcClient, first: int, count: int, *, wait_ms: int = COSIGNED_WAIT_MS
+) -> Evidence:
+    """Fetch what proofs of `count` records, decided ones, are made from: a cosigned checkpoint and tiles that it covers.
+
+    Args:
+        node: which has decided them.
+        first: log index of the first.
+        count: 1 or more.
+        wait_ms: how long the node may wait for the checkpoint.
+
+    Raises:
+        Unavailable: the node does not answer, is behind, or has no such checkpoint in time.
+        DecodeError: its answer is none.
+    """
+    answer = await _or_behind(node.log_proof(first + count - 1, wait_ms=wait_ms))
+    under = parse_proof(answer["proof"].encode("utf-8", "replace"))
+    return Evidence(
+        under=under, tiles=await _tiles(node, tiles_for(first, count, under.checkpoint.size))
+    )
+
+
+def registered(
+    suite: Suite,
+    header: HeaderResult,
+    *,
+    tx_id: TransactionId,
+    account: str,
+    documents: Iterable[tuple[Opening, bytes | None]],
+) -> tuple[Notarization, ...]:
+    """Return the records that a list of documents leaves in the block of a header.
+
+    Args:
+        suite: the chain's.
+        header: of the block.
+        tx_id: of the list's transaction, of which it is the first call.
+        account: who signed that.
+        documents: what opens each commitment, and the hash of its metadata if it has any.
+
+    Raises:
+        DecodeError: with code `bad_answer` if no block can have such a header.
+    """
+    height, time_ms, not_before_ms, not_after_ms = (
+        _number(header[name], name) for name in _OF_BLOCK
+    )
     found: list[Notarization] = []
-    openings = made.openings(sender.domain)
-    for item, (document, opening) in enumerate(zip(made.documents, openings, strict=True)):
+    for item, (opening, metadata_hash) in enumerate(documents):
         digests = digests_value(opening.digests)
         record = Record(
             kind=KIND,
-            height=Height(header["height"]),
-            time_ms=header["time_ms"],
-            not_before_ms=header["not_before_ms"],
-            not_after_ms=header["not_after_ms"],
-            tx_id=made.transaction.id,
+            height=Height(height),
+            time_ms=time_ms,
+            not_before_ms=not_before_ms,
+            not_after_ms=not_after_ms,
+            tx_id=tx_id,
             call=0,
             item=item,
             contract=_CONTRACT,
-            account=made.transaction.body.sender,
-            body=registration_body(suite, opening.salt, digests, document.metadata_hash),
+            account=account,
+            body=registration_body(suite, opening.salt, digests, metadata_hash),
         )
         found.append(Notarization(leaf=record.encode(), record=record, opening=opening))
     return tuple(found)
+
+
+def _number(value: int, name: str) -> int:
+    try:
+        return codec.integer(value, name)
+    except DecodeError as error:
+        raise DecodeError(f"the node's answer: {error.message}", code="bad_answer") from error
 
 
 async def _tiles(node: RpcClient, paths: Sequence[TilePath]) -> dict[tuple[int, int], bytes]:

@@ -57,6 +57,16 @@ def root_of(suite: Suite, hashes: Sequence[bytes]) -> bytes:
     return EMPTY.extended(suite, hashes).root(suite)
 
 
+def complete_root(suite: Suite, hashes: bytes) -> bytes:
+    """Return the root of a complete tree whose 2**n leaf hashes lie one behind the other, as in a tile."""
+    digest, pair = suite.hash, 2 * HASH_BYTES
+    while len(hashes) > HASH_BYTES:
+        hashes = b"".join(
+            [digest(_NODE + hashes[at : at + pair]) for at in range(0, len(hashes), pair)]
+        )
+    return hashes
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grown:
     """Hashes of the subtrees of one level that new leaves completed."""

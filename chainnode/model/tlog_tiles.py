@@ -15,17 +15,21 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from chainnode.model.errors import DecodeError, NotFound
-from chainnode.model.merkle import Frontier, root_of
+from chainnode.model.merkle import Frontier, complete_root
 from chainnode.model.suites import HASH_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, MutableMapping, Sequence
 
     from chainnode.model.merkle import ReadHash
     from chainnode.model.suites import Suite
 
     ReadTile = Callable[[int, int], bytes | None]
     """`read_tile(level, index)`: the widest version at hand of a hash tile, or None."""
+
+    Folds = MutableMapping[tuple[int, int], bytes]
+    """By level and index of a tile: the hashes of its complete subtrees half way up, as many as were needed yet; 512 bytes at
+    most."""
 
 TILE_LEVELS: Final = 8
 """Levels of the tree that one level of tiles spans."""
@@ -44,6 +48,10 @@ MAX_BUNDLE_BYTES: Final = TILE_WIDTH * (2 + MAX_ENTRY_BYTES)
 
 _CACHED_TILES: Final = 64
 """Tiles that a hash reader keeps: more than the 8 + 8 of the longest consistency proof."""
+
+_FOLD: Final = 16
+"""Hashes of a tile under each of its subtrees half way up. With those at hand no subtree of a tile takes more than 7 node hashes;
+without, a proof takes 247 for each of its tiles."""
 
 _PATH: Final = re.compile(
     r"tile/(entries|0|[1-9][0-9]?)/((?:x[0-9]{3}/)*[0-9]{3})(?:\.p/([1-9][0-9]{0,2}))?"
@@ -169,16 +177,39 @@ def frontier_from(read_tile: ReadTile, suite: Suite, size: int) -> Frontier:
     )
 
 
-def hash_reader(read_tile: ReadTile, suite: Suite, size: int) -> ReadHash:
+def hash_reader(
+    read_tile: ReadTile, suite: Suite, size: int, folds: Folds | None = None
+) -> ReadHash:
     """Return a `read_hash(level, index)` over tiles, for the proofs of `merkle`.
 
     It answers for complete subtrees within the first `size` leaves. Tiles may be wider than that tree's: what lies
     beyond it is not looked at. Keeps the tiles that it has read; make one per proof or per root.
 
+    Args:
+        read_tile: where the tiles come from.
+        suite: the chain's.
+        size: of the tree.
+        folds: what earlier readers of the same log have worked out; this one reads it and adds to it. Never wrong later, for a
+            complete subtree is the same in every tree that has it.
+
     Raises (when called):
         NotFound: with code `tile_missing` if a tile is absent, or narrower than the tree needs.
     """
     cached = lru_cache(maxsize=_CACHED_TILES)(read_tile)
+    folded = {} if folds is None else folds
+
+    def fold(level: int, number: int, count: int) -> bytes:
+        """Return the hashes of a tile's first `count` subtrees of `_FOLD` hashes each."""
+        known = folded.get((level, number), b"")
+        if len(known) < count * HASH_BYTES:
+            data = _read_at_least(cached, level, number, count * _FOLD)
+            step = _FOLD * HASH_BYTES
+            known += b"".join(
+                complete_root(suite, data[start : start + step])
+                for start in range(len(known) * _FOLD, len(data), step)
+            )
+            folded[level, number] = known
+        return known
 
     def read_hash(level: int, index: int) -> bytes:
         if (index + 1) << level > size:
@@ -187,9 +218,13 @@ def hash_reader(read_tile: ReadTile, suite: Suite, size: int) -> ReadHash:
             )
         tile_level, inner = divmod(level, TILE_LEVELS)
         number, first = divmod(index << inner, TILE_WIDTH)
-        width = 1 << inner
-        data = _read_at_least(cached, tile_level, number, first + width)
-        return root_of(suite, _hashes(data)[first:])
+        end = first + (1 << inner)
+        if end - first < _FOLD:
+            data = _read_at_least(cached, tile_level, number, end)
+        else:
+            first, end = first // _FOLD, end // _FOLD
+            data = fold(tile_level, number, end)
+        return complete_root(suite, data[first * HASH_BYTES : end * HASH_BYTES])
 
     return read_hash
 
@@ -203,10 +238,6 @@ def _read_at_least(read_tile: ReadTile, level: int, index: int, width: int) -> b
             f"tile {level}/{index}: found {found}; expected {width} hashes", code="tile_missing"
         )
     return data[: width * HASH_BYTES]
-
-
-def _hashes(data: bytes) -> list[bytes]:
-    return [data[start : start + HASH_BYTES] for start in range(0, len(data), HASH_BYTES)]
 
 
 def encode_entries(records: Sequence[bytes]) -> bytes:

@@ -48,7 +48,7 @@ def notarize_folder(
         note(NOT_CHECKED)
 
     async def run() -> FolderReport:
-        async with Nodes([session.client()]) as nodes:
+        async with Nodes([session.client(member=sender.member())]) as nodes:
             return await FolderRun(nodes, sender, trust, order).run()
 
     try:
@@ -80,6 +80,7 @@ def _print(session: Session, order: FolderOrder, report: FolderReport) -> None:
                 "files": report.files,
                 "notarized": report.notarized,
                 "adopted": report.adopted,
+                "restored": report.restored,
                 "unchanged": report.unchanged,
                 "passed_over": report.others,
                 "gone": report.gone,
@@ -93,7 +94,7 @@ def _print(session: Session, order: FolderOrder, report: FolderReport) -> None:
         note(f"{problem.path}: {problem.sentence}")
     if len(report.problems) > _SHOWN_PROBLEMS:
         note(f"and {len(report.problems) - _SHOWN_PROBLEMS} more; --json lists all")
-    is_idle = not (report.notarized or report.adopted or report.problems)
+    is_idle = not (report.notarized or report.adopted or report.restored or report.problems)
     rows: list[tuple[str, object]] = [
         ("result", "nothing to do: every file is notarized" if is_idle else _result(report)),
         ("files", report.files),
@@ -102,6 +103,8 @@ def _print(session: Session, order: FolderOrder, report: FolderReport) -> None:
     ]
     if report.adopted:
         rows.append(("had a proof", report.adopted))
+    if report.restored:
+        rows.append(("proof was gone", f"{report.restored}, fetched again"))
     if report.others:
         rows.append(("passed over", f"{report.others} symbolic links and other special files"))
     if report.gone:

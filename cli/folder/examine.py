@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from chainnode.client.digesting import digests_of_stream
+from chainnode.client.digesting import DEFAULT_ALGORITHMS, digests_of_stream
 from chainnode.model.errors import CannotTell, ChainError, ProofInvalid
 from chainnode.model.notarization import digest_map, parse_notarization, verify_notarization
 from cli.folder.manifest import Entry
@@ -15,7 +15,7 @@ from cli.folder.walk import FoundFile, Problem
 from cli.proofs import check_proof, read_proof
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from chainnode.model.commitment import Digest
@@ -45,6 +45,13 @@ class Kept:
     """Whether a proof was there that the manifest did not know."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """A file that is registered already, and whose proof is gone."""
+
+    entry: Entry
+
+
 class Examiner:
     """Looks at files below `root` whose proofs lie below `out`."""
 
@@ -53,17 +60,28 @@ class Examiner:
         *,
         root: Path,
         out: Path,
+        algorithms: tuple[str, ...],
         suite: Suite,
         verifier: Verifier | None,
         advance: Callable[[int], None],
     ) -> None:
-        """Judge proofs that are there by `verifier`; tell `advance` of bytes that are read. It may raise to stop."""
+        """Look at files for a chain.
+
+        Args:
+            root: folder of the files.
+            out: folder of the proofs.
+            algorithms: with which files are registered. Those that are registered may be so with others.
+            suite: the chain's.
+            verifier: judges proofs that are there.
+            advance: hears of bytes that are read; may raise to stop.
+        """
         self._root, self._out = root, out
+        self._algorithms = frozenset(algorithms)
         self._suite = suite
         self._verifier = verifier
         self._advance = advance
 
-    def look_at(self, file: FoundFile, known: Entry | None) -> Hashed | Kept | Problem:
+    def look_at(self, file: FoundFile, known: Entry | None) -> Hashed | Kept | Lost | Problem:
         """Return what is to be done about a file.
 
         Args:
@@ -71,15 +89,19 @@ class Examiner:
             known: What the manifest says of a file of this path that had another size or time.
         """
         try:
-            found, digests = digest_file(self._root, file, self._advance)
+            found, digests = digest_file(
+                self._root, file, self._advance, {*self._algorithms, *DEFAULT_ALGORITHMS}
+            )
         except OSError as error:
             return Problem(path=file.path, sentence=f"cannot be read: {error.strerror or error}")
         except ChainError as error:
             return Problem(path=file.path, sentence=error.message)
-        if known is not None and known.digests == digests:
-            entry = replace(known, size=found.size, mtime_ns=found.mtime_ns)
-            return Kept(entry=entry, is_adopted=False)
         target = self._out / proof_name(file.path)
+        if known is not None and set(known.digests) <= set(digests):
+            entry = replace(known, size=found.size, mtime_ns=found.mtime_ns)
+            if not os.path.lexists(target):
+                return Lost(entry=entry)
+            return Kept(entry=entry, is_adopted=False)
         if os.path.lexists(target):
             try:
                 adopted = self._adopt(target, found, digests)
@@ -93,7 +115,8 @@ class Examiner:
         folder = target.parent
         if folder.exists() and not os.access(folder, os.W_OK | os.X_OK):
             return Problem(path=file.path, sentence=f"no proof can be written to {folder}")
-        return Hashed(file=found, digests=digests)
+        chosen = tuple(d for d in digests if d.algorithm in self._algorithms)
+        return Hashed(file=found, digests=chosen)
 
     def _adopt(self, target: Path, file: FoundFile, digests: tuple[Digest, ...]) -> Entry | None:
         """Return the entry for a proof that is there; None if it is genuine and of other content. Raises ChainError."""
@@ -132,7 +155,7 @@ class Examiner:
 
 
 def digest_file(
-    root: Path, file: FoundFile, advance: Callable[[int], None]
+    root: Path, file: FoundFile, advance: Callable[[int], None], algorithms: Iterable[str]
 ) -> tuple[FoundFile, tuple[Digest, ...]]:
     """Return a file as it is now with the digests of exactly that.
 
@@ -143,7 +166,7 @@ def digest_file(
     for _ in range(_TRIES):
         with (root / file.path).open("rb") as stream:
             before = _stamp(stream.fileno(), file.path)
-            digests = digests_of_stream(stream, advance=advance)
+            digests = digests_of_stream(stream, algorithms, advance)
             if _stamp(stream.fileno(), file.path) == before:
                 return before, digests
     raise ProofInvalid("it keeps changing while it is read", code="keeps_changing")

@@ -17,7 +17,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from chainnode.client.journal_file import JournalFile
+from chainnode.client.journal_file import JOURNAL_NAME, JournalFile
 from chainnode.client.lists import DocumentList, decode_list
 from chainnode.model import codec
 from chainnode.model.errors import ChainError, DecodeError, Refused
@@ -215,7 +215,8 @@ class FolderJournal:
         except DecodeError as error:
             file.close()
             raise ChainError(
-                f"{folder}: the journal is damaged: {error.message}; restore it from a backup",
+                f"{folder / JOURNAL_NAME} cannot be read: {error.message}; restore it from a backup, or "
+                "move it away: then files whose lists were under way are registered again",
                 code="file_error",
             ) from error
         except ChainError:

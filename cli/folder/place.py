@@ -64,6 +64,16 @@ class Placer:
             raise file_error(error) from error
         return found
 
+    def restore(self, path: str, proven: ProvenDocument) -> None:
+        """Write the proof of a file anew where there is none; durable on return. Raises ChainError with code `file_error`."""
+        target = self._out / proof_name(path)
+        unfinished = target.with_name(f"{UNFINISHED}again-{proven.index}")
+        try:
+            write_whole(unfinished, target, proven.encode())
+            sync_folder(target.parent)
+        except OSError as error:
+            raise file_error(error) from error
+
     def _one(self, of: OpenList, item: int, proven: ProvenDocument) -> FoundFile | Missed:
         listed = of.files[item]
         now = self._unchanged(listed, of, item)
@@ -83,12 +93,15 @@ class Placer:
             found = (self._root / listed.path).lstat()
             if (found.st_size, found.st_mtime_ns) == (listed.size, listed.mtime_ns):
                 return listed
-            now, digests = digest_file(self._root, listed, self._advance)
+            registered = of.made.documents[item].digests
+            now, digests = digest_file(
+                self._root, listed, self._advance, [d.algorithm for d in registered]
+            )
         except FileNotFoundError:
             return Missed.GONE
         except (OSError, ChainError):
             return Missed.CHANGED
-        return now if digests == of.made.documents[item].digests else Missed.CHANGED
+        return now if digests == registered else Missed.CHANGED
 
 
 def _make_room(target: Path, new: Proof) -> bool:

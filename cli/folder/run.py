@@ -21,14 +21,15 @@ from chainnode.client.proving import prove_list
 from chainnode.client.tasks import task_group
 from chainnode.clock import SystemClock
 from chainnode.model.calls import Document
-from chainnode.model.errors import Refused
+from chainnode.model.errors import CannotTell, DecodeError, NotFound, ProofInvalid, Refused
 from cli.exit_status import ChainRefused
-from cli.folder.examine import Examiner, Hashed, Kept
+from cli.folder.examine import Examiner, Hashed, Kept, Lost
 from cli.folder.journal import FolderJournal, OpenList, Place, finished_entries
 from cli.folder.manifest import MAX_MANIFEST_BYTES, Entry, decode_manifest, make_manifest
 from cli.folder.names import JOURNAL_FOLDER, MANIFEST_NAME, SUMS_NAME, UNFINISHED, proof_name
 from cli.folder.place import Missed, Placer, file_error, sync_folder, write_whole
 from cli.folder.progress import REDRAW_MS, FolderProgress
+from cli.folder.restore import fetch_again
 from cli.folder.walk import FoundFile, Problem, Walk, walk
 from cli.session import read_input
 
@@ -53,7 +54,8 @@ PLACING_THREADS: Final = 8
 ROUNDS: Final = 3
 """How often files that changed meanwhile are taken up again, or such whose list expired."""
 
-_Work: TypeAlias = "OpenList | tuple[Hashed, ...]"
+_Work: TypeAlias = "OpenList | Lost | tuple[Hashed, ...]"
+_Found: TypeAlias = "Hashed | Kept | Lost | Problem"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +69,8 @@ class FolderOrder:
     skip_hidden: bool
     is_public: bool
     title: str | None
+    algorithms: tuple[str, ...]
+    """Of the digests, such as the chain takes; at least one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +85,9 @@ class FolderReport:
 
     adopted: int
     """With a genuine proof already, which the manifest did not know."""
+
+    restored: int
+    """Whose proof was gone and is there again."""
 
     unchanged: int
     others: int
@@ -112,9 +119,12 @@ class FolderRun:
         self._fresh: dict[str, Entry] = {}
         """What the manifest does not say yet, beside what the journal has."""
 
+        self._lost: list[Lost] = []
+        """Whose proofs are gone, though the files are as the manifest says."""
+
         self._again: list[FoundFile] = []
         self._problems: list[Problem] = []
-        self._notarized = self._adopted = self._unchanged = self._lists = 0
+        self._notarized = self._adopted = self._restored = self._unchanged = self._lists = 0
 
     async def run(self) -> FolderReport:
         """Notarize what is not notarized.
@@ -164,6 +174,7 @@ class FolderRun:
             files=len(found.files),
             notarized=self._notarized,
             adopted=self._adopted,
+            restored=self._restored,
             unchanged=self._unchanged,
             others=found.others,
             gone=sum(not os.path.lexists(root / path) for path in self._known),
@@ -187,13 +198,9 @@ class FolderRun:
             elif os.path.lexists(self._order.out / proof_name(file.path)):
                 self._unchanged += 1
             else:
-                sentence = (
-                    "is registered, but its proof is gone; restore it, or get it with "
-                    "`chainnode lookup FILE --out DIR`"
-                )
-                self._problems.append(Problem(path=file.path, sentence=sentence))
+                self._lost.append(Lost(entry=entry))
         self._progress.expect(
-            len(todo) + sum(len(of.files) for of in journal.open.values()),
+            len(todo) + len(self._lost) + sum(len(of.files) for of in journal.open.values()),
             sum(file.size for file in todo),
         )
         return todo
@@ -232,7 +239,8 @@ class FolderRun:
     async def _carry(self, journal: FolderJournal, todo: Sequence[FoundFile]) -> None:
         """Bring every list under way to its end, and those of `todo` that need it into lists."""
         order = self._order
-        resumed = list(journal.open.values())
+        resumed: list[OpenList | Lost] = [*journal.open.values(), *self._lost]
+        self._lost = []
         with (
             ThreadPoolExecutor(max(2, os.cpu_count() or 1)) as reading,
             ThreadPoolExecutor(PLACING_THREADS) as placing,
@@ -265,12 +273,13 @@ class FolderRun:
 
     async def _parts(
         self, todo: Sequence[FoundFile], reading: ThreadPoolExecutor
-    ) -> AsyncIterator[tuple[Hashed, ...]]:
-        """Yield the files that must be registered, as many as fit a list at a time."""
+    ) -> AsyncIterator[Lost | tuple[Hashed, ...]]:
+        """Yield the files that must be registered, as many as fit a list at a time, and those whose proofs are gone."""
         most = most_documents(len((self._order.title or "").encode()))
         examiner = Examiner(
             root=self._order.root,
             out=self._order.out,
+            algorithms=self._order.algorithms,
             suite=self._sender.domain.suite,
             verifier=await self._trust.verifier(self._nodes) if todo else None,
             advance=self._keep_going,
@@ -284,6 +293,9 @@ class FolderRun:
                     self._fresh[found.entry.path] = found.entry
                     self._adopted += found.is_adopted
                     self._unchanged += not found.is_adopted
+                case Lost():
+                    yield found
+                    continue
                 case Hashed():
                     part.append(found)
                     if len(part) == most:
@@ -296,10 +308,10 @@ class FolderRun:
 
     async def _examined(
         self, todo: Sequence[FoundFile], examiner: Examiner, reading: ThreadPoolExecutor
-    ) -> AsyncIterator[Hashed | Kept | Problem]:
+    ) -> AsyncIterator[_Found]:
         """Yield what was found of each file, in order; a few chunks are read ahead."""
 
-        def look_at(chunk: list[FoundFile]) -> list[Hashed | Kept | Problem]:
+        def look_at(chunk: list[FoundFile]) -> list[_Found]:
             try:
                 return [examiner.look_at(file, self._known.get(file.path)) for file in chunk]
             except _Stopped:
@@ -307,7 +319,7 @@ class FolderRun:
 
         loop = asyncio.get_running_loop()
         ahead = 2 * max(2, os.cpu_count() or 1)
-        waiting: deque[asyncio.Future[list[Hashed | Kept | Problem]]] = deque()
+        waiting: deque[asyncio.Future[list[_Found]]] = deque()
         for chunk in _chunks(todo):
             waiting.append(loop.run_in_executor(reading, look_at, chunk))
             if len(waiting) > ahead:
@@ -321,17 +333,32 @@ class FolderRun:
         self, queue: asyncio.Queue[_Work | None], journal: FolderJournal, placer: Placer
     ) -> None:
         while (work := await queue.get()) is not None:
+            if isinstance(work, Lost):
+                await self._restore(work.entry, placer)
+                continue
             of = work if isinstance(work, OpenList) else await self._begin(work, journal)
             await self._finish(of, journal, placer)
 
+    async def _restore(self, entry: Entry, placer: Placer) -> None:
+        try:
+            proven = await fetch_again(self._nodes, self._sender, self._trust, entry)
+        except (NotFound, DecodeError, ProofInvalid, CannotTell) as error:
+            sentence = f"is registered, but its proof is gone and not to be had: {error.message}"
+            self._problems.append(Problem(path=entry.path, sentence=sentence))
+        else:
+            await asyncio.to_thread(placer.restore, entry.path, proven)
+            self._fresh[entry.path] = entry
+            self._restored += 1
+        self._progress.done(1)
+
     async def _begin(self, part: tuple[Hashed, ...], journal: FolderJournal) -> OpenList:
-        status = await self._nodes.ask(lambda node: node.chain_status())
+        tip_height = await self._nodes.ask(self._trust.tip_height)
         documents = [Document(digests=h.digests, title=self._order.title) for h in part]
         made = make_list(
             self._sender,
             documents,
             is_public=self._order.is_public,
-            tip_height=status["tip_height"],
+            tip_height=tip_height,
         )
         return journal.begin([h.file for h in part], made)
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from chainnode.model.genesis import Genesis
     from chainnode.model.record import Record
     from chainnode.model.tlog_policy import Policy
+    from chainnode.model.tlog_proof import Verifier
     from chainnode.rpc.results import ProofResult
     from devnet.bench.client import Acknowledged
     from devnet.network import Devnet
@@ -132,13 +133,17 @@ def check_proofs(network: Devnet, acknowledged: Sequence[Acknowledged], digests:
 
 def verify_answer(
     genesis: Genesis,
-    policy: Policy,
+    policy: Policy | Verifier,
     tx: Acknowledged,
     item: int,
     answer: ProofResult,
     digests: int,
 ) -> None:
-    """Verify the proof of a transaction's `item`-th document offline, against what was registered. Raises ChainError."""
+    """Verify the proof of a transaction's `item`-th document offline, against what was registered; policy as `verify_notarization`.
+
+    Raises:
+        ChainError: it does not hold.
+    """
     leaf = from_base64(answer["leaf"])
     notarization = Notarization(
         leaf=leaf,

@@ -18,22 +18,23 @@ import gc
 import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
-from urllib.parse import urlsplit
 
-from chainnode.model.errors import DecodeError, Unavailable
+from devnet.bench.keep_alive import HEAD_END, dial
 from devnet.bench.plan import DRAIN_S, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from multiprocessing.connection import Connection
 
+    from devnet.bench.keep_alive import KeptConnection
+
 MAX_CONNECTIONS: Final = 200
 """Of one client: two of them fit the 624 that a node lets in where a process may hold 1,024 files."""
 
 _NS_PER_S: Final = 1_000_000_000
 _LEAST_SLEEP_S: Final = 0.002
-_HEAD_END: Final = b"\r\n\r\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,30 +107,16 @@ def be_client(
     parent.send(read(asyncio.run(HttpLoad(job, requests).run(begin_ns))))
 
 
-def post(url: str, body: bytes, *headers: str) -> bytes:
-    """Return a whole POST request with these header lines."""
-    where = urlsplit(url)
-    lines = (
-        f"POST {where.path} HTTP/1.1",
-        f"Host: {where.netloc}",
-        *headers,
-        f"Content-Length: {len(body)}",
-    )
-    return "\r\n".join(lines).encode() + _HEAD_END + body
-
-
 class HttpLoad:
     """Has requests sent when they are due, as connections are free."""
 
     def __init__(self, job: HttpJob, requests: Sequence[bytes]) -> None:
         self._job, self._requests = job, requests
-        where = urlsplit(job.url)
-        self._host, self._port = where.hostname or "", where.port or 0
         self._begun_ns: list[int] = []
         """Of each request that was sent or waits for a connection, in their order."""
 
         self._next = 0
-        self._free: deque[_Connection] = deque()
+        self._free: deque[KeptConnection] = deque()
         self._answers: list[tuple[int, int, bytes]] = []
         self._disconnected = 0
         self._unanswered = 0
@@ -137,17 +124,8 @@ class HttpLoad:
 
     async def run(self, begin_ns: int) -> Heard:
         """Put the load on; return what came of it."""
-        loop = asyncio.get_running_loop()
         for _ in range(self._job.connections):
-            try:
-                _, connection = await loop.create_connection(
-                    lambda: _Connection(self), self._host, self._port
-                )
-            except OSError as error:
-                raise Unavailable(
-                    f"{self._job.url}: {error.strerror}", code="node_unreachable"
-                ) from error
-            self._free.append(connection)
+            self._free.append(await dial(self._job.url, self._lost))
         await asyncio.sleep((begin_ns - time.monotonic_ns()) / _NS_PER_S)
         end_ns = begin_ns + self._job.plan.sending_s * _NS_PER_S
         if self._job.plan.rate is None:
@@ -190,21 +168,22 @@ class HttpLoad:
 
     def _send(self) -> None:
         while self._free and self._next < len(self._begun_ns):
-            self._free.popleft().send(self._next, self._requests[self._next])
+            connection = self._free.popleft()
+            connection.send(self._requests[self._next], partial(self._hear, connection, self._next))
             self._next += 1
 
-    def heard(self, connection: _Connection, sequence: int, answer: bytes) -> None:
+    def _hear(self, connection: KeptConnection, sequence: int, answer: bytes) -> None:
         """Note an answer, head and body; the connection is free again."""
         self._answers.append((sequence, time.monotonic_ns(), answer))
         self._free.append(connection)
         self._one_less()
         self._send()
 
-    def lost(self, connection: _Connection, *, is_unanswered: bool) -> None:
+    def _lost(self, connection: KeptConnection) -> None:
         """Note that the node has closed a connection."""
         with contextlib.suppress(ValueError):
             self._free.remove(connection)
-        if is_unanswered:
+        if connection.is_waiting:
             self._disconnected += 1
             self._one_less()
 
@@ -216,7 +195,7 @@ class HttpLoad:
         """Read what has come."""
         heard = Heard(ran_out=ran_out)
         for sequence, answered_ns, answer in self._answers:
-            head, _, body = answer.partition(_HEAD_END)
+            head, _, body = answer.partition(HEAD_END)
             heard.answers.append(
                 HttpAnswer(
                     sequence=sequence,
@@ -229,43 +208,3 @@ class HttpLoad:
         missing = Counter(no_answer=self._unanswered, disconnected=self._disconnected)
         heard.missing = +missing
         return heard
-
-
-class _Connection(asyncio.Protocol):
-    """One connection, which stays open; one request at a time."""
-
-    def __init__(self, client: HttpLoad) -> None:
-        self._client = client
-        self._transport: asyncio.Transport | None = None
-        self._sequence: int | None = None
-        self._received = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:  # type: ignore[explicit-override]  # Python 3.12 has @override
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError("expected a TCP connection")
-        self._transport = transport
-
-    def connection_lost(self, exc: Exception | None) -> None:  # type: ignore[explicit-override]  # Python 3.12 has @override
-        self._client.lost(self, is_unanswered=self._sequence is not None)
-
-    def send(self, sequence: int, request: bytes) -> None:
-        """Send a request, whole."""
-        if self._transport is not None:
-            self._sequence, self._received = sequence, b""
-            self._transport.write(request)
-
-    def data_received(self, data: bytes) -> None:  # type: ignore[explicit-override]  # Python 3.12 has @override
-        self._received += data
-        head, found, body = self._received.partition(_HEAD_END)
-        if not found or self._sequence is None or len(body) < _content_length(head):
-            return
-        sequence, self._sequence = self._sequence, None
-        self._client.heard(self, sequence, self._received)
-
-
-def _content_length(head: bytes) -> int:
-    for line in head.split(b"\r\n"):
-        name, _, value = line.partition(b":")
-        if name.lower() == b"content-length":
-            return int(value)
-    raise DecodeError("the node's answer has no Content-Length")

@@ -46,6 +46,13 @@ one document a transaction, with all validators alive and with one of them dead 
 or is new, to a long chain (`long_chain.py`); proofs and lookups while others write (`reading.py`); all of it
 as one chain grows (`growth.py`)."""
 
+HTTP: Final = "http"
+STREAM: Final = "stream"
+TILES: Final = "tiles"
+
+PATHS: Final = (HTTP, STREAM, TILES)
+"""How proofs are got: one by one over HTTP or over a WebSocket; lists of them from tiles (`ways.py`)."""
+
 MAX_RECORDS: Final = 20_000_000
 """Of a chain that is made beforehand."""
 
@@ -121,6 +128,9 @@ class Plan:
     delay_ms: int | None = None
     """By how much later, one way, validators hear each other under load. None: they are joined directly; with 0 they are
     not, but by the relay that delays."""
+
+    path: str = HTTP
+    """Of `proof`: one of `PATHS`."""
 
     dead: int = 0
     """Validators, the last ones, that are killed before the load begins and started again after it."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from chainnode.tsp.request import make_request
-from devnet.bench.http_load import be_client, post
+from devnet.bench.http_load import be_client
+from devnet.bench.keep_alive import post
 from devnet.bench.workload import Number, digests_of
 
 if TYPE_CHECKING:

@@ -9,35 +9,8 @@ import pytest
 
 from chainnode.clock import Discipline
 from chainnode.model.capture import FORMAT, parse_capture
-from tests.support.chain import ADMIN, CLERK
-from tests.support.cli import chainnode, make_client_home, running_node
-
-
-@pytest.fixture(scope="module")
-def running():
-    with running_node() as node:
-        yield node
-
-
-@pytest.fixture
-def home(tmp_path, running):
-    return make_client_home(
-        tmp_path / "home", running.node.chain, accounts=(CLERK, ADMIN), rpc=running.url
-    )
-
-
-@pytest.fixture
-def policy(home, tmp_path):
-    path = tmp_path / "policy"
-    assert chainnode("--home", home, "policy", "--out", path).status == 0
-    return path
-
-
-@pytest.fixture
-def file(tmp_path):
-    path = tmp_path / "notice.txt"
-    path.write_text("关于公布许可目录的通知\n")
-    return path
+from tests.support.chain import CLERK
+from tests.support.cli import chainnode
 
 
 def test_what_the_machine_knows_is_gathered_registered_and_checked_offline(home, file, policy):

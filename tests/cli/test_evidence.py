@@ -6,7 +6,7 @@ import pytest
 
 from chainnode.model.forensics import encode_testimony, statements_of
 from tests.support.chain import make_chain
-from tests.support.cli import chainnode, make_client_home, running_node
+from tests.support.cli import chainnode, running_node
 from tests.support.misconduct import double_vote, report_of
 
 
@@ -19,11 +19,6 @@ def record(node):
 def running():
     with running_node(record) as node:
         yield node
-
-
-@pytest.fixture
-def home(tmp_path, running):
-    return make_client_home(tmp_path / "home", running.node.chain, rpc=running.url)
 
 
 def test_evidence_is_listed_shown_and_verified_offline(home, running, tmp_path):

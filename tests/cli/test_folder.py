@@ -13,37 +13,18 @@ import pytest
 
 from chainnode.client.lists import ListOutcome, ListStatus
 from chainnode.model.errors import DecodeError, Unavailable
+from chainnode.rpc.client import RpcClient
 from cli.folder import run as folder_run
 from cli.folder.journal import FolderJournal, decode_line, encode_line
 from cli.folder.manifest import decode_manifest
 from cli.folder.place import Placer
 from cli.folder.progress import progress_line
 from cli.folder.walk import walk
-from tests.support.chain import CLERK, GUEST, make_chain
-from tests.support.cli import chainnode, make_client_home, running_node
+from tests.support.chain import GUEST, make_chain
+from tests.support.cli import chainnode
 from tests.support.folders import entries, lines, manifest
 from tests.support.golden import check_golden
 from tests.support.missing import missing
-
-
-@pytest.fixture(scope="module")
-def running():
-    with running_node() as node:
-        yield node
-
-
-@pytest.fixture
-def home(tmp_path, running):
-    return make_client_home(
-        tmp_path / "home", running.node.chain, accounts=(CLERK, GUEST), rpc=running.url
-    )
-
-
-@pytest.fixture
-def policy(tmp_path, home):
-    path = tmp_path / "policy"
-    assert chainnode("--home", home, "policy", "--out", path).status == 0
-    return path
 
 
 @pytest.fixture
@@ -218,6 +199,45 @@ def test_a_proof_that_is_there_is_taken_in_and_not_made_again(home, docs, runnin
     ran = notarize(home, docs)
     assert (ran.document["notarized"], ran.document["adopted"]) == (0, 6)
     check_once(running, docs)
+
+
+@pytest.mark.parametrize("is_touched", [False, True])
+def test_a_proof_that_is_gone_is_fetched_again(home, docs, policy, running, is_touched):
+    assert notarize(home, docs).status == 0
+    height = running.node.ledger.tip.height
+    for path in ("a.txt", "b/c/deep.pdf"):
+        (docs / f"{path}.tlog-proof").unlink()
+        if is_touched:
+            os.utime(docs / path, ns=(1, 1))
+    ran = notarize(home, docs)
+    assert ran.status == 0, ran.out
+    assert (ran.document["notarized"], ran.document["restored"], ran.document["unchanged"]) == (
+        0,
+        2,
+        4,
+    )
+    assert running.node.ledger.tip.height == height
+    made = docs / "chainnode-manifest.json"
+    ran = chainnode("--json", "verify", docs, "--manifest", made, "--policy", policy)
+    assert (ran.status, ran.document["holds"]) == (0, True)
+    assert notarize(home, docs).document["unchanged"] == 6
+
+
+def test_a_proof_that_nobody_has_is_named(home, docs, monkeypatch):
+    assert notarize(home, docs).status == 0
+    (docs / "a.txt.tlog-proof").unlink()
+
+    async def nothing(_client, *_what, **_how):
+        return {"records": [], "next_after": None, "as_member": True}
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RpcClient, "notary_lookup", nothing)
+        ran = notarize(home, docs)
+    assert ran.status == 2
+    (problem,) = ran.document["problems"]
+    assert problem["path"] == "a.txt"
+    assert "its proof is gone and not to be had" in problem["problem"]
+    assert notarize(home, docs).document["restored"] == 1
 
 
 def test_a_changed_file_is_registered_anew_and_its_older_proof_is_kept(home, docs, policy):

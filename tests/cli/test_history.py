@@ -5,35 +5,13 @@ from __future__ import annotations
 import json
 from itertools import count
 
-import pytest
-
 from chainnode.model.marks import parse_mark, verify_mark
 from chainnode.rpc.client import RpcClient
 from cli.proofs import read_policy, read_proof
 from tests.support.chain import ADMIN, CLERK, GUEST
-from tests.support.cli import chainnode, make_client_home, running_node
+from tests.support.cli import chainnode
 
 NUMBERS = count()
-
-
-@pytest.fixture(scope="module")
-def running():
-    with running_node() as node:
-        yield node
-
-
-@pytest.fixture
-def home(tmp_path, running):
-    return make_client_home(
-        tmp_path / "home", running.node.chain, accounts=(CLERK, ADMIN, GUEST), rpc=running.url
-    )
-
-
-@pytest.fixture
-def policy(home, tmp_path):
-    path = tmp_path / "policy"
-    assert chainnode("--home", home, "policy", "--out", path).status == 0
-    return path
 
 
 def notarized(home, folder, *options):

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.alliance import FILE, Alliance
 from tests.support.chain import ADMIN, CLERK
-from tests.support.cli import chainnode, make_client_home, running_node
+from tests.support.cli import chainnode, make_client_home
 from tests.support.missing import missing
 
 FIRST = ("digests", "commitment", "inclusion", "cosignatures")
@@ -135,12 +135,6 @@ def test_a_file_name_ends_no_script(paths):
     ran = chainnode("report", paths / name, paths / "proof", "--policy", paths / "policy")
     assert ran.status == 1
     assert "\n# 结论" not in ran.out
-
-
-@pytest.fixture(scope="module")
-def running():
-    with running_node() as node:
-        yield node
 
 
 def test_context_and_marks_hold_and_fail(running, tmp_path):

@@ -8,31 +8,12 @@ import pytest
 
 from chainnode.model.errors import ChainError, Unavailable
 from chainnode.model.tlog_policy import parse_policy
+from chainnode.model.tlog_proof import parse_proof
 from chainnode.rpc.client import RpcClient
 from chainnode.services.ports import HeldVote
 from tests.support.alliance import Alliance
 from tests.support.chain import ADMIN, CLERK, GUEST, make_chain
-from tests.support.cli import chainnode, make_client_home, running_node
-
-
-@pytest.fixture(scope="module")
-def running():
-    with running_node() as node:
-        yield node
-
-
-@pytest.fixture
-def home(tmp_path, running):
-    return make_client_home(
-        tmp_path / "home", running.node.chain, accounts=(CLERK, ADMIN, GUEST), rpc=running.url
-    )
-
-
-@pytest.fixture
-def file(tmp_path):
-    path = tmp_path / "notice.txt"
-    path.write_text("关于公布许可目录的通知\n")
-    return path
+from tests.support.cli import chainnode, make_client_home
 
 
 def notarized(home, file):
@@ -204,18 +185,46 @@ def test_a_policy_in_the_home_is_what_proofs_are_checked_by(tmp_path, running, f
     assert not file.with_name("notice.txt.tlog-proof").exists()
 
 
-@pytest.mark.parametrize("what", ["leaf", "proof"])
-def test_a_node_that_answers_another_record_is_caught(home, file, monkeypatch, what):
-    honest = RpcClient.log_proof
+def other_time(honest):
+    async def lie(self, height=None):
+        answer = await honest(self, height)
+        return answer | {"time_ms": answer["time_ms"] + 1}
 
+    return lie
+
+
+def other_tiles(honest):
+    async def lie(self, path):
+        status, body = await honest(self, path)
+        return status, body[:-1] + bytes([body[-1] ^ 1])
+
+    return lie
+
+
+def other_checkpoint(honest):
     async def lie(self, index, *, wait_ms=0, witnessed=False):
-        answer = dict(await honest(self, index, wait_ms=wait_ms))
-        other = await honest(self, 0, wait_ms=wait_ms)
-        return answer | {what: other[what]}
+        answer = await honest(self, index, wait_ms=wait_ms)
+        proof = parse_proof(answer["proof"].encode())
+        other = replace(proof.checkpoint, root=bytes(32)).text()
+        return answer | {
+            "proof": replace(proof, note=replace(proof.note, text=other)).encode().decode()
+        }
 
-    monkeypatch.setattr(RpcClient, "log_proof", lie)
-    ran = chainnode("--home", home, "notarize", file)
-    assert ran.status == (3 if what == "leaf" else 1)
+    return lie
+
+
+@pytest.mark.parametrize(
+    ("name", "lie"),
+    [("chain_header", other_time), ("get", other_tiles), ("log_proof", other_checkpoint)],
+)
+def test_a_node_that_answers_otherwise_is_caught(home, file, monkeypatch, name, lie):
+    # A second record, so that the first one's proof has a hash of a tile in it.
+    second = file.with_name("second")
+    second.write_text("second")
+    with monkeypatch.context() as patched:
+        patched.setattr(RpcClient, name, lie(getattr(RpcClient, name)))
+        ran = chainnode("--home", home, "notarize", file, second)
+    assert ran.status == 1, ran.err
     assert not file.with_name("notice.txt.tlog-proof").exists()
 
 

@@ -13,7 +13,8 @@ from chainnode.client.digesting import document_of_bytes, document_of_file
 from chainnode.client.list_store import MAX_KEY_BYTES, FileListStore, MemoryListStore
 from chainnode.client.lists import ListOutcome, ListStatus
 from chainnode.client.notary import Status, connect
-from chainnode.model.errors import ChainError, DecodeError, Refused, Unavailable
+from chainnode.model import codec
+from chainnode.model.errors import ChainError, DecodeError, ProofInvalid, Refused, Unavailable
 from chainnode.model.notarization import digest_map, parse_notarization, verify_notarization
 from chainnode.model.tlog_policy import validators_policy
 from chainnode.model.tlog_proof import parse_proof
@@ -186,6 +187,113 @@ async def test_arguments_that_cannot_be_are_refused_before_anything_is_sent(home
             pass
 
 
+def lying(monkeypatch, lie):
+    """Have every node say of what became of a list what `lie` makes of the truth; return the honest way."""
+    honest = RpcClient.tx_submit_and_wait
+
+    async def ask(client, envelope, *, timeout_ms):
+        return lie(await honest(client, envelope, timeout_ms=timeout_ms))
+
+    monkeypatch.setattr(RpcClient, "tx_submit_and_wait", ask)
+    return honest
+
+
+def receipt(**changed):
+    return lambda found: {**found, "receipt": {**found["receipt"], **changed}}
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        lambda found: {**found, "height": 0},
+        lambda found: {**found, "height": 2**64},
+        lambda found: {**found, "tx_id": "00" * 32},
+        lambda found: {**found, "receipt": None},
+        receipt(first_record=2**64),
+        receipt(first_record=-1),
+        receipt(record_count=2),
+        receipt(tx_id="00" * 32),
+        receipt(succeeded=False, code="c" * 1_000),
+        receipt(succeeded=False, code="c", message="m" * 1_000),
+        receipt(succeeded=False, code="c", message="\ud800"),
+    ],
+)
+@pytest.mark.asyncio
+async def test_what_no_node_could_say_is_not_remembered(home, running, tmp_path, monkeypatch, lie):
+    document = document_of_bytes(b"bounds")
+    honest = lying(monkeypatch, lie)
+    async with connect(home=home, store=tmp_path / "kept") as notary:
+        with pytest.raises(DecodeError) as caught:
+            await notary.notarize([document], key="k")
+    assert caught.value.error_code == "bad_answer"
+    monkeypatch.setattr(RpcClient, "tx_submit_and_wait", honest)
+    async with connect(home=home, store=tmp_path / "kept") as notary:
+        (proven,) = await notary.notarize([document], key="k")
+    verify(running, document, proven)
+
+
+@pytest.mark.parametrize("lie", [receipt(first_record=0), lambda found: {**found, "height": 1}])
+@pytest.mark.asyncio
+async def test_a_place_that_does_not_prove_is_not_remembered(
+    home, running, tmp_path, monkeypatch, lie
+):
+    document = document_of_bytes(b"elsewhere")
+    honest = lying(monkeypatch, lie)
+    async with connect(home=home, store=tmp_path / "kept") as notary:
+        with pytest.raises(ProofInvalid):
+            await notary.notarize([document], key="k")
+    monkeypatch.setattr(RpcClient, "tx_submit_and_wait", honest)
+    async with connect(home=home, store=tmp_path / "kept") as notary:
+        (proven,) = await notary.proofs("k")
+    verify(running, document, proven)
+
+
+@pytest.mark.asyncio
+async def test_a_header_that_no_block_has_is_no_place(home, running, monkeypatch):
+    honest = RpcClient.chain_header
+
+    async def lie(client, height=None):
+        return {**await honest(client, height), "time_ms": 2**64}
+
+    monkeypatch.setattr(RpcClient, "chain_header", lie)
+    async with connect(home=home) as notary:
+        with pytest.raises(DecodeError, match="time_ms") as caught:
+            await notary.notarize([document_of_bytes(b"when")])
+    assert caught.value.error_code == "bad_answer"
+
+
+@pytest.mark.parametrize(
+    ("tip", "error"), [(-1, DecodeError), (2**64, DecodeError), (10**12, Unavailable)]
+)
+@pytest.mark.asyncio
+async def test_nothing_is_signed_for_a_tip_that_a_node_made_up(
+    home, running, tmp_path, monkeypatch, tip, error
+):
+    document, honest = document_of_bytes(b"far ahead %d" % tip), RpcClient.chain_status
+
+    async def lie(client):
+        return {**await honest(client), "tip_height": tip}
+
+    async with connect(home=home, store=tmp_path / "kept", patience_ms=0) as notary:
+        with monkeypatch.context() as patched:
+            patched.setattr(RpcClient, "chain_status", lie)
+            with pytest.raises(error) as caught:
+                await notary.notarize([document], key="k")
+        assert caught.value.error_code == "bad_answer"
+        assert (await notary.status("k")).status is Status.UNKNOWN
+        (proven,) = await notary.notarize([document], key="k")
+    verify(running, document, proven)
+
+
+@pytest.mark.asyncio
+async def test_a_long_chain_shows_its_tip(home, running, monkeypatch):
+    monkeypatch.setattr("chainnode.client.proving.TRUSTED_HEIGHTS", 0)
+    document = document_of_bytes(b"shown")
+    async with connect(home=home) as notary:
+        (proven,) = await notary.notarize([document])
+    verify(running, document, proven)
+
+
 # -- the store ----------------------------------------------------------------------------------------------
 
 
@@ -226,9 +334,20 @@ def test_a_damaged_store_is_not_guessed_at(tmp_path):
     store = FileListStore(tmp_path / "s")
     store._file.append(b"\xc0")
     store.close()
-    with pytest.raises(ChainError) as caught:
+    with pytest.raises(ChainError, match=r"/s/journal: record 0 .* move it away") as caught:
         FileListStore(tmp_path / "s")
     assert caught.value.error_code == "file_error"
+
+
+def test_nonsense_in_a_store_is_told_with_its_file_and_what_to_do(tmp_path):
+    store = FileListStore(tmp_path / "s")
+    store.begin("k", b"bytes")
+    store._file.append(codec.encode((1, "k", "committed", 0, 0, "", "")))
+    store.close()
+    with pytest.raises(ChainError, match=r"/s/journal: record 1 .*height.* move it away"):
+        FileListStore(tmp_path / "s")
+    (tmp_path / "s" / "journal").unlink()
+    FileListStore(tmp_path / "s").close()
 
 
 # -- the examples -------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from devnet.bench.check import check_proofs, check_records, verify_answer
 from devnet.bench.gateway_client import Committed
 from devnet.bench.load import fill
 from devnet.bench.overload import Overload
-from devnet.bench.plan import PROOF, QUERY, Plan
+from devnet.bench.plan import PROOF, QUERY, TILES, Plan
 from devnet.network import Devnet
 
 PLAN = Plan(
@@ -120,12 +120,19 @@ def test_the_proof_of_another_document_is_no_proof(filled):
             verify_answer(genesis, policy, tx, item, answer, 1)
 
 
-@pytest.mark.parametrize(("workload", "code"), [(PROOF, None), (QUERY, "wrong_lookup")])
-def test_a_wrong_answer_to_a_reader_ends_the_measurement_and_says_why(filled, workload, code):
+@pytest.mark.parametrize(
+    ("plan", "code"),
+    [
+        (PLAN, None),
+        pytest.param(replace(PLAN, path=TILES), "bad_inclusion", marks=pytest.mark.soak),
+        (replace(PLAN, workload=QUERY), "wrong_lookup"),
+    ],
+)
+def test_a_wrong_answer_to_a_reader_ends_the_measurement_and_says_why(filled, plan, code):
     network, known = filled
     swapped = [replace(tx, first_record=known[0].first_record) for tx in known[1:]]
     with pytest.raises(ChainError) as caught:
-        reading.read(network, replace(PLAN, workload=workload), swapped, lambda _: None, 10)
+        reading.read(network, plan, swapped, lambda _: None, 10)
     assert caught.value.error_code not in {"client_ended", "client_silent"}
     assert code is None or caught.value.error_code == code
 

@@ -4,13 +4,18 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from chainnode.model.notarization import digest_map, parse_notarization, verify_notarization
+from chainnode.model.tlog_policy import parse_policy
+from chainnode.model.tlog_proof import Verifier, parse_proof
 from devnet import homes
 from tests.support.missing import missing
 from tests.support.network import chainnode, wait_until
@@ -18,7 +23,7 @@ from tests.support.network import chainnode, wait_until
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
 FILES = 1_200
-KILLS = 2
+LOCKS = Path("/proc/locks")
 
 
 @pytest.fixture
@@ -30,9 +35,9 @@ def docs(tmp_path):
     return tmp_path / "docs"
 
 
-def begin(network, docs):
+def begin(network, docs, *options):
     """Start notarizing the folder, as a process of its own."""
-    command = homes.command(network.client_home, "--json", "notarize", str(docs), "-r")
+    command = homes.command(network.client_home, "--json", "notarize", str(docs), "-r", *options)
     return subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -42,15 +47,18 @@ def begin(network, docs):
     )
 
 
-def await_journal(process, docs, size):
-    """Wait until more than `size` bytes are in the journal: then a list may be under way, or sent."""
-    path = docs / ".chainnode-folder" / "journal"
+def await_work(process, docs):
+    """Wait until the process has the folder's journal."""
+    lock = docs / ".chainnode-folder" / "lock"
 
-    def is_longer():
-        return process.poll() is not None or (path.exists() and path.stat().st_size > size)
+    def is_held():
+        if process.poll() is not None:
+            return True
+        # Taking the lock to see would keep the process from it.
+        held = {word.rpartition(":")[2] for word in LOCKS.read_text().split()}
+        return lock.exists() and str(lock.stat().st_ino) in held
 
-    wait_until(is_longer, "a list is begun")
-    return path.stat().st_size
+    wait_until(is_held, "the folder is worked on")
 
 
 def registered(network, number=1):
@@ -63,34 +71,130 @@ def registered(network, number=1):
     return network.ask(network.nodes[number].name, look)
 
 
-def test_a_folder_survives_kills_of_its_process_and_the_loss_of_its_node(network, docs, tmp_path):
-    before, size = registered(network), 100
-    for _ in range(KILLS):
-        process = begin(network, docs)
-        size = await_journal(process, docs, size)
-        time.sleep(0.02)
-        process.kill()
-        process.communicate()
-    process = begin(network, docs)
-    await_journal(process, docs, 100)
-    network.kill(network.nodes[0].name)
-    network.up()
-    out, err = process.communicate(timeout=90)
-    if process.returncode == 3:
-        # It was just starting when its node was lost.
-        process = begin(network, docs)
-        out, err = process.communicate(timeout=90)
-    assert process.returncode == 0, err.decode() + out.decode()
-    made = json.loads((docs / "chainnode-manifest.json").read_text())["files"]
+def await_proofs(process, docs, count):
+    """Wait until so many proofs are in their places: then others are being written."""
+
+    def are_there():
+        return process.poll() is not None or len(proofs_in(docs)) >= count
+
+    wait_until(are_there, f"{count} proofs are written")
+
+
+def proofs_in(out):
+    return [path for path in out.rglob("*.tlog-proof") if path.is_file()]
+
+
+def check_whole(network, out):
+    """Check that whatever has the name of a proof holds, whatever stopped the run; return how many there are."""
+    verifier = Verifier(parse_policy((network.directory / "policy").read_bytes()))
+    found = proofs_in(out)
+    for path in found:
+        proof = parse_proof(path.read_bytes())
+        notarization = parse_notarization(proof.extra)
+        own = digest_map(notarization.opening.digests)
+        verify_notarization(proof, verifier, notarization, own)
+    return len(found)
+
+
+def check_finished(network, docs, out, tmp_path):
+    made = json.loads((out / "chainnode-manifest.json").read_text())["files"]
     assert len(made) == len({entry["index"] for entry in made}) == FILES
-    # Nothing was registered twice.
-    assert registered(network) - before == FILES
+    assert check_whole(network, out) == FILES
     ran = chainnode(
         tmp_path, "--json", "verify", str(docs), "--manifest",
-        str(docs / "chainnode-manifest.json"), "--policy", str(network.directory / "policy"),
+        str(out / "chainnode-manifest.json"), "--policy", str(network.directory / "policy"),
     )  # fmt: skip
     assert ran.returncode == 0, ran.stdout
     assert json.loads(ran.stdout)["files"] == FILES
+
+
+def pooled(network):
+    async def look(client):
+        return (await client.chain_status())["pool_count"]
+
+    return network.ask(network.nodes[0].name, look)
+
+
+def end(process, status):
+    out, err = process.communicate(timeout=90)
+    assert process.returncode == status, err.decode() + out.decode()
+    return out.decode() + err.decode()
+
+
+def test_a_folder_survives_whatever_stops_it(network, docs, tmp_path):
+    before, node = registered(network), network.nodes[0].name
+    for other in network.nodes[1:3]:
+        network.kill(other.name)
+    # Stopped by Ctrl-C when a node has accepted a list that no quorum decides.
+    process = begin(network, docs)
+    wait_until(lambda: pooled(network) > 0, "a list is accepted")
+    process.send_signal(signal.SIGINT)
+    assert "not yet: stopped; run the same command again" in end(process, 130)
+    # Killed there.
+    process = begin(network, docs)
+    await_work(process, docs)
+    process.kill()
+    process.communicate()
+    assert check_whole(network, docs) == 0
+
+    # The node is killed between acceptance and proof, and comes back; the command waits for it.
+    process = begin(network, docs)
+    await_work(process, docs)
+    wait_until(lambda: pooled(network) > 0, "a list is accepted")
+    network.kill(node)
+    network.up()
+    await_proofs(process, docs, 50)
+
+    # Killed while proofs are written; then stopped by Ctrl-C there.
+    process.kill()
+    process.communicate()
+    whole = check_whole(network, docs)
+    process = begin(network, docs)
+    await_proofs(process, docs, min(whole + 20, FILES))
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode in {0, 130}
+    assert check_whole(network, docs) >= whole
+
+    end(begin(network, docs), 0)
+    # Nothing was registered twice.
+    assert registered(network) - before == FILES
+    check_finished(network, docs, docs, tmp_path)
+
+
+@contextmanager
+def small_disk(folder, size):
+    """A file system of the test's own, which becomes full."""
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        missing("root, to mount a small file system", so="no disk has been full")
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        missing(f"leave to mount: {done.stderr.strip()}", so="no disk has been full")
+    try:
+        yield lambda larger: subprocess.run(
+            ["mount", "-o", f"remount,size={larger}", str(folder)], check=True
+        )
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_disk_that_is_full_leaves_whole_proofs_and_a_clean_not_yet(network, docs, tmp_path):
+    before, out = registered(network), tmp_path / "proofs"
+    with small_disk(out, "64k") as grow:
+        # First there is no room for the journal, and nothing is sent; then not for all proofs.
+        for size, least in (("64k", 0), ("2m", 100)):
+            grow(size)
+            said = end(begin(network, docs, "--out", str(out)), 2)
+            assert "not yet: " in said
+            assert "No space left on device" in said
+            assert check_whole(network, out) >= least
+            assert registered(network) - before in ({0} if least == 0 else {1_000, FILES})
+        grow("64m")
+        end(begin(network, docs, "--out", str(out)), 0)
+        assert registered(network) - before == FILES
+        check_finished(network, docs, out, tmp_path)
 
 
 # -- systems without keys -----------------------------------------------------------------------------------

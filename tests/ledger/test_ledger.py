@@ -218,7 +218,8 @@ def grown(ledger, counts):
     """Commit a block for each count of records; return (log size, root) after each, genesis first."""
     states = [(0, ledger.tip.log_root)]
     for number, count in enumerate(counts):
-        CHAIN.extend(ledger, [CHAIN.notarization(f"g{number}", count=count)] if count else [])
+        name = f"g{ledger.tip.height}-{number}"
+        CHAIN.extend(ledger, [CHAIN.notarization(name, count=count)] if count else [])
         states.append((ledger.tip.log_size, ledger.tip.log_root))
     return states
 
@@ -249,19 +250,33 @@ def test_older_trees_are_proven_from_wider_tiles(ledger):
 
 def test_proofs_hold_however_few_hashes_are_kept(ledger, monkeypatch):
     monkeypatch.setattr("chainnode.ledger.log_store.CACHED_SUBTREES", 3)
+    monkeypatch.setattr("chainnode.ledger.log_store.CACHED_FOLDS", 1)
     size, root = grown(ledger, (2, 300, 5))[-1]
     for index in (0, 5, 0, 299, size - 1):
         leaf = leaf_hash(SUITE, ledger.leaf(index))
         proof = ledger.inclusion_proof(index, size)
         verify_inclusion(SUITE, leaf, index, size, proof, root)
     assert len(ledger._log._subtrees) == 3
+    assert len(ledger._log._folds) == 1
 
 
-def test_leaves_are_read_across_blocks_and_chunks(ledger):
+def test_what_a_proof_worked_out_serves_the_proofs_of_later_trees(ledger):
+    for count in (20, 30, 250, 1, 700):
+        size, root = grown(ledger, (count,))[-1]
+        for index in (0, 19, size // 2, size - 1):
+            leaf = leaf_hash(SUITE, ledger.leaf(index))
+            proof = ledger.inclusion_proof(index, size)
+            verify_inclusion(SUITE, leaf, index, size, proof, root)
+
+
+@pytest.mark.parametrize("known", [1, 2, 16_384])
+def test_leaves_are_read_across_blocks_and_chunks(ledger, monkeypatch, known):
+    monkeypatch.setattr("chainnode.ledger.log_store.KNOWN_CHUNKS", known)
     grown(ledger, (1, 600, 0, 0, 3))
     size = ledger.tip.log_size
     every = ledger.leaves(0, size)
-    assert [ledger.leaf(i) for i in range(size)] == list(every)
+    for _ in range(2):
+        assert [ledger.leaf(i) for i in reversed(range(size))] == list(reversed(every))
     for first, count in ((0, 1), (1, 2), (2, 256), (255, 300), (size - 4, 4)):
         assert ledger.leaves(first, count) == every[first : first + count]
     heights = [decode_record(leaf).height for leaf in every]

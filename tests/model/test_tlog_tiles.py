@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainnode.model.errors import DecodeError, NotFound
-from chainnode.model.merkle import EMPTY, leaf_hashes, root_of
+from chainnode.model.merkle import EMPTY, complete_root, leaf_hashes, root_of
 from chainnode.model.suites import suite_named
 from chainnode.model.tlog_tiles import (
     TILE_WIDTH,
@@ -133,6 +133,27 @@ def test_reading_an_older_tree_looks_at_no_later_leaf():
     assert read_hash(3, 0) == root_of(SUITE, LEAVES[:8])
     with pytest.raises(NotFound):
         read_hash(3, 1)
+
+
+@given(st.lists(st.integers(1, 90), min_size=1, max_size=6))
+def test_readers_of_a_growing_log_may_share_what_they_worked_out(steps):
+    tiles, folds = Tiles(), {}
+    for step in steps:
+        start = tiles.frontier.size
+        tiles.append(LEAVES[start : start + step])
+        size = tiles.frontier.size
+        read_hash = hash_reader(tiles.read, SUITE, size, folds)
+        for level in range(size.bit_length()):
+            for index in range(size >> level):
+                first = index << level
+                assert read_hash(level, index) == root_of(
+                    SUITE, LEAVES[first : first + (1 << level)]
+                )
+
+
+def test_a_root_is_that_of_a_complete_tree():
+    for count in (1, 2, 4, 256):
+        assert complete_root(SUITE, b"".join(LEAVES[:count])) == root_of(SUITE, LEAVES[:count])
 
 
 @given(st.lists(st.binary(max_size=40), min_size=1, max_size=256))
