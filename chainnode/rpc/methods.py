@@ -32,6 +32,9 @@ DEFAULT_WAIT_MS: Final = 30_000
 MAX_BEHIND: Final = 100_000
 """Records by which a node may be behind whoever asks it to wait for a proof; more than it takes in a few seconds."""
 
+MISSING_WAIT_MS: Final = 5_000
+"""How long a proof may be waited for whose record is not there. A node that is further behind is not the one to ask."""
+
 MAX_STATE_KEY_BYTES: Final = 512
 """Longest key of the state."""
 
@@ -329,8 +332,13 @@ def _log_methods(services: NodeServices) -> tuple[Method, ...]:
     def proof(request: Request, done: Done) -> None:
         values = request.values
         index = _record_index(services, request)
-        may_come = index < services.ledger.tip.log_size + MAX_BEHIND
-        if values["witnessed"] or values["wait_ms"] == 0 or log.is_cosigned(index) or not may_come:
+        ahead = index - services.ledger.tip.log_size
+        if (
+            values["witnessed"]
+            or values["wait_ms"] == 0
+            or log.is_cosigned(index)
+            or ahead >= MAX_BEHIND
+        ):
             done(render.proof(index, log.prove(index, witnessed=values["witnessed"])))
             return
 
@@ -340,8 +348,13 @@ def _log_methods(services: NodeServices) -> tuple[Method, ...]:
             except ChainError as too_early:
                 done(too_early)
 
+        is_hopeful = ahead >= 0
+        wait_ms = min(values["wait_ms"], MISSING_WAIT_MS) if is_hopeful else values["wait_ms"]
         commits.wait_for_checkpoint(
-            lambda: log.is_cosigned(index), timeout_ms=values["wait_ms"], done=cosigned
+            lambda: log.is_cosigned(index),
+            timeout_ms=wait_ms,
+            done=cosigned,
+            is_hopeful=is_hopeful,
         )
 
     def consistency(request: Request) -> results.ConsistencyResult:

@@ -6,6 +6,7 @@ RPC server runs in the next turn of the event loop, tells everybody. Every waiti
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -25,7 +26,13 @@ if TYPE_CHECKING:
     """Hears once what became of a transaction."""
 
 MAX_WAITING: Final = 20_000
-"""Clients that wait for a transaction or a checkpoint; some 10 MiB. Beyond it a request is refused as overloaded."""
+"""Clients that wait for a transaction; some 10 MiB. Beyond it a request is refused as overloaded."""
+
+MAX_WAITING_PROOFS: Final = 4_000
+"""Clients that wait for a checkpoint, apart from those: reading needs no account, and must not keep writers out."""
+
+MAX_ANSWERED_PER_TURN: Final = 100
+"""Proofs that one turn of the event loop makes for those who waited: some 20 ms."""
 
 MAX_REMEMBERED: Final = 100_000
 """Accepted transactions whose last valid height is remembered, so that lost ones read `expired`; some 15 MiB.
@@ -57,6 +64,9 @@ class _CheckpointWaiter:
     is_covered: Callable[[], bool]
     """Whether the newest one will do."""
 
+    is_hopeful: bool
+    """Whether it waits for a record that is not there and may never come; such ones give way to others."""
+
 
 class Commits:
     """A `ports.Witness` that tells clients. Everything happens on the event loop's thread."""
@@ -74,6 +84,8 @@ class Commits:
         self._next_expiry = _NEVER
         self._next_deadline_ms = _NEVER
         self._checkpoint_waiters: list[_CheckpointWaiter] = []
+        self._covered: deque[_CheckpointWaiter] = deque()
+        """Those whose checkpoint is there, and who are still to be told."""
         self._listeners: list[Callable[[CommittedBlock], None]] = []
 
     # -- the engine's word ---------------------------------------------------------------------------------
@@ -116,6 +128,10 @@ class Commits:
         if self._is_cosigned_news:
             self._is_cosigned_news = False
             self._publish_checkpoint()
+        for _ in range(min(MAX_ANSWERED_PER_TURN, len(self._covered))):
+            self._covered.popleft().done(None)
+        if self._covered and self._wake is not None:
+            self._wake()
 
     def tick(self) -> None:
         """Answer those whose deadline has passed. Call some times a second."""
@@ -179,18 +195,19 @@ class Commits:
 
     def _publish_checkpoint(self) -> None:
         waiters, self._checkpoint_waiters = self._checkpoint_waiters, []
-        ready: list[_CheckpointWaiter] = []
         for waiter in waiters:
-            (ready if waiter.is_covered() else self._checkpoint_waiters).append(waiter)
-        for waiter in ready:
-            waiter.done(None)
+            (self._covered if waiter.is_covered() else self._checkpoint_waiters).append(waiter)
 
     # -- clients -------------------------------------------------------------------------------------------
 
     @property
     def waiting_count(self) -> int:
         """Clients that wait for a transaction or a checkpoint."""
-        return self._waiting_count + len(self._checkpoint_waiters)
+        return self._waiting_count + self._waiting_proofs
+
+    @property
+    def _waiting_proofs(self) -> int:
+        return len(self._checkpoint_waiters) + len(self._covered)
 
     def check_room(self) -> None:
         """Refuse another waiting client if there are too many.
@@ -198,9 +215,9 @@ class Commits:
         Raises:
             Unavailable: with code `overloaded`.
         """
-        if self.waiting_count >= MAX_WAITING:
+        if self._waiting_count >= MAX_WAITING:
             raise Unavailable(
-                f"{self.waiting_count} clients are waiting for decisions; nothing was accepted; "
+                f"{self._waiting_count} clients are waiting for decisions; nothing was accepted; "
                 "try again later",
                 code="overloaded",
                 retry_after_ms=RETRY_AFTER_MS,
@@ -235,15 +252,24 @@ class Commits:
         *,
         timeout_ms: int,
         done: Callable[[ChainError | None], None],
+        is_hopeful: bool = False,
     ) -> None:
         """Call `done` once a checkpoint is cosigned for which `is_covered` is true, or after `timeout_ms` anyway.
+
+        Args:
+            is_covered: of the newest checkpoint.
+            timeout_ms: how long to wait at most.
+            done: hears once.
+            is_hopeful: whether it is for a record that this node does not hold; told earlier if others need the place.
 
         Raises:
             Unavailable: with code `overloaded`.
         """
-        if self.waiting_count >= MAX_WAITING:
+        if self._waiting_proofs >= MAX_WAITING_PROOFS:
+            self._give_way()
+        if self._waiting_proofs >= MAX_WAITING_PROOFS:
             raise Unavailable(
-                f"{self.waiting_count} clients are waiting; ask again later, or without `wait_ms`",
+                f"{self._waiting_proofs} clients are waiting for proofs; ask again later, or without `wait_ms`",
                 code="overloaded",
                 retry_after_ms=RETRY_AFTER_MS,
             )
@@ -251,9 +277,18 @@ class Commits:
             done=done,
             deadline_ms=self._clock.monotonic_ms() + timeout_ms,
             is_covered=is_covered,
+            is_hopeful=is_hopeful,
         )
         self._checkpoint_waiters.append(waiter)
         self._next_deadline_ms = min(self._next_deadline_ms, waiter.deadline_ms)
+
+    def _give_way(self) -> None:
+        """End the waiting of whoever has hoped longest."""
+        for place, waiter in enumerate(self._checkpoint_waiters):
+            if waiter.is_hopeful:
+                del self._checkpoint_waiters[place]
+                waiter.done(None)
+                return
 
     def listen(self, listener: Callable[[CommittedBlock], None]) -> Callable[[], None]:
         """Have every published block given to `listener`; the function returned ends that."""

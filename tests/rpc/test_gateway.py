@@ -296,7 +296,7 @@ async def test_whoever_finds_no_room_to_wait_for_a_proof_hears_that_it_is_commit
             await asyncio.sleep(0)
         desk.node.engine.commit()
         desk.node.commits.publish()
-        monkeypatch.setattr(commits, "MAX_WAITING", 0)
+        monkeypatch.setattr(commits, "MAX_WAITING_PROOFS", 0)
         status, told = await desk.submit(b"x", key="k", wait="proof")
         assert (status, told["status"]) == (202, "committed")
 

@@ -104,8 +104,51 @@ def test_too_many_waiting_clients_are_refused_before_acceptance(node, monkeypatc
     assert refused.value.error_code == "overloaded"
     assert refused.value.retry_after_ms > 0
     assert len(node.engine.pool) == 1
-    with pytest.raises(Unavailable):
-        node.commits.wait_for_checkpoint(lambda: False, timeout_ms=1, done=lambda _: None)
+    # Who waits for proofs has places apart.
+    node.commits.wait_for_checkpoint(lambda: False, timeout_ms=1, done=lambda _: None)
+
+
+def test_whoever_hopes_for_a_record_gives_way_to_others_and_takes_no_place_of_writers(
+    node, monkeypatch
+):
+    monkeypatch.setattr(commits_module, "MAX_WAITING_PROOFS", 2)
+    monkeypatch.setattr(commits_module, "MAX_WAITING", 1)
+    heard = []
+
+    def wait(name, *, is_hopeful):
+        node.commits.wait_for_checkpoint(
+            lambda: False,
+            timeout_ms=50,
+            done=lambda _: heard.append(name),
+            is_hopeful=is_hopeful,
+        )
+
+    wait("first", is_hopeful=True)
+    wait("second", is_hopeful=True)
+    wait("third", is_hopeful=False)
+    assert heard == ["first"]
+    wait("fourth", is_hopeful=False)
+    assert heard == ["first", "second"]
+    for is_hopeful in (True, False):
+        with pytest.raises(Unavailable, match="waiting for proofs"):
+            wait("fifth", is_hopeful=is_hopeful)
+    submit(node, node.chain.notarization("a"))
+    assert node.commits.waiting_count == 3
+
+
+def test_many_who_have_waited_for_one_checkpoint_are_answered_some_at_a_time(node, monkeypatch):
+    monkeypatch.setattr(commits_module, "MAX_ANSWERED_PER_TURN", 2)
+    wakes, heard = [], []
+    node.commits.attach(lambda: wakes.append(None))
+    for number in range(5):
+        node.commits.wait_for_checkpoint(
+            lambda: True, timeout_ms=50, done=lambda _, number=number: heard.append(number)
+        )
+    node.commits.checkpoint_cosigned(1)
+    for told, more in ((2, True), (4, True), (5, False)):
+        wakes.clear()
+        node.commits.publish()
+        assert (heard, bool(wakes)) == (list(range(told)), more)
 
 
 def test_memory_of_accepted_transactions_is_bounded_and_drops_the_oldest(node, monkeypatch):
