@@ -31,16 +31,16 @@ from cli.proofs import (
     read_proof,
     write_result,
 )
-from cli.proven_state import MARKS_SUFFIX, fetch_proven_state, keys_of, marks_in
+from cli.proven_state import MARKS_SUFFIX, fetch_marks, marks_in
 from cli.senders import chain_domain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chainnode.model.tlog_policy import Policy
-    from chainnode.model.tlog_proof import Proof
     from chainnode.rpc.client import RpcClient
     from chainnode.rpc.results import StatusResult
+    from cli.proven_state import MarksAnswer
     from cli.senders import Sender
     from cli.session import Session
 
@@ -203,13 +203,13 @@ def marks(session: Session, proof: Path, out: Path | None) -> None:
     notarization = parse_notarization(read_proof(proof).extra)
     genesis, kept = session.genesis_if_any(), policy_at_hand(session)
 
-    async def ask(node: RpcClient) -> tuple[StatusResult, Proof, Policy | None]:
+    async def ask(node: RpcClient) -> tuple[StatusResult, MarksAnswer, Policy | None]:
         status = await node.chain_status()
-        suite = chain_domain(status, genesis).suite
-        state = await fetch_proven_state(node, keys_of(notarization, suite))
-        return status, state, await fetch_policy(node, genesis, kept)
+        answer = await fetch_marks(node, notarization, chain_domain(status, genesis).suite)
+        return status, answer, await fetch_policy(node, genesis, kept)
 
-    status, state, policy = session.ask(ask)
+    status, answer, policy = session.ask(ask)
+    state = answer.proof
     suite = chain_domain(status, genesis).suite
     if policy is None:
         note(NOT_CHECKED)
@@ -222,10 +222,7 @@ def marks(session: Session, proof: Path, out: Path | None) -> None:
         print_json({"marks": marks_json(known), "file": str(target)})
     else:
         print_fields([*marks_rows(known), ("file", target)])
-    if status["tip_height"] > known.height:
-        note(
-            f"note: the chain is at block {status['tip_height']}; a later proof says what came since"
-        )
+    answer.note_what_is_not_proven(known)
 
 
 def named_record(path: Path, sender: Sender) -> SaltedRecord:

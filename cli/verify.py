@@ -23,15 +23,15 @@ from cli.hashing import digests_of_file
 from cli.marks import check_not_withdrawn, marks_json, marks_rows
 from cli.output import print_fields, print_json, time_text
 from cli.proofs import read_policy, read_proof
-from cli.proven_state import fetch_proven_state, keys_of, marks_in
+from cli.proven_state import fetch_marks, marks_in
 
 if TYPE_CHECKING:
     from chainnode.model.capture import Capture
     from chainnode.model.tlog_policy import Policy
-    from chainnode.model.tlog_proof import Proof, Verdict
+    from chainnode.model.tlog_proof import Verdict
     from chainnode.rpc.client import RpcClient
     from cli.output import Json
-    from cli.proven_state import RecordMarks
+    from cli.proven_state import MarksAnswer, RecordMarks
     from cli.session import Session
 
 
@@ -113,18 +113,23 @@ def _known_marks(
 ) -> RecordMarks | None:
     """Return what became of the record, checked against the policy; None if nobody is asked."""
     suite = policy.logs[0].key.type.suite
+    answer: MarksAnswer | None = None
     if ask:
 
-        async def fetch(node: RpcClient) -> Proof:
-            return await fetch_proven_state(node, keys_of(notarization, suite))
+        async def fetch(node: RpcClient) -> MarksAnswer:
+            return await fetch_marks(node, notarization, suite)
 
-        state = session.ask(fetch)
+        answer = session.ask(fetch)
+        state = answer.proof
     elif marks is not None:
         state = read_proof(marks)
     else:
         return None
     verify_proven_state(state, policy, parse_proven_state(state.extra))
-    return marks_in(state, notarization, suite)
+    known = marks_in(state, notarization, suite)
+    if answer is not None:
+        answer.note_what_is_not_proven(known)
+    return known
 
 
 def _print_text(

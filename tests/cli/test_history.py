@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import threading
 from itertools import count
 
 from chainnode.model.marks import parse_mark, verify_mark
@@ -132,6 +134,40 @@ def test_a_withdrawal_is_found_by_who_asks(home, tmp_path, policy):
     assert (ran.status, ran.document["error"]["code"]) == (1, "withdrawn")
     ran = chainnode("verify", file, proof, "--policy", policy, "--marks", tmp_path / "m", "--ask")
     assert ran.status == 2
+
+
+def test_a_withdrawal_that_cannot_be_proven_yet_is_never_denied(
+    home, tmp_path, policy, monkeypatch
+):
+    """The withdrawal is in the newest block, whose state only the next block lets anybody prove."""
+    file, proof = notarized(home, tmp_path)
+    pass_a_block(home, tmp_path)
+    record(home, "withdraw", proof, "--reason", "erroneous")
+    with monkeypatch.context() as patch:
+        patch.setattr("cli.proven_state.NEXT_BLOCK_MS", 200)
+        ran = chainnode("--home", home, "verify", file, proof, "--policy", policy, "--ask")
+        assert (ran.status, ran.out) == (5, "")
+        assert f"says that this record was withdrawn by {CLERK}" in ran.err
+        ran = chainnode("--home", home, "--json", "record", "marks", proof, "--out", tmp_path / "m")
+        assert (ran.status, ran.document["error"]["code"]) == (5, "not_yet_proven")
+        assert not (tmp_path / "m").exists()
+    later = threading.Timer(0.5, pass_a_block, (home, tmp_path))
+    later.start()
+    ran = chainnode("--home", home, "verify", file, proof, "--policy", policy, "--ask")
+    later.join()
+    assert (ran.status, ran.err.count("erroneous")) == (1, 1)
+
+
+def test_who_asks_is_told_where_the_proof_ends(home, tmp_path, policy):
+    file, proof = notarized(home, tmp_path)
+    pass_a_block(home, tmp_path)
+    for arguments in (
+        ("verify", file, proof, "--policy", policy, "--ask"),
+        ("record", "marks", proof),
+    ):
+        ran = chainnode("--home", home, *arguments)
+        assert (ran.status, ran.err.count("says that nothing came since block")) == (0, 1)
+        assert re.search("^withdrawn +no$", ran.out, re.MULTILINE)
 
 
 def test_a_newer_version_is_named_to_who_asks(home, tmp_path, policy):

@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import subprocess
+import threading
 import time
 import urllib.request
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from chainnode.model.tlog_policy import parse_policy
 from chainnode.model.tlog_proof import Verifier, parse_proof
 from devnet import homes
 from tests.support.missing import missing
-from tests.support.network import chainnode, wait_until
+from tests.support.network import Notary, chainnode, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
@@ -296,3 +297,24 @@ def test_what_the_gateway_accepted_outlives_its_node(network, system):
     assert 'chainnode_gateway_documents_total{outcome="committed"} 1.0' in metrics
     assert "chainnode_gateway_open_documents 0.0" in metrics
     assert "# TYPE chainnode_webhooks_owed gauge" in metrics
+
+
+# -- who asks a node what became of a record -----------------------------------------------------------------
+
+
+def test_who_was_told_of_a_withdrawal_is_not_shown_a_proof_that_there_was_none(network, tmp_path):
+    """Only the next block lets anybody prove what the newest one says; here it comes two seconds later."""
+    home, file = network.client_home, tmp_path / "contract.pdf"
+    proof = tmp_path / "contract.pdf.tlog-proof"
+    file.write_bytes(os.urandom(64))
+    assert chainnode(home, "notarize", str(file)).returncode == 0
+    withdrawn = chainnode(home, "record", "withdraw", str(proof), "--reason", "erroneous")
+    assert withdrawn.returncode == 0, withdrawn.stderr
+    policy = str(network.directory / "policy")
+    later = threading.Timer(2, Notary(network, client=2).commit, (network.nodes[1].name,))
+    later.start()
+    asked = chainnode(home, "verify", str(file), str(proof), "--policy", policy, "--ask")
+    later.join()
+    assert (asked.returncode, asked.stdout) == (1, ""), asked.stderr
+    assert "waiting up to 75 s for the next block" in asked.stderr
+    assert "was withdrawn by agency-1/notary" in asked.stderr
