@@ -24,8 +24,7 @@ from cli.command import pass_session, policy_option
 from cli.exit_status import ExitStatus
 from cli.hashing import digests_of_file
 from cli.output import print_fields, print_json, time_text
-from cli.proofs import read_policy
-from cli.session import read_input
+from cli.proofs import parse_input, read_policy
 from cli.verify import certified_text
 
 if TYPE_CHECKING:
@@ -67,7 +66,12 @@ def verify(session: Session, *, file: Path, proof: Path, policy: Path) -> int:
     Attestations of others, Bitcoin's for example, are counted and not judged: that is what `ots verify` is for.
     """
     trusted = read_policy(policy)
-    stamped = decode_timestamp_file(read_input(proof, max_bytes=MAX_FILE_BYTES))
+    stamped = parse_input(
+        proof,
+        decode_timestamp_file,
+        max_bytes=MAX_FILE_BYTES,
+        instead="name the FILE.ots that `ots stamp` wrote",
+    )
     (digest,) = digests_of_file(file, [ALGORITHM])
     attested = check_timestamp(stamped, digest.value, trusted)
     record, checkpoint = attested.notarization.record, attested.verdict.checkpoint

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from chainnode.client.trusted_chain import follow
 from chainnode.keystore.files import OWNER_ONLY, PUBLIC, replace_file
@@ -11,6 +11,7 @@ from chainnode.model.merkle import leaf_hash, verify_inclusion
 from chainnode.model.notarization import (
     Notarization,
     digest_map,
+    parse_notarization,
     verify_commitment,
     verify_notarization,
 )
@@ -20,12 +21,15 @@ from chainnode.rpc.base64_text import from_base64
 from cli.session import Session, read_input
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from chainnode.model.genesis import Genesis
     from chainnode.model.suites import Suite
     from chainnode.rpc.client import RpcClient
     from chainnode.rpc.results import ProofResult
+
+Parsed = TypeVar("Parsed")
 
 POLICY_FILE = "policy"
 SUFFIX = ".tlog-proof"
@@ -38,13 +42,56 @@ NOT_CHECKED = (
 
 
 def read_proof(path: Path) -> Proof:
-    """Return the proof in a file. Raises DecodeError."""
-    return parse_proof(read_input(path, max_bytes=MAX_PROOF_BYTES))
+    """Return the proof in a file. Raises DecodeError that names the file, and what to name instead."""
+    return parse_input(path, parse_proof, max_bytes=MAX_PROOF_BYTES, instead=_INSTEAD_OF_PROOF)
+
+
+def read_notarization(path: Path) -> tuple[Proof, Notarization]:
+    """Return the proof of a document's record in a file, and what it says. Raises DecodeError as `read_proof`."""
+
+    def parse(data: bytes) -> tuple[Proof, Notarization]:
+        proof = parse_proof(data)
+        return proof, parse_notarization(proof.extra)
+
+    return parse_input(path, parse, max_bytes=MAX_PROOF_BYTES, instead=_INSTEAD_OF_PROOF)
 
 
 def read_policy(path: Path) -> Policy:
-    """Return the policy in a file. Raises DecodeError."""
-    return parse_policy(read_input(path, max_bytes=MAX_POLICY_BYTES))
+    """Return the policy in a file. Raises DecodeError that names the file, and what to name instead."""
+    return parse_input(
+        path,
+        parse_policy,
+        max_bytes=MAX_POLICY_BYTES,
+        instead="a policy is what `chainnode policy` writes; get the chain's from a source that you trust",
+    )
+
+
+_INSTEAD_OF_PROOF: Final = (
+    "name the .tlog-proof that `chainnode notarize` wrote beside the document"
+)
+
+
+def parse_input(
+    path: Path, parse: Callable[[bytes], Parsed], *, max_bytes: int, instead: str
+) -> Parsed:
+    """Return what `parse` makes of a file that the user named.
+
+    Args:
+        path: the file.
+        parse: raises DecodeError of what is something else.
+        max_bytes: as of `read_input`.
+        instead: what the user may have meant, for that error.
+
+    Raises:
+        DecodeError: it cannot be read, or is something else; names the file.
+    """
+    data = read_input(path, max_bytes=max_bytes)
+    try:
+        return parse(data)
+    except DecodeError as error:
+        raise DecodeError(
+            f"{path}: {error.message}; {instead}", code=error.error_code, field=error.field
+        ) from error
 
 
 def policy_at_hand(session: Session) -> Policy | None:

@@ -15,7 +15,6 @@ from chainnode.model.errors import DecodeError, Refused
 from chainnode.model.limits import MAX_NOTE_BYTES
 from chainnode.model.mark_calls import WITHDRAWAL_CODES, SaltedRecord
 from chainnode.model.marks import reference_of
-from chainnode.model.notarization import parse_notarization
 from chainnode.model.proven_state import parse_proven_state, verify_proven_state
 from cli.acting import Acting, act, acting
 from cli.command import parse_account, pass_session
@@ -28,7 +27,7 @@ from cli.proofs import (
     check_proof,
     fetch_policy,
     policy_at_hand,
-    read_proof,
+    read_notarization,
     write_result,
 )
 from cli.proven_state import MARKS_SUFFIX, fetch_marks, marks_in
@@ -200,7 +199,7 @@ def marks(session: Session, proof: Path, out: Path | None) -> None:
 
     The answer shows that the record is withdrawn or superseded, or that it is not, as of a block.
     """
-    notarization = parse_notarization(read_proof(proof).extra)
+    _, notarization = read_notarization(proof)
     genesis, kept = session.genesis_if_any(), policy_at_hand(session)
 
     async def ask(node: RpcClient) -> tuple[StatusResult, MarksAnswer, Policy | None]:
@@ -232,8 +231,7 @@ def named_record(path: Path, sender: Sender) -> SaltedRecord:
         DecodeError, ProofInvalid: the file is no proof, or what it holds does not fit together.
         Refused: with code `other_chain`.
     """
-    proof = read_proof(path)
-    notarization = parse_notarization(proof.extra)
+    proof, notarization = read_notarization(path)
     if proof.checkpoint.origin != sender.chain_id:
         raise Refused(
             f"{path} is of the chain {proof.checkpoint.origin}; the node is of {sender.chain_id}",

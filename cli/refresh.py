@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from chainnode.model.errors import Unavailable
-from chainnode.model.notarization import parse_notarization
 from cli.command import pass_session
 from cli.output import note, print_fields, print_json
 from cli.proofs import (
@@ -19,7 +18,7 @@ from cli.proofs import (
     complete_proof,
     fetch_policy,
     policy_at_hand,
-    read_proof,
+    read_notarization,
     write_result,
 )
 from cli.senders import WAIT_MS, chain_domain
@@ -51,8 +50,7 @@ POLL_MS: Final = 500
 @pass_session
 def refresh(session: Session, proof: Path, out: Path | None, *, witnessed: bool) -> None:
     """Replace PROOF by a new one of the same record, once the new one is found to hold."""
-    old = read_proof(proof)
-    notarization = parse_notarization(old.extra)
+    old, notarization = read_notarization(proof)
     genesis, kept = session.genesis_if_any(), policy_at_hand(session)
 
     async def ask(node: RpcClient) -> tuple[StatusResult, ProofResult, Policy | None]:

@@ -10,7 +10,6 @@ import click
 from chainnode.model.notarization import (
     Notarization,
     digest_map,
-    parse_notarization,
     verify_metadata,
     verify_notarization,
 )
@@ -22,7 +21,7 @@ from cli.folder.check import verify_folder
 from cli.hashing import digests_of_file
 from cli.marks import check_not_withdrawn, marks_json, marks_rows
 from cli.output import print_fields, print_json, time_text
-from cli.proofs import read_policy, read_proof
+from cli.proofs import read_notarization, read_policy, read_proof
 from cli.proven_state import fetch_marks, marks_in
 
 if TYPE_CHECKING:
@@ -90,8 +89,7 @@ def verify(
         return verify_folder(session, file, manifest, trusted)
     if proof is None or manifest is not None:
         raise click.UsageError("name either PROOF, or with --manifest a manifest")
-    parsed = read_proof(proof)
-    notarization = parse_notarization(parsed.extra)
+    parsed, notarization = read_notarization(proof)
     digests = digests_of_file(file, [d.algorithm for d in notarization.opening.digests])
     verdict = verify_notarization(parsed, trusted, notarization, digest_map(digests))
     capture = None if context is None else read_capture(context)

@@ -16,7 +16,7 @@ A known signature that fails condemns the whole note, however many others hold (
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from chainnode.model.checkpoint import Checkpoint, parse_checkpoint
 from chainnode.model.cosignature import TIME_BYTES, cosignature_time_s, verify_cosignature
@@ -199,17 +199,53 @@ def _lack(seen: Signatories, policy: Policy, missing: int) -> ProofInvalid | Can
     if missing:
         found = len(seen.cosigners)
         return ProofInvalid(
-            f"found {found} cosignatures by witnesses of the policy; its quorum needs {missing} more",
+            f"found {found} cosignatures by witnesses of the policy; its quorum needs {missing} more"
+            f"{_whose(seen, policy)}",
             code="too_few_cosignatures",
         )
     return ProofInvalid("no log of the policy has signed the checkpoint", code="no_log_signature")
 
 
+def _whose(seen: Signatories, policy: Policy) -> str:
+    """Return whose cosignatures are missing, by kind, and what fetches those that come later than the validators' own."""
+    kinds: dict[str, set[str]] = {}
+    for witness in policy.witnesses:
+        kinds.setdefault(_kind(witness.key, seen.origin), set()).add(witness.name)
+    lacking = {kind: _missing_among(names, seen, policy) for kind, names in kinds.items()}
+    said = [f"{count} {kind}" for kind, count in lacking.items() if count]
+    if not said:
+        return ""
+    remedy = ""
+    if lacking.get(_OUTSIDE) or lacking.get(_SECOND):
+        option = " --witnessed" if lacking.get(_OUTSIDE) else ""
+        remedy = (
+            f"; `chainnode refresh PROOF{option}` at a node that has them replaces an older proof"
+        )
+    return f": {' and '.join(said)}{remedy}"
+
+
+_VALIDATORS: Final = "by validators"
+_SECOND: Final = "by second keys of validators (ML-DSA-44)"
+_OUTSIDE: Final = "by outside witnesses"
+
+
+def _kind(key: VerifierKey, origin: str) -> str:
+    """Return whose key a policy's witness has, as people call it."""
+    if not key.name.startswith(f"{origin}/"):
+        return _OUTSIDE
+    return _SECOND if key.type.suite.name == ML_DSA_44 else _VALIDATORS
+
+
 def _missing_of(suite: Suite, seen: Signatories, policy: Policy) -> int:
-    """Return how many further cosignatures of one kind the policy needs, were all of the other kinds there."""
+    """Return how many further cosignatures of one suite the policy needs, were all of the others there."""
+    names = {witness.name for witness in policy.witnesses if witness.key.type.suite is suite}
+    return _missing_among(names, seen, policy)
+
+
+def _missing_among(names: set[str], seen: Signatories, policy: Policy) -> int:
+    """Return how many further cosignatures of these witnesses the policy needs, were all of the others there."""
     there = {cosigner.witness for cosigner in seen.cosigners}
-    there |= {witness.name for witness in policy.witnesses if witness.key.type.suite is not suite}
-    return policy.missing(there)
+    return policy.missing(there | {w.name for w in policy.witnesses if w.name not in names})
 
 
 def _others(seen: Signatories, suite: Suite) -> set[str]:

@@ -73,7 +73,7 @@ def test_too_few_cosignatures_are_status_1(paths):
     (paths / "proof").write_bytes(Alliance().notarization(cosigners=("a1", "b2")).encode())
     ran = verify(paths)
     assert ran.status == 1
-    assert "its quorum needs 1 more" in ran.err
+    assert "its quorum needs 1 more: 1 by validators\n" in ran.err
 
 
 def test_a_policy_of_another_chain_is_status_1(paths):
@@ -103,6 +103,25 @@ def test_a_record_that_is_no_notarization_is_status_2(paths, edit, message):
     assert (ran.status, message in ran.err) == (2, True), ran.err
 
 
+def test_a_proof_of_another_kind_of_record_is_named(paths):
+    """As the proof of a timestamp's record is, or a file of marks."""
+
+    def edit(leaf, opening):
+        return (leaf[0], "other", *leaf[2:]), opening
+
+    (paths / "proof").write_bytes(Alliance().notarization(change=edit).encode())
+    ran = verify(paths)
+    assert ran.err.startswith(f"error: {paths / 'proof'}: proof: its record is of kind other")
+    assert "name the .tlog-proof that `chainnode notarize` wrote" in ran.err
+
+
+def test_a_file_that_is_no_opentimestamps_proof_is_named(paths):
+    ran = chainnode("ots", "verify", paths / "file", paths / "proof", "--policy", paths / "policy")
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.startswith(f"error: {paths / 'proof'}: ots: ")
+    assert "name the FILE.ots that `ots stamp` wrote" in ran.err
+
+
 def test_a_proof_without_extra_is_status_2(paths):
     proof = (paths / "proof").read_bytes()
     lines = [line for line in proof.split(b"\n") if not line.startswith(b"extra ")]
@@ -120,10 +139,20 @@ def test_a_file_that_is_not_there_is_status_2_and_named(paths, name):
     assert f"cannot read {paths / name}: No such file or directory" in ran.err
 
 
-@pytest.mark.parametrize("name", ["proof", "policy"])
-def test_a_malformed_file_is_status_2(paths, name):
-    (paths / name).write_text("hello\n")
-    assert verify(paths).status == 2
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [("proof", "name the .tlog-proof that"), ("policy", "what `chainnode policy` writes")],
+)
+@pytest.mark.parametrize("content", ["hello\n", "-----BEGIN CERTIFICATE-----\n", ""])
+def test_a_malformed_file_is_status_2_and_named_with_what_to_name_instead(
+    paths, name, instead, content
+):
+    (paths / name).write_text(content)
+    ran = verify(paths)
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.startswith(f"error: {paths / name}: {name}")
+    assert instead in ran.err
+    assert verify(paths, json=True).document["error"]["field"] == name
 
 
 @pytest.mark.parametrize("name", ["proof", "policy"])

@@ -91,13 +91,24 @@ def test_a_policy_may_ask_for_a_quorum_of_both_kinds(suite):
 
 
 @pytest.mark.parametrize(
-    ("cosigners", "twice"), [(NAMES, NAMES[:2]), (NAMES[:2], NAMES), (NAMES, ())]
+    ("cosigners", "twice", "lack"),
+    [
+        (
+            NAMES,
+            NAMES[:2],
+            "1 by second keys of validators (ML-DSA-44); `chainnode refresh PROOF` at",
+        ),
+        (NAMES[:2], NAMES, "needs 1 more: 1 by validators"),
+        (NAMES, (), "3 by second keys of validators (ML-DSA-44); `chainnode refresh PROOF` at"),
+        (NAMES[:2], NAMES[:2], "needs 2 more: 1 by validators and 1 by second keys of validators"),
+    ],
 )
-def test_a_quorum_of_one_kind_does_not_make_up_for_the_other(cosigners, twice):
+def test_a_quorum_of_one_kind_does_not_make_up_for_the_other(cosigners, twice, lack):
     alliance = Alliance()
     with pytest.raises(ProofInvalid) as refused:
         verify(alliance, alliance.policy_twice(), cosigners=cosigners, twice=twice)
     assert refused.value.error_code == "too_few_cosignatures"
+    assert lack in refused.value.message
 
 
 def test_second_cosignatures_by_keys_that_have_been_replaced_leave_it_open():

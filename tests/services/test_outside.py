@@ -74,7 +74,10 @@ def test_what_is_served_satisfies_both_policies_once_all_have_cosigned(node):
     log = node.services.log
     verify_checkpoint(log.checkpoint().note, own)
     witnessed(node, "x")
-    with pytest.raises(ProofInvalid, match="its quorum needs 2 more"):
+    with pytest.raises(
+        ProofInvalid,
+        match=r"needs 2 more: 2 by outside witnesses; `chainnode refresh PROOF --witnessed`",
+    ):
         verify_checkpoint(log.checkpoint().note, both)
     witnessed(node, "y")
     trusted = verify_checkpoint(log.checkpoint().note, both)
