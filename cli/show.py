@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from chainnode.model.errors import NotFound
-from chainnode.model.suites import HASH_BYTES
+from chainnode.model.suites import HASH_BYTES, ML_DSA_44
 from cli.command import pass_session
 from cli.output import print_fields, print_json, print_table, time_text
 
@@ -130,6 +130,14 @@ def validators(session: Session, height: int | None) -> None:
         return
     click.echo(f"height {found['height']}: quorum {found['quorum']} of {len(found['validators'])}")
     print_table(
-        ("validator", "consensus key", "cosigner key"),
-        [(v["name"], v["consensus_key"], v["cosigner_key"]) for v in found["validators"]],
+        ("validator", "consensus key", "cosigner key", "second key"),
+        [
+            (
+                v["name"],
+                v["consensus_key"],
+                v["cosigner_key"],
+                ML_DSA_44 if v["has_second_key"] else "-",
+            )
+            for v in found["validators"]
+        ],
     )

@@ -138,7 +138,9 @@ def declarations(
     )
     ledger = services.ledger
 
-    def declaring(contract: str, due: Callable[[], Call | None], refusal: str) -> Declaring:
+    def declaring(
+        contract: str, due: Callable[[], Call | None], success: str, refusal: str
+    ) -> Declaring:
         return Declaring(
             contract,
             due,
@@ -147,6 +149,7 @@ def declarations(
             is_ready=lambda: (
                 reason_not_ready(services.engine.status(), services.clock.now_ms()) is None
             ),
+            recorded=lambda height: log.event(success, height=height),
             refused=lambda reason: log.warning(refusal, reason=reason),
             clock=services.clock,
         )
@@ -162,11 +165,13 @@ def declarations(
         declaring(
             CLOCKS,
             lambda: clock_due(wanted, ledger, own_account.name),
+            "time_sources_declared",
             "time_sources_not_declared",
         ),
         declaring(
             COSIGNERS,
             lambda: second_key_due(second, ledger, config.validator, cosigner),
+            "second_key_registered" if second is not None else "second_key_taken_back",
             "second_key_not_registered",
         ),
     )

@@ -107,7 +107,8 @@ def _chain_methods(services: NodeServices) -> tuple[Method, ...]:
 
     def validators(request: Request) -> results.ValidatorsResult:
         found = chain.governors(request.values["height"])
-        return render.validators(found, found.validators.hash(genesis.domain))
+        have_second = chain.second_keys(found.validators)
+        return render.validators(found, found.validators.hash(genesis.domain), have_second)
 
     return (
         Method(

@@ -8,6 +8,8 @@ from chainnode.model import codec
 from chainnode.rpc.base64_text import to_base64
 
 if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
     from chainnode.model.marks import RecordReference
     from chainnode.model.parameters import Parameters
     from chainnode.model.receipt import Receipt
@@ -157,8 +159,10 @@ def accepted(transaction: Transaction) -> results.AcceptedResult:
     }
 
 
-def validators(found: Governors, validators_hash: bytes) -> results.ValidatorsResult:
-    """Render a validator set."""
+def validators(
+    found: Governors, validators_hash: bytes, have_second: AbstractSet[str]
+) -> results.ValidatorsResult:
+    """Render a validator set; `have_second` are the names of those who have registered a second key."""
     return {
         "height": found.height,
         "validators_hash": validators_hash.hex(),
@@ -170,6 +174,7 @@ def validators(found: Governors, validators_hash: bytes) -> results.ValidatorsRe
                 "cosigner_key": to_base64(v.cosigner_key),
                 "log_key": to_base64(v.log_key),
                 "tls_key": to_base64(v.tls_key),
+                "has_second_key": v.name in have_second,
             }
             for v in found.validators.members
         ],

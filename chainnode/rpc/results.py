@@ -220,6 +220,8 @@ class ValidatorResult(TypedDict):
     cosigner_key: str
     log_key: str
     tls_key: str
+    has_second_key: bool
+    """Whether an ML-DSA-44 key is registered beside its cosigner key, as of the tip."""
 
 
 class ValidatorsResult(TypedDict):

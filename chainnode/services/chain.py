@@ -22,6 +22,7 @@ from contracts.query import (
     key_view,
     organisation_view,
     root_crl_of,
+    second_key_in,
 )
 
 if TYPE_CHECKING:
@@ -94,6 +95,16 @@ class ChainService:
         validators = self._ledger.validators(height)
         return Governors(
             height=height, validators=validators, change_heights=self._change_heights(height)
+        )
+
+    def second_keys(self, validators: ValidatorSet) -> frozenset[str]:
+        """Return the names of those who have registered a second key beside their cosigner key, as of the tip."""
+        state = self._ledger.state
+        return frozenset(
+            v.name
+            for v in validators.members
+            if (said := second_key_in(state, v.name)) is not None
+            and said.public_key_beside(v.cosigner_key) is not None
         )
 
     def _change_heights(self, height: int) -> tuple[int, ...]:

@@ -45,6 +45,7 @@ class Declaring:
         own_account: OwnAccount,
         ledger: Ledger,
         is_ready: Callable[[], bool],
+        recorded: Callable[[int], None],
         refused: Callable[[str], None],
         clock: Clock,
     ) -> None:
@@ -56,13 +57,14 @@ class Declaring:
             own_account: sends it.
             ledger: the node's.
             is_ready: whether the node follows the chain.
+            recorded: hears in which block the chain took it.
             refused: hears why the chain does not take it.
             clock: the node's.
         """
         self._due = due
         self._own_account = own_account
         self._is_ready = is_ready
-        self._refused = refused
+        self._recorded, self._refused = recorded, refused
         self._clock = clock
         self._is_active = any(c.name == contract for c in ledger.genesis.contracts)
         self._next_ms = clock.monotonic_ms() + LOOK_MS
@@ -98,8 +100,10 @@ class Declaring:
         elif outcome.status is Status.FAILED and outcome.receipt is not None:
             reason = outcome.receipt.message
         else:
-            # Committed, or lost on the way and compared again soon.
+            # What was lost on the way is compared again soon.
             reason = None
+            if outcome.status is Status.COMMITTED and outcome.height is not None:
+                self._recorded(outcome.height)
         if reason is not None:
             self._next_ms = self._clock.monotonic_ms() + PATIENCE_MS
             self._refused(reason)

@@ -108,6 +108,10 @@ def test_second_cosignatures_are_switched_on_asked_for_and_switched_off(made, tm
         ),
         "all have registered their keys",
     )
+    listed = done(network, "validators")["validators"]
+    assert [v["has_second_key"] for v in listed] == [True] * 4
+    assert run(network, "validators").stdout.count("ml-dsa-44") == 4
+    assert " second_key_registered height=" in network.log("v1").read_text()
 
     # A record from now on is proven under a quorum of both kinds, for us and for others.
     (entry,) = done(network, "notarize", file, "--out", tmp_path / "proofs")["notarized"]

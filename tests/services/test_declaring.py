@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from chainnode.keystore.signer import local_signer
 from chainnode.model.calls import grant_role
 from chainnode.model.keys import KeyPurpose
@@ -26,12 +28,20 @@ from tests.support.rpc import make_node
 NODE = ARCHIVE
 
 
+@dataclass
+class Heard:
+    """What the node would log."""
+
+    recorded: list[int] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+
 def declaring(node, *sources, account, check=None):
     keys = node.chain.accounts[account]
     signer = local_signer(
         name="own", suite=keys.suite, purpose=KeyPurpose.ACCOUNT, private_key=keys.private
     )
-    ledger, refusals = node.ledger, []
+    ledger, heard = node.ledger, Heard()
     own = OwnAccount(
         name=account,
         signers=[signer],
@@ -39,13 +49,14 @@ def declaring(node, *sources, account, check=None):
         submission=node.services.submission,
     )
     wanted = Declaration(validator=node.chain.validators[0].name, sources=sources, check=check)
-    return refusals, Declaring(
+    return heard, Declaring(
         CLOCKS,
         lambda: clock_due(wanted, ledger, account),
         own_account=own,
         ledger=ledger,
         is_ready=lambda: True,
-        refused=refusals.append,
+        recorded=heard.recorded.append,
+        refused=heard.refused.append,
         clock=node.clock,
     )
 
@@ -89,9 +100,10 @@ def test_a_node_that_has_nothing_to_say_says_nothing():
 
 def test_a_refusal_is_told_and_tried_again_after_a_while():
     node = attached()
-    refusals, declaration = declaring(node, "ntp.example", account=CLERK)
+    heard, declaration = declaring(node, "ntp.example", account=CLERK)
     assert [settle(node, declaration), settle(node, declaration)] == [1, 0]
-    assert "timestamper" in refusals[0]
+    assert "timestamper" in heard.refused[0]
+    assert heard.recorded == []
     node.clock.advance(PATIENCE_MS)
     assert settle(node, declaration) == 1
 
@@ -118,14 +130,15 @@ def registering(node, second):
         purpose=KeyPurpose.COSIGNER,
         private_key=validator.cosigner.private,
     )
-    refusals = []
-    return refusals, Declaring(
+    heard = Heard()
+    return heard, Declaring(
         COSIGNERS,
         lambda: second_key_due(second, node.ledger, validator.name, cosigner),
         own_account=own,
         ledger=node.ledger,
         is_ready=lambda: True,
-        refused=refusals.append,
+        recorded=heard.recorded.append,
+        refused=heard.refused.append,
         clock=node.clock,
     )
 
@@ -145,13 +158,15 @@ def test_a_second_key_is_registered_replaced_and_taken_back():
     validator, genesis = node.chain.validators[0], node.chain.genesis
     cosigner = validator.cosigner.public
     for number, wanted in enumerate((second_signer("a"), second_signer("b"), None), start=1):
-        refusals, declaring_key = registering(node, wanted)
+        heard, declaring_key = registering(node, wanted)
         assert [settle(node, declaring_key), settle(node, declaring_key)] == [1, 0]
         found = second_key_in(node.ledger.state, validator.name)
         counts = second_key_of(genesis.domain, genesis.chain_id, validator.name, cosigner, found)
         assert found.number == number
         assert (counts and counts.public_key) == (wanted and wanted.public_key)
-        assert refusals == []
+        assert (heard.recorded, heard.refused) == ([node.ledger.tip.height], [])
+        names = node.services.chain.second_keys(node.services.chain.governors(None).validators)
+        assert names == ({validator.name} if wanted else set())
 
 
 def test_a_validator_that_never_had_a_second_key_says_nothing():
