@@ -110,8 +110,16 @@ class Log:
 
 def utc(time_ms: int) -> str:
     """Return a time as people read it: `2026-11-22T16:00:00.123Z`."""
-    moment = _EPOCH + dt.timedelta(milliseconds=time_ms)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{time_ms % 1_000:03d}Z"
+    return f"{_moment(time_ms // 1_000)}.{time_ms % 1_000:03d}Z"
+
+
+def utc_second(time_s: int) -> str:
+    """Return a time that is known to the second, as cosigners name it: `2026-11-22T16:00:00Z`."""
+    return f"{_moment(time_s)}Z"
+
+
+def _moment(time_s: int) -> str:
+    return f"{_EPOCH + dt.timedelta(seconds=time_s):%Y-%m-%dT%H:%M:%S}"
 
 
 def _as_logfmt(time: str, level: str, name: str, fields: dict[str, Field]) -> str:

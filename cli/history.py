@@ -203,9 +203,14 @@ def _check_in_log(proof: Proof, policy: Policy | None, suite: Suite) -> None:
 
 
 def _print(lines: Sequence[Sequence[HistoryResult]]) -> None:
-    for line in lines:
+    for place, line in enumerate(lines, 1):
+        if len(lines) > 1:
+            click.echo("" if place == 1 else "\n", nl=False)
+            click.echo(
+                f"registration {place} of {len(lines)}; nobody has said that it follows another"
+            )
         for number, version in enumerate(line, 1):
-            if number > 1 or line is not lines[0]:
+            if number > 1 or len(lines) > 1:
                 click.echo()
             _print_version(version, number, len(line))
 

@@ -174,7 +174,7 @@ class _Report:
             found = {"url": alarm.now.url, **_error(alarm.message, alarm), "evidence": evidence}
             self._line({"event": "alarm", **found})
         else:
-            print_error(ChainError(f"{alarm.message}; evidence: {evidence}"), as_json=False)
+            note(f"alarm {alarm.error_code}: {alarm.message}; evidence: {evidence}")
 
     def end(self, message: str, error: ChainError) -> None:
         """Tell of what ended the command."""

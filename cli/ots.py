@@ -108,7 +108,7 @@ def verify(session: Session, *, file: Path, proof: Path, policy: Path) -> int:
             ("result", "the timestamp holds"),
             (ALGORITHM, digest.value.hex()),
             ("message", attested.message.hex()),
-            ("record", f"{record.kind} by {record.account}"),
+            ("record", f"notarized by {record.account}"),
             ("block", record.height),
             ("time", time_text(record.time_ms)),
             ("certified", certified_text(record.not_before_ms, record.not_after_ms)),

@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import sys
 import unicodedata
-from typing import TYPE_CHECKING, TypeAlias, Union
+from typing import TYPE_CHECKING, Final, TypeAlias, Union
 
 import click
 
-from chainnode.logs import utc
+from chainnode.logs import utc, utc_second
 from chainnode.model.errors import ChainError
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Json: TypeAlias = Union[bool, int, float, str, "Sequence[Json]", "Mapping[str, Json]", None]
 """What a command answers with `--json`."""
+
+_LAST_SECOND: Final = 253_402_300_799
 
 
 def print_json(document: Json) -> None:
@@ -93,6 +95,11 @@ def visible(text: str) -> str:
 def time_text(time_ms: int | None) -> str:
     """Return a time for people, or `-`."""
     return "-" if time_ms is None else utc(time_ms)
+
+
+def second_text(time_s: int) -> str:
+    """Return a time that is known to the second; a cosigner may name any, and calendars end with the year 9999."""
+    return utc_second(min(time_s, _LAST_SECOND))
 
 
 def size_text(size_bytes: int) -> str:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
-from chainnode.config import ClientConfig, load_client_config
+from chainnode.config import FILE_NAME, ClientConfig, load_client_config
 from chainnode.keystore.keystore import KeyStore
 from chainnode.keystore.passphrase import PASSPHRASE_VARIABLE, read_passphrase
-from chainnode.model.errors import ChainError, DecodeError, NotFound, Refused
+from chainnode.model.errors import ChainError, DecodeError, NotFound, Refused, Unavailable
 from chainnode.model.genesis import Genesis, decode_genesis
 from chainnode.model.limits import MAX_GENESIS_BYTES
 from cli.exit_status import ChainRefused
@@ -88,12 +88,17 @@ class Session:
         Raises:
             DecodeError: there is none, or it is malformed.
         """
+        advice = (
+            "; name a home that has the chain's genesis with --home, or the file with --genesis where a command takes it"
+            if path is None
+            else ""
+        )
         path = self.home / GENESIS_FILE if path is None else path
         try:
             return decode_genesis(read_input(path, max_bytes=MAX_GENESIS_BYTES))
         except ChainError as error:
             raise DecodeError(
-                f"genesis: {error.message}", code=error.error_code, field=error.field
+                f"genesis: {error.message}{advice}", code=error.error_code, field=error.field
             ) from error
 
     def genesis_if_any(self) -> Genesis | None:
@@ -149,6 +154,20 @@ class Session:
             return asyncio.run(run())
         except Refused as error:
             raise ChainRefused(error.message, code=error.error_code, field=error.field) from error
+        except Unavailable as error:
+            raise self._with_missing_home(error) from error
+
+    def _with_missing_home(self, error: Unavailable) -> Unavailable:
+        """Say that nobody answered at the default address because no home named another, if that is so."""
+        settings = self.home / FILE_NAME
+        if error.error_code != "node_unreachable" or self.rpc is not None or settings.exists():
+            return error
+        return Unavailable(
+            f"{error.message}; that is the default, for there is no {settings}: name a home with --home, or a node "
+            "with --rpc",
+            code=error.error_code,
+            retry_after_ms=error.retry_after_ms,
+        )
 
 
 def read_input(path: Path, *, max_bytes: int) -> bytes:

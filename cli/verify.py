@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import click
 
@@ -18,9 +18,10 @@ from cli.capture import read_capture
 from cli.command import pass_session, policy_option
 from cli.exit_status import ExitStatus
 from cli.folder.check import verify_folder
+from cli.folder.names import MANIFEST_NAME
 from cli.hashing import digests_of_file
 from cli.marks import check_not_withdrawn, marks_json, marks_rows
-from cli.output import print_fields, print_json, time_text
+from cli.output import print_fields, print_json, second_text, time_text
 from cli.proofs import read_notarization, read_policy, read_proof
 from cli.proven_state import fetch_marks, marks_in
 
@@ -33,15 +34,20 @@ if TYPE_CHECKING:
     from cli.proven_state import MarksAnswer, RecordMarks
     from cli.session import Session
 
+_MANIFEST_WITHIN: Final = ""
+"""What `--manifest` without a file says."""
+
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("proof", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--manifest",
-    type=click.Path(path_type=Path),
-    metavar="MANIFEST",
-    help="FILE is a folder: check all files that this manifest of `notarize -r` names; instead of PROOF.",
+    is_flag=False,
+    flag_value=_MANIFEST_WITHIN,
+    metavar="[MANIFEST]",
+    help="FILE is a folder: check all files that this manifest of `notarize -r` names; instead of PROOF.  "
+    f"[default: FILE/{MANIFEST_NAME}]",
 )
 @policy_option
 @click.option(
@@ -65,7 +71,7 @@ def verify(
     *,
     file: Path,
     proof: Path | None,
-    manifest: Path | None,
+    manifest: str | None,
     policy: Path,
     marks: Path | None,
     context: Path | None,
@@ -86,9 +92,14 @@ def verify(
             raise click.UsageError(
                 "--marks, --context and --ask are about one PROOF, not a manifest"
             )
-        return verify_folder(session, file, manifest, trusted)
+        within = manifest == _MANIFEST_WITHIN
+        return verify_folder(
+            session, file, file / MANIFEST_NAME if within else Path(manifest), trusted
+        )
     if proof is None or manifest is not None:
-        raise click.UsageError("name either PROOF, or with --manifest a manifest")
+        raise click.UsageError(
+            "name either the PROOF of FILE, or with --manifest a folder that `notarize -r` notarized"
+        )
     parsed, notarization = read_notarization(proof)
     digests = digests_of_file(file, [d.algorithm for d in notarization.opening.digests])
     verdict = verify_notarization(parsed, trusted, notarization, digest_map(digests))
@@ -141,7 +152,7 @@ def _print_text(
         [
             ("result", "the proof holds"),
             *((d.algorithm, d.value.hex()) for d in notarization.opening.digests),
-            ("record", f"{record.kind} by {record.account}"),
+            ("record", f"a document, notarized by {record.account}"),
             ("block", record.height),
             ("time", time_text(record.time_ms)),
             (
@@ -155,7 +166,7 @@ def _print_text(
             ("checkpoint", f"size {checkpoint.size} root {checkpoint.root.hex()}"),
             (
                 "cosigned by",
-                "\n".join(f"{c.label} at {time_text(_ms(c.time_s))}" for c in verdict.cosigners),
+                "\n".join(f"{c.label} at {second_text(c.time_s)}" for c in verdict.cosigners),
             ),
             *_context_rows(notarization, capture),
             *(_UNASKED if known is None else marks_rows(known)),
@@ -167,9 +178,9 @@ def certified_text(not_before_ms: int, not_after_ms: int) -> str:
     """Return what a certified interval says, for whoever reads it in years."""
     seconds = f"{(not_after_ms - not_before_ms) / 1_000:.3f}"
     return (
-        f"between {time_text(not_before_ms)} and {time_text(not_after_ms)}\n"
-        f"in these {seconds} s more validators than may lie, by clocks that were right, got the record\n"
-        "so the document existed by the later of the two times; it may be older than the earlier one"
+        f"between {time_text(not_before_ms)} and {time_text(not_after_ms)}, {seconds} s\n"
+        "the document existed by the later of the two times; it may be years older than the earlier one\n"
+        "between the two the record reached more validators than may lie, by clocks that were right"
     )
 
 
@@ -222,10 +233,3 @@ def _context_rows(notarization: Notarization, capture: Capture | None) -> list[t
 
 
 _UNASKED = [("marks", "not looked at: --marks FILE or --ask tells of a withdrawal since")]
-
-_LAST_SECOND = 253_402_300_799
-"""Of the year 9999, where calendars end; a cosigner may name any time."""
-
-
-def _ms(time_s: int) -> int:
-    return min(time_s, _LAST_SECOND) * 1_000

@@ -12,7 +12,7 @@ import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from chainnode.logs import utc
+from chainnode.logs import utc, utc_second
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,7 +78,15 @@ def time_html(time_ms: int) -> str:
     """Return a time, UTC; a record may name any, so what no calendar has stays a number."""
     if time_ms > _LAST_MS:
         return f"{time_ms} ms"
-    text = utc(time_ms)
+    return _time_html(utc(time_ms))
+
+
+def second_html(time_s: int) -> str:
+    """Return a time that is known to the second, as `time_html`; a cosigner may name any."""
+    return f"{time_s} s" if time_s > _LAST_MS // 1_000 else _time_html(utc_second(time_s))
+
+
+def _time_html(text: str) -> str:
     return f'<time datetime="{text}">{text}</time>'
 
 

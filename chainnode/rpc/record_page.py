@@ -21,7 +21,16 @@ from chainnode.model.errors import NotFound, Unavailable
 from chainnode.model.notarization import KIND as NOTARY
 from chainnode.model.record import EVIDENCE_KIND, PARENT_KIND
 from chainnode.rpc.endpoint import retry_after_header
-from chainnode.rpc.html_page import Words, code, fields, own_words, page, security_policy, time_html
+from chainnode.rpc.html_page import (
+    Words,
+    code,
+    fields,
+    own_words,
+    page,
+    second_html,
+    security_policy,
+    time_html,
+)
 from chainnode.rpc.limits import RETRY_AFTER_MS
 from chainnode.rpc.reading_turn import Share
 
@@ -277,7 +286,7 @@ def _checkpoint(shown: PublicRecord) -> list[Row]:
         )
         return [(Words("见证方", "cosigned by"), waits.html())]
     checkpoint = shown.proof.checkpoint
-    names = "<br>".join(f"{code(c.label)} {time_html(c.time_s * 1_000)}" for c in shown.cosigners)
+    names = "<br>".join(f"{code(c.label)} {second_html(c.time_s)}" for c in shown.cosigners)
     return [
         (Words("链", "chain"), code(checkpoint.origin)),
         (Words("检查点", "checkpoint"), f"{checkpoint.size} · {code(checkpoint.root.hex())}"),

@@ -78,6 +78,16 @@ def test_a_folder_is_notarized_and_checked_as_a_whole(home, docs, policy, runnin
     check_once(running, docs)
 
 
+def test_the_manifest_within_a_folder_need_not_be_named(home, docs, policy, tmp_path):
+    assert notarize(home, docs).status == 0
+    for options in (("--manifest", "--policy", policy), ("--policy", policy, "--manifest")):
+        ran = chainnode("--json", "verify", docs, *options)
+        assert (ran.status, ran.document["holds"]) == (0, True)
+    ran = chainnode("verify", tmp_path, "--manifest", "--policy", policy)
+    assert (ran.status, "cannot read" in ran.err) == (2, True)
+    assert str(tmp_path / "chainnode-manifest.json") in ran.err
+
+
 def test_a_finished_folder_is_left_alone_and_new_files_only_are_added(home, docs, running):
     assert notarize(home, docs).status == 0
     before = {path: path.stat().st_mtime_ns for path in docs.rglob("*") if path.is_file()}

@@ -95,6 +95,21 @@ def test_versions_owners_and_annotations_are_one_timeline(home, tmp_path, policy
     assert "withdrawn    erroneous" in looked.out
 
 
+def test_registrations_that_do_not_follow_one_another_are_told_apart(home, tmp_path):
+    first, _ = notarized(home, tmp_path)
+    assert "registration" not in chainnode("--home", home, "history", first).out
+    copy = tmp_path / "copies" / first.name
+    copy.parent.mkdir()
+    copy.write_bytes(first.read_bytes())
+    assert chainnode("--home", home, "notarize", copy).status == 0
+    shown = chainnode("--home", home, "history", first).out
+    heads = [line for line in shown.splitlines() if line.startswith("registration")]
+    assert heads == [
+        f"registration {n} of 2; nobody has said that it follows another" for n in (1, 2)
+    ]
+    assert shown.count("version        1 of 1") == 2
+
+
 def test_that_a_record_is_not_withdrawn_is_proven_offline(home, tmp_path, policy):
     file, proof = notarized(home, tmp_path)
     pass_a_block(home, tmp_path)

@@ -96,6 +96,14 @@ def test_tiles_of_another_tree_than_the_signed_one_are_an_alarm(home, log):
     alarm(home, log, "rewritten")
 
 
+def test_a_person_reads_the_code_of_an_alarm(home, log):
+    look(home, log)
+    log.show(LEAVES[:299])
+    ran = look(home, log, status=1)
+    assert ran.err.startswith("alarm smaller_tree: ")
+    assert "evidence: " in ran.err
+
+
 def test_a_checkpoint_without_its_quorum_is_an_alarm(home, log):
     look(home, log)
     log.show(LEAVES, cosigners=("a1", "b2"))

@@ -32,11 +32,12 @@ def test_a_proof_that_holds_is_status_0_and_says_what_it_shows(paths, suite):
     for digest in digests_of(FILE):
         assert f"{digest.algorithm:<12} {digest.value.hex()}" in ran.out
     for shown in (
-        "notary by justice/notary-1",
+        "record       a document, notarized by justice/notary-1",
         "log index    6",
         "size 11",
-        "sz.gov.example/alliance/a1 at 2026-09-21T14:13:20.000Z",
-        "between 2026-09-21T14:13:19.123Z and 2026-09-21T14:13:21.123Z",
+        "sz.gov.example/alliance/a1 at 2026-09-21T14:13:20Z",
+        "between 2026-09-21T14:13:19.123Z and 2026-09-21T14:13:21.123Z, 2.000 s",
+        "existed by the later of the two times; it may be years older than the earlier one",
         "public       no",
     ):
         assert shown in ran.out

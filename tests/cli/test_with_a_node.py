@@ -113,6 +113,24 @@ def test_a_disk_that_fills_up_meanwhile_leaves_a_way_to_the_proofs(home, file, m
     assert "get their proofs with `chainnode lookup FILE --out DIR`" in ran.err
 
 
+def test_where_there_is_no_home_that_is_named_as_the_cause(tmp_path, file):
+    home = tmp_path / "mistyped"
+    for command in (("notarize", file), ("status",)):
+        ran = chainnode("--home", home, *command)
+        assert ran.status == 3
+        assert "no answer from http://127.0.0.1:8545" in ran.err
+        assert (
+            f"that is the default, for there is no {home / 'config.toml'}: name a home" in ran.err
+        )
+    ran = chainnode("--home", home, "--rpc", "http://127.0.0.1:1", "status")
+    assert (ran.status, "no answer from http://127.0.0.1:1" in ran.err) == (3, True)
+    assert "default" not in ran.err
+    ran = chainnode("--home", home, "policy")
+    assert ran.status == 2
+    assert f"cannot read {home / 'genesis'}" in ran.err
+    assert "or the file with --genesis" in ran.err
+
+
 @pytest.mark.parametrize("url", ["foo", "127.0.0.1:8545", "ftp://127.0.0.1"])
 def test_a_node_is_named_by_its_url(home, url):
     ran = chainnode("--home", home, "--rpc", url, "status")

@@ -90,6 +90,8 @@ async def test_a_public_registration_is_shown_with_a_proof_that_verifies_offline
             ),
         ):
             assert shown in text
+        # Cosigners name whole seconds.
+        assert len(re.findall(r"</code> <time datetime=\"[0-9T:-]+Z\">", text)) == 3
         for path in (f"/v/{public.id.hex()}-0-1", f"/v/{PUBLIC}?from=print"):
             assert (await get(served.url, path))[2] == text
         status, headers, proof = await get(served.url, f"/v/{PUBLIC}.tlog-proof")
