@@ -16,6 +16,7 @@ from cli.networks import SUITE, VALIDATORS, end_as_by_ctrl_c
 from cli.output import note, print_fields, print_json, print_table
 from devnet.demo import run as run_demo
 from devnet.fault_proxy import MAX_SLOW_MS
+from devnet.homes import program
 from devnet.network import Devnet, has_network
 
 if TYPE_CHECKING:
@@ -80,9 +81,14 @@ def up(session: Session, *, directory: Path, validators: int, suite: str, detach
 
 @devnet_group.command()
 @_DIRECTORY
-def down(*, directory: Path) -> None:
+@pass_session
+def down(session: Session, *, directory: Path) -> None:
     """End exactly the processes that the network started; its data stays."""
-    Devnet.open(directory).down()
+    ended = Devnet.open(directory).down()
+    if session.json:
+        print_json({"ended": ended, "directory": str(directory)})
+    else:
+        print_fields([("ended", ", ".join(ended) or "nothing ran"), ("data", directory)])
 
 
 @devnet_group.command()
@@ -112,7 +118,8 @@ def status(session: Session, *, directory: Path) -> None:
 )
 @click.argument("action", type=click.Choice(_FAULTS))
 @click.argument("name")
-def fault(*, directory: Path, delay_ms: int, action: str, name: str) -> None:
+@pass_session
+def fault(session: Session, *, directory: Path, delay_ms: int, action: str, name: str) -> None:
     """Do to validator NAME: kill (SIGKILL), stop (SIGSTOP), cont (SIGCONT), start again, cut from, mute or deafen to, slow or heal to the network."""
     network = Devnet.open(directory)
     actions: dict[str, Callable[[str], None]] = {
@@ -127,6 +134,10 @@ def fault(*, directory: Path, delay_ms: int, action: str, name: str) -> None:
         "heal": network.heal,
     }
     actions[action](name)
+    if session.json:
+        print_json({"validator": name, "action": action})
+    else:
+        print_fields([("validator", name), ("done", action)])
 
 
 @devnet_group.command()
@@ -174,7 +185,7 @@ def _print_network(session: Session, network: Devnet) -> None:
             ("policy", network.policy),
             ("genesis", network.genesis),
             ("ca", "-" if network.ca is None else network.ca),
-            ("try", f"chainnode --home {network.client_home} notarize FILE"),
+            ("try", f"{program()} --home {network.client_home} notarize FILE"),
         ]
     )
 

@@ -72,7 +72,7 @@ def run(
     say("")
     first = out / f"{files[0].name}.tlog-proof"
     say(
-        f"The proofs are yours to try, with no network running:\n  chainnode verify {files[0]} {first} "
+        f"The proofs are yours to try, with no network running:\n  {homes.program()} verify {files[0]} {first} "
         f"--policy {out / homes.POLICY}"
     )
 

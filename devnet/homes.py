@@ -7,6 +7,7 @@ homes for people are added: `client` with an account that may notarize, `admin` 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from devnet.record import Node, Record
 
+PROGRAM: Final = "chainnode"
 CHAIN_ID: Final = "devnet.example/alliance"
 CLIENT: Final = "client"
 ADMIN: Final = "admin"
@@ -94,6 +96,13 @@ def command(home: Path, *arguments: str, has_keys: bool = True) -> tuple[str, ..
     # -P: whatever folder this runs in, nothing there is taken for a part of the program.
     program = (sys.executable, "-P", "-m", "cli.main")
     return (*program, "--home", str(home), *arguments, *passphrase)
+
+
+def program() -> str:
+    """Return what a person types for `chainnode`: just that if it is in the PATH, else where this one was started from."""
+    started = sys.argv[0]
+    is_typed = Path(started).name == PROGRAM and shutil.which(PROGRAM) is None
+    return started if is_typed else PROGRAM
 
 
 def environment() -> Mapping[str, str]:

@@ -223,16 +223,16 @@ class Devnet:
                 self._start(node, arguments=profile)
         self.wait_ready(timeout_ms=timeout_ms)
 
-    def down(self) -> None:
-        """End every process of the network, and no other."""
+    def down(self) -> tuple[str, ...]:
+        """End every process of the network, and no other; return the names of the validators among them."""
         with locked(self.directory):
             self._reload()
-            running = [node.process for node in self.nodes if node.process is not None]
-            for process in running:
+            running = {node.name: node.process for node in self.nodes if node.process is not None}
+            for process in running.values():
                 # All at once first, so that nobody waits long for the others in vain.
                 processes.send(process, signal.SIGTERM)
                 processes.send(process, signal.SIGCONT)
-            for process in running:
+            for process in running.values():
                 processes.stop(process, STOP_TIMEOUT_MS)
             proxy = self._record.proxy
             if proxy is not None and proxy.process is not None:
@@ -240,6 +240,7 @@ class Devnet:
                 proxy = replace(proxy, process=None)
             nodes = tuple(replace(node, process=None) for node in self.nodes)
             self._change(replace(self._record, nodes=nodes, proxy=proxy))
+        return tuple(running)
 
     def wait_ready(self, *names: str, timeout_ms: int = READY_TIMEOUT_MS) -> None:
         """Wait until validators (all of them by default) say that they are ready. Raises as `up`."""

@@ -75,13 +75,16 @@ def test_detached_network_is_up_notarizes_at_once_and_goes_down(directory, tmp_p
     for action in ("mute", "slow", "heal", "deafen", "cut", "heal"):
         told = devnet(directory, "fault", *at(directory), "--delay-ms", "50", action, name)
         assert told.returncode == 0, told.stderr
+        assert action in told.stdout
     after = [v["pid"] for v in json.loads(again.stdout)["validators"]]
     # Up on a network that is up starts nothing anew.
     assert after[1:] == pids[1:]
 
-    assert devnet(directory, "down", *at(directory)).returncode == 0
+    ended = devnet(directory, "down", *at(directory))
+    assert (ended.returncode, "v1, v2, v3, v4" in ended.stdout) == (0, True)
     assert pids_alive(after) == []
-    assert devnet(directory, "down", *at(directory)).returncode == 0
+    ended = devnet(directory, "down", *at(directory), json_=True)
+    assert (ended.returncode, json.loads(ended.stdout)["ended"]) == (0, [])
 
 
 def test_network_in_the_foreground_ends_with_its_command(directory, tmp_path):
