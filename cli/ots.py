@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -115,7 +115,7 @@ def verify(session: Session, *, file: Path, proof: Path, policy: Path) -> int:
             ("log", f"{checkpoint.origin} index {attested.verdict.index}"),
             ("checkpoint", f"size {checkpoint.size} root {checkpoint.root.hex()}"),
             ("cosigned by", "\n".join(c.label for c in attested.verdict.cosigners)),
-            *([("not judged", "\n".join(others))] if others else []),
+            *([("not judged", "\n".join(map(_explained, others)))] if others else []),
             *([("not holding", "\n".join(failed))] if failed else []),
         ]
     )
@@ -167,7 +167,8 @@ def check_timestamp(stamped: TimestampFile, digest: bytes, policy: Policy) -> At
             + (
                 "the address of its calendar is not one that clients take: stamp the document again"
                 if calendar is None
-                else f"`ots -l {calendar} upgrade FILE.ots` fetches it"
+                else f"`ots -l {calendar} upgrade FILE.ots` fetches it; `Failed! Timestamp not complete` and "
+                "status 1 at its end mean only that no Bitcoin block is in it"
             ),
             code="pending",
         )
@@ -199,12 +200,18 @@ def _others(stamped: TimestampFile) -> tuple[str, ...]:
     return tuple(_name(a) for a in stamped.attestations if a.tag != CHAIN_TAG)
 
 
+_PENDING: Final = "pending at "
+
+
+def _explained(other: str) -> str:
+    is_pending = other.startswith(_PENDING)
+    return f"{other} (a promise stays in the file when it is kept)" if is_pending else other
+
+
 def _name(attestation: Attestation) -> str:
     if attestation.tag == PENDING_TAG:
         calendar = _calendar(attestation.payload)
-        return (
-            "pending at an address that is none" if calendar is None else f"pending at {calendar}"
-        )
+        return f"{_PENDING}{'an address that is none' if calendar is None else calendar}"
     if attestation.tag == BITCOIN_TAG:
         return "a Bitcoin block"
     return f"attestation {attestation.tag.hex()}"

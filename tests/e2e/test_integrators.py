@@ -265,6 +265,24 @@ def test_the_examples_of_the_page_notarize_without_a_key(network, system, tmp_pa
     assert registered(network) - before == 1
 
 
+def test_an_error_of_the_gateway_is_not_taken_for_a_proof(network, system, tmp_path):
+    if shutil.which("curl") is None:
+        missing("curl", so="the example in curl was not run")
+    (tmp_path / "contract.pdf").write_bytes(os.urandom(64))
+    (tmp_path / "contract.pdf.tlog-proof").write_text("of yesterday")
+    ran = subprocess.run(
+        ["sh", "-c", example("sh")],
+        cwd=tmp_path,
+        env=os.environ | system | {"TOKEN": "no-token"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ran.returncode, '"code":"unauthorized"' in ran.stderr) == (1, True), ran.stderr
+    assert (tmp_path / "contract.pdf.tlog-proof").read_text() == "of yesterday"
+
+
 def test_what_the_gateway_accepted_outlives_its_node(network, system):
     """Killed at once after `accepted`: the restarted node commits it, once, and has its proof."""
     headers = {"Authorization": f"Bearer {system['TOKEN']}"}

@@ -88,6 +88,8 @@ def test_stamped_upgraded_and_verified_offline(network, tmp_path):
     assert f"PendingAttestation('{url(network)}')" in said
     status, answer = verify(network, tmp_path, "a.txt")
     assert (status, answer["error"]["code"]) == (5, "pending")
+    # What the stock client says of our proofs, below, is announced.
+    assert "Failed! Timestamp not complete" in answer["error"]["message"]
 
     upgrade(network, tmp_path, "a.txt")
     _, said = ots(tmp_path, "info", "a.txt.ots")
@@ -98,6 +100,9 @@ def test_stamped_upgraded_and_verified_offline(network, tmp_path):
     assert answer["account"] == "agency-1/v1"
     assert answer["not_before_ms"] <= answer["time_ms"] <= answer["not_after_ms"]
     assert answer["not_judged"] == [f"pending at {url(network)}"]
+    files = (str(tmp_path / "a.txt"), str(tmp_path / "a.txt.ots"))
+    ran = chainnode(tmp_path, "ots", "verify", *files, "--policy", str(network.policy))
+    assert "(a promise stays in the file when it is kept)" in ran.stdout
 
     # Two files stamped together share the record, and neither proves the other.
     upgrade(network, tmp_path, "b.txt")
