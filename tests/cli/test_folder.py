@@ -105,6 +105,25 @@ def test_a_finished_folder_is_left_alone_and_new_files_only_are_added(home, docs
     check_once(running, docs, [*PATHS, "b/new"])
 
 
+def test_a_file_that_was_deleted_on_purpose_leaves_the_manifest_with_it(
+    home, docs, policy, running
+):
+    """As the page says: without the manifest the next run makes it anew of the proofs that are there."""
+    assert notarize(home, docs).status == 0
+    height = running.node.ledger.tip.height
+    (docs / "a.txt").unlink()
+    (docs / "a.txt.tlog-proof").unlink()
+    assert notarize(home, docs).document["gone"] == 1
+    ran = chainnode("--json", "verify", docs, "--manifest", "--policy", policy)
+    assert (ran.status, ran.document["missing"]) == (2, 1)
+    (docs / "chainnode-manifest.json").unlink()
+    ran = notarize(home, docs)
+    assert (ran.document["gone"], ran.document["adopted"], ran.document["notarized"]) == (0, 5, 0)
+    ran = chainnode("--json", "verify", docs, "--manifest", "--policy", policy)
+    assert (ran.status, ran.document["files"]) == (0, 5)
+    assert running.node.ledger.tip.height == height
+
+
 def test_proofs_go_into_a_folder_that_mirrors_the_documents(home, docs, policy, tmp_path):
     out = docs / "proofs"
     ran = notarize(home, docs, "--out", out, "--skip-hidden")
