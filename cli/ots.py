@@ -24,7 +24,7 @@ from cli.command import pass_session, policy_option
 from cli.exit_status import ExitStatus
 from cli.hashing import digests_of_file
 from cli.output import print_fields, print_json, time_text
-from cli.proofs import parse_input, read_policy
+from cli.proofs import interpret_input, read_policy
 from cli.verify import certified_text
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def verify(session: Session, *, file: Path, proof: Path, policy: Path) -> int:
     Attestations of others, Bitcoin's for example, are counted and not judged: that is what `ots verify` is for.
     """
     trusted = read_policy(policy)
-    stamped = parse_input(
+    stamped = interpret_input(
         proof,
         decode_timestamp_file,
         max_bytes=MAX_FILE_BYTES,

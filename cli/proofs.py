@@ -43,7 +43,7 @@ NOT_CHECKED = (
 
 def read_proof(path: Path) -> Proof:
     """Return the proof in a file. Raises DecodeError that names the file, and what to name instead."""
-    return parse_input(path, parse_proof, max_bytes=MAX_PROOF_BYTES, instead=_INSTEAD_OF_PROOF)
+    return interpret_input(path, parse_proof, max_bytes=MAX_PROOF_BYTES, instead=_INSTEAD_OF_PROOF)
 
 
 def read_notarization(path: Path) -> tuple[Proof, Notarization]:
@@ -53,12 +53,12 @@ def read_notarization(path: Path) -> tuple[Proof, Notarization]:
         proof = parse_proof(data)
         return proof, parse_notarization(proof.extra)
 
-    return parse_input(path, parse, max_bytes=MAX_PROOF_BYTES, instead=_INSTEAD_OF_PROOF)
+    return interpret_input(path, parse, max_bytes=MAX_PROOF_BYTES, instead=_INSTEAD_OF_PROOF)
 
 
 def read_policy(path: Path) -> Policy:
     """Return the policy in a file. Raises DecodeError that names the file, and what to name instead."""
-    return parse_input(
+    return interpret_input(
         path,
         parse_policy,
         max_bytes=MAX_POLICY_BYTES,
@@ -71,7 +71,7 @@ _INSTEAD_OF_PROOF: Final = (
 )
 
 
-def parse_input(
+def interpret_input(
     path: Path, parse: Callable[[bytes], Parsed], *, max_bytes: int, instead: str
 ) -> Parsed:
     """Return what `parse` makes of a file that the user named.

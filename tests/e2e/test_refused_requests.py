@@ -533,13 +533,13 @@ COMMANDS = {
     "no-file": (verifying("absent", "file.tlog-proof"), USAGE, ("absent", "No such file")),
     "no-proof": (verifying("file", "absent"), USAGE, ("absent", "No such file")),
     "no-policy": (verifying("file", "file.tlog-proof", "absent"), USAGE, ("absent",)),
-    "garbage-for-proof": (verifying("file", "garbage"), USAGE, ("error: proof: ",)),
+    "garbage-for-proof": (verifying("file", "garbage"), USAGE, ("garbage: proof: ",)),
     "garbage-for-policy": (
         verifying("file", "file.tlog-proof", "garbage"),
         USAGE,
-        ("error: policy: ",),
+        ("garbage: policy: ",),
     ),
-    "policy-for-proof": (verifying("file", "policy"), USAGE, ("error: proof: ",)),
+    "policy-for-proof": (verifying("file", "policy"), USAGE, ("policy: proof: ",)),
     "folder-to-notarize": (("notarize", "@"), USAGE, ("Is a directory",)),
     "nothing-to-notarize": (("notarize", "@absent"), USAGE, ("absent", "No such file")),
     "wrong-passphrase": (
