@@ -13,6 +13,7 @@ import click
 
 from chainnode.keystore.files import PUBLIC, write_new_file
 from chainnode.model.errors import (
+    CannotTell,
     DecodeError,
     Refused,
     Unavailable,
@@ -193,15 +194,7 @@ def verify(
     certificate = signer_of(token, certificate_file)
     check_token(token, certificate)
     parse_serial(token.serial_number)
-    if root_file is not None:
-        check_path(
-            certificate,
-            token.certificates,
-            read_bundle(root_file),
-            at_ms=token.time_ms,
-            profile=TIMESTAMP,
-            crls=read_crls(list_files),
-        )
+    untold = None if root_file is None else _path_untold(token, certificate, root_file, list_files)
     kept = policy_at_hand(session) if policy_file is None else read_policy(policy_file)
     beside = proof_beside(token_file)
     if proof_path is None and beside.exists():
@@ -211,7 +204,31 @@ def verify(
         recorded = verify_recorded(token, certificate, found, decode_leaf(found.extra), kept)
     else:
         recorded = ask_and_verify(session, token, certificate, proof_path, policy_file, kept)
+    if untold is not None:
+        raise untold
     _report(session, token, certificate, recorded, files={})
+
+
+def _path_untold(
+    token: Token, certificate: X509Certificate, root_file: Path, list_files: tuple[Path, ...]
+) -> CannotTell | None:
+    """Check a certificate's path, and return why it cannot be told; the record may still show that the token is forged.
+
+    Raises:
+        ProofInvalid: the path does not hold.
+    """
+    try:
+        check_path(
+            certificate,
+            token.certificates,
+            read_bundle(root_file),
+            at_ms=token.time_ms,
+            profile=TIMESTAMP,
+            crls=read_crls(list_files),
+        )
+    except CannotTell as error:
+        return error
+    return None
 
 
 # -- files ------------------------------------------------------------------------------------

@@ -81,7 +81,8 @@ def verify_evidence(
 
     Raises:
         ProofInvalid: it is proven not to hold; see the module's codes.
-        CannotTell: `digest_missing`: a digest by one of the record's algorithms is not given.
+        CannotTell: `digest_missing`: a digest by one of the record's algorithms is not given; `no_path`: nothing is proven
+            wrong, and a token's certificate leads to none of the roots.
     """
     by_algorithm = {digest.algorithm: digest for digest in digests}
     for place, chain in enumerate(record.chains):
@@ -116,10 +117,20 @@ def verify_evidence(
             )
     _check_trees(record, at_ms, weak_from_ms)
     untils = (*(stamp.token.time_ms for stamp in stamps[1:]), at_ms)
+    # All signatures come before the first path: a root that is lacking must not hide a token that is forged.
+    signed = [
+        (stamp, _signer(stamp, until_ms, weak_from_ms), until_ms)
+        for stamp, until_ms in zip(stamps, untils, strict=True)
+    ]
     return EvidenceVerdict(
         timestamps=tuple(
-            _judged(stamp, until_ms, roots, crls, weak_from_ms)
-            for stamp, until_ms in zip(stamps, untils, strict=True)
+            JudgedTimestamp(
+                stamp=stamp,
+                certificate=certificate,
+                until_ms=until_ms,
+                path=_path(stamp, certificate, until_ms, roots, crls) if roots else None,
+            )
+            for stamp, certificate, until_ms in signed
         )
     )
 
@@ -163,13 +174,10 @@ def check_timestamp(stamp: ArchiveTimestamp) -> X509Certificate:
     return certificate
 
 
-def _judged(
-    stamp: ArchiveTimestamp,
-    until_ms: int,
-    roots: tuple[X509Certificate, ...],
-    crls: tuple[RevocationList, ...],
-    weak_from_ms: Mapping[str, int],
-) -> JudgedTimestamp:
+def _signer(
+    stamp: ArchiveTimestamp, until_ms: int, weak_from_ms: Mapping[str, int]
+) -> X509Certificate:
+    """Return the certificate whose key signed a token that is in order, but for the certificate's path."""
     token = stamp.token
     what = f"the token of {time_text(token.time_ms)}"
     certificate = check_timestamp(stamp)
@@ -179,8 +187,7 @@ def _judged(
         )
     for name in {token.imprint.algorithm, IMPRINT_NAMES.get(token.digest_oid, token.digest_oid)}:
         _check_strength(name, what, until_ms, weak_from_ms)
-    path = _path(stamp, certificate, until_ms, roots, crls) if roots else None
-    return JudgedTimestamp(stamp=stamp, certificate=certificate, until_ms=until_ms, path=path)
+    return certificate
 
 
 def _path(

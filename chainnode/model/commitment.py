@@ -17,8 +17,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, cast
 
 from chainnode.model import codec
-from chainnode.model.errors import DecodeError, ProofInvalid
+from chainnode.model.errors import CannotTell, DecodeError, ProofInvalid
 from chainnode.model.limits import MAX_DIGESTS_PER_DOCUMENT, MAX_NAME_BYTES
+from chainnode.model.suites import SUITE_NAMES, suite_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +34,9 @@ PUBLIC_SALT: Final = bytes(SALT_BYTES)
 
 DIGEST_BYTES: Final = MappingProxyType({"sha256": 32, "sha384": 48, "sha512": 64, "sm3": 32})
 """Digest algorithms that a registration may name, and the length of their digests."""
+
+OTHER_SUITE: Final = "other_suite"
+"""Code of what is said when policy and record are of different suites."""
 
 _MAX_OPENING_BYTES: Final = 512
 
@@ -151,9 +155,33 @@ def registration_body(
 
 
 def verify_opening(suite: Suite, commitment: bytes, opening: Opening) -> None:
-    """Raise ProofInvalid unless `opening` is what `commitment` commits to."""
-    if commitment_to(suite, opening.salt, digests_value(opening.digests)) != commitment:
-        raise ProofInvalid(
+    """Check that `opening` is what `commitment` commits to.
+
+    Raises:
+        ProofInvalid: `opening_mismatch`.
+        CannotTell: `other_suite`: it is, by the hash of another suite.
+    """
+    digests = digests_value(opening.digests)
+    if commitment_to(suite, opening.salt, digests) != commitment:
+        raise by_other_suite(suite, commitment, opening.salt, digests) or ProofInvalid(
             "the salt and digests in the proof are not those that the record commits to",
             code="opening_mismatch",
         )
+
+
+def by_other_suite(
+    suite: Suite, commitment: bytes, salt: bytes, digests: Value
+) -> CannotTell | None:
+    """Return what to say if a commitment that is wrong by the hash of one suite is right by that of another, else None.
+
+    That is how the record of one chain looks under the policy of a chain of the same name and another suite.
+    """
+    for name in SUITE_NAMES:
+        other = suite_named(name)
+        if other.hash_name != suite.hash_name and commitment_to(other, salt, digests) == commitment:
+            return CannotTell(
+                f"the record is of a chain of the suite {other.name}; the policy is of one of the suite "
+                f"{suite.name}, and cannot vouch for it; name the policy of the record's own chain",
+                code=OTHER_SUITE,
+            )
+    return None

@@ -114,6 +114,7 @@ def verify_commitment(suite: Suite, notarization: Notarization) -> None:
     Raises:
         DecodeError: the leaf holds no commitment.
         ProofInvalid: with code `opening_mismatch`.
+        CannotTell: with code `other_suite`: it does, by the hash of another suite.
     """
     body = notarization.record.body
     commitment = codec.binary(body[0] if body else None, "commitment", size=HASH_BYTES)
@@ -155,7 +156,7 @@ def verify_notarization(
         DecodeError: the policy names no log, or the leaf no commitment.
         ProofInvalid: it is proven not to hold; codes as in `verify_digests`, `verify_commitment` and
             `chainnode.model.tlog_proof`.
-        CannotTell: with code `policy_retired`.
+        CannotTell: with code `policy_retired`, or `other_suite`: the policy is of a chain of another suite.
     """
     verifier = policy if isinstance(policy, Verifier) else Verifier(policy)
     logs = verifier.policy.logs

@@ -20,6 +20,7 @@ from chainnode.model import codec
 from chainnode.model.commitment import (
     SALT_BYTES,
     Digest,
+    by_other_suite,
     checked_digests,
     commitment_to,
     digests_value,
@@ -135,6 +136,7 @@ def verify_imprint(suite: Suite, record: Record, serial: Serial, imprint: Digest
 
     Raises:
         ProofInvalid: `other_kind` if the record is no timestamp's, `opening_mismatch`.
+        CannotTell: `other_suite`: it commits to it by the hash of another suite.
         DecodeError: a timestamp's record of another shape.
     """
     if record.kind != KIND:
@@ -145,8 +147,10 @@ def verify_imprint(suite: Suite, record: Record, serial: Serial, imprint: Digest
         )
     unit = unit_of(record)
     (value,) = codec.array(digests_value((imprint,)), "digests", arity=1)
-    if imprint_commitment(suite, serial.blinding, value) != record.body[0]:
-        raise ProofInvalid(
+    commitment = codec.binary(record.body[0], "commitment", size=HASH_BYTES)
+    if imprint_commitment(suite, serial.blinding, value) != commitment:
+        salt = opening_salt(serial.blinding)
+        raise by_other_suite(suite, commitment, salt, (value,)) or ProofInvalid(
             f"record {serial.index} of the log is about another imprint: the token was not issued "
             "by the chain, or belongs to another one",
             code="opening_mismatch",

@@ -6,7 +6,8 @@ What is checked of each certificate, from the leaf up: its name chain, signature
 not know; that authorities are ones, with a path length that suffices; what the profile demands of the leaf; and, where a list of
 the issuer is given, that it was not revoked. Policies, name constraints and the like are not evaluated: an authority that marks them critical is refused.
 
-Codes of `ProofInvalid`: `no_path`, `bad_signature`, `unsupported_algorithm`, `not_yet_valid`, `expired`, `critical_extension`,
+A path that ends at none of the roots proves nothing against the leaf: whoever asks may lack the right root. That is `CannotTell`
+with code `no_path`. Codes of `ProofInvalid`: `bad_signature`, `unsupported_algorithm`, `not_yet_valid`, `expired`, `critical_extension`,
 `not_an_authority`, `path_length`, `key_usage`, `extended_key_usage`, `key_usage_period`, `crl_stale`, `revoked`.
 """
 
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Final
 
-from chainnode.model.errors import ProofInvalid, Refused
+from chainnode.model.errors import CannotTell, ProofInvalid, Refused
 from chainnode.pki.keys import check_signature
 from chainnode.pki.profiles import ISSUING, Profile, check_use
 from chainnode.pki.revocation import RevocationList, RevocationReason, RevokedCertificate, check_crl
@@ -38,6 +39,9 @@ MAX_ROOTS: Final = 64
 
 MAX_PATHS: Final = 16
 """Ways from leaf to root that are tried, when authorities have several certificates for one key."""
+
+_NAMED_ROOTS: Final = 3
+"""Roots that a sentence names; of more their number."""
 
 _THEFT = frozenset(
     {
@@ -101,6 +105,7 @@ def check_path(
 
     Raises:
         ProofInvalid: with one of the codes above; if several ways lead to a root and none holds, that of the first.
+        CannotTell: `no_path`: no way leads to one of the roots.
         Refused: with code `too_many` if there is more than a check is given.
     """
     for what, found, most in (
@@ -116,11 +121,19 @@ def check_path(
             return _checked(path, at_ms, profile, crls)
         except ProofInvalid as error:
             first = first or error
-    raise first or ProofInvalid(
-        f"{leaf.subject.text()}: found no way from its issuer {leaf.issuer.text()} to a root that is "
-        "trusted; expected the certificates in between, and the root",
+    raise first or CannotTell(
+        f"{leaf.subject.text()}: found no way from its issuer {leaf.issuer.text()} to "
+        f"{_these(roots)}, which shows nothing either way; expected the root of the authority that "
+        "issued it, and the certificates in between",
         code="no_path",
     )
+
+
+def _these(roots: tuple[X509Certificate, ...]) -> str:
+    if not roots:
+        return "a root: none is given"
+    named = ", ".join(root.subject.text() for root in roots[:_NAMED_ROOTS])
+    return f"the given root {named}" if len(roots) <= _NAMED_ROOTS else f"any of {len(roots)} roots"
 
 
 def _paths(

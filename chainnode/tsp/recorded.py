@@ -73,7 +73,7 @@ def verify_recorded(
         DecodeError: the leaf is of another shape, or the policy names no log.
         ProofInvalid: it is proven not to hold: as `check_token`, `verify_imprint`, `chainnode.model.tlog_proof`, or
             `other_authority`, `other_record`, `other_certificate`, `other_time`.
-        CannotTell: with code `policy_retired`.
+        CannotTell: with code `policy_retired`, or `other_suite`: the policy is of a chain of another suite.
     """
     if not policy.logs:
         raise DecodeError("policy: it names no log, so it can vouch for nothing", field="policy")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from chainnode.model.commitment import OTHER_SUITE
 from chainnode.model.errors import CannotTell, DecodeError, ProofInvalid
 from chainnode.model.merkle import leaf_hash, verify_inclusion
 from chainnode.model.notarization import (
@@ -119,6 +120,7 @@ def examine(inputs: Inputs) -> Examined:
 
     Raises:
         DecodeError: a file cannot be read as what it should be, or the policy names no log.
+        CannotTell: `other_suite`: the policy is of a chain of another suite, so no check would mean anything.
     """
     policy, proof = read_policy(inputs.policy), read_proof(inputs.proof)
     if not policy.logs:
@@ -126,9 +128,12 @@ def examine(inputs: Inputs) -> Examined:
     suite = policy.logs[0].key.type.suite
     notarization = parse_notarization(proof.extra)
     digests = digests_of_file(inputs.file, [d.algorithm for d in notarization.opening.digests])
+    commitment = _commitment(suite, notarization)
+    if commitment.code == OTHER_SUITE:
+        raise CannotTell(commitment.found, code=OTHER_SUITE)
     checks = (
         _digests(inputs.file, notarization, digests),
-        _commitment(suite, notarization),
+        commitment,
         _inclusion(suite, notarization, proof),
         _cosignatures(proof, policy),
         *_token(inputs, policy),

@@ -8,6 +8,7 @@ import shutil
 import bagit
 import pytest
 
+from chainnode.model.suites import SM2_SM3
 from chainnode.model.tlog_policy import validators_policy
 from chainnode.pki.pem import REVOCATION_LIST, write_bundle, write_pem
 from chainnode.pki.revocation import RevocationReason, RevokedCertificate
@@ -147,6 +148,15 @@ def test_lists_of_root_and_authority_count_and_a_stolen_key_is_refused(exported,
     stale = ("--crl", write_crl(tmp_path / "old.pem", days=1))
     assert both(exported, bag, *stale) == (1, (1, "failed"))
     assert verify_one(exported, *nothing)[0] == 2
+
+
+def test_a_root_of_others_proves_nothing_against_a_record(exported, bag, tmp_path):
+    other = tmp_path / "other.pem"
+    other.write_bytes(write_bundle((authority(SM2_SM3).root,)))
+    status, said = verify_one(exported, "--root", other)
+    assert (status, said["error"]["code"]) == (5, "no_path")
+    status, results = check(exported, bag, "--root", other)
+    assert (status, results["authentic"]) == (5, "not_shown")
 
 
 def test_whoever_believes_an_algorithm_no_more_says_since_when(exported, bag):

@@ -85,6 +85,13 @@ def test_what_cannot_be_told_is_5_and_what_cannot_be_read_is_2(paths):
     assert chainnode("report", *files).status == 2
 
 
+def test_there_is_no_report_by_a_policy_of_another_suite(paths):
+    (paths / "policy").write_bytes(Alliance("sm2-sm3").policy().encode())
+    files = (paths / "file", paths / "proof", "--policy", paths / "policy")
+    ran = chainnode("--json", "report", *files)
+    assert (ran.status, ran.document["error"]["code"]) == (5, "other_suite")
+
+
 @pytest.mark.parametrize("suite", ["ed25519-sha256", "sm2-sm3"])
 @pytest.mark.parametrize(("size", "index"), [(11, 6), (11, 10), (8, 0), (1, 0)])
 def test_openssl_says_the_same_by_the_scripts_of_the_report(paths, suite, size, index):

@@ -83,6 +83,20 @@ def test_a_policy_of_another_chain_is_status_1(paths):
     assert (ran.status, ran.document["error"]["code"]) == (1, "other_chain")
 
 
+@pytest.mark.parametrize(
+    ("of_chain", "of_policy"), [("ed25519-sha256", "sm2-sm3"), ("sm2-sm3", "ed25519-sha256")]
+)
+def test_a_policy_of_another_suite_is_status_5_and_said_to_be_that(paths, of_chain, of_policy):
+    (paths / "proof").write_bytes(Alliance(of_chain).notarization().encode())
+    (paths / "policy").write_bytes(Alliance(of_policy).policy().encode())
+    ran = verify(paths, json=True)
+    assert (ran.status, ran.document["error"]["code"]) == (5, "other_suite")
+    assert (
+        f"chain of the suite {of_chain}; the policy is of one of the suite {of_policy}"
+        in (ran.document["error"]["message"])
+    )
+
+
 def test_a_retired_policy_is_status_5_and_says_what_would_settle_it(paths):
     (paths / "policy").write_bytes(Alliance(names=("x1", "y2", "z3", "w4")).policy().encode())
     ran = verify(paths)

@@ -68,6 +68,26 @@ def test_token_and_proof_verify_offline_and_in_openssl(network, stamped, tmp_pat
     assert "Verification: OK" in said.stdout + said.stderr
 
 
+def test_under_a_root_of_others_a_genuine_token_is_not_disproven(network, stamped, tmp_path):
+    document, _ = stamped
+    passphrase = ("--passphrase-file", str(network.directory / homes.PASSPHRASE))
+    made = chainnode(tmp_path / "other", "ca", "root", "--subject", "CN=another root", *passphrase)
+    assert made.returncode == 0, made.stderr
+    other = ("--root", str(tmp_path / "other" / "authority.pem"))
+    ran = verify(tmp_path, document, "--policy", str(network.policy), *other)
+    assert (ran.returncode, json.loads(ran.stdout)["error"]["code"]) == (5, "no_path")
+    copy = tmp_path / document.name
+    for name in (document.name, f"{document.name}.tsr", f"{document.name}.tsr.tlog-proof"):
+        shutil.copy(document.with_name(name), tmp_path)
+    ran = chainnode(network.client_home, "notarize", str(copy))
+    assert ran.returncode == 0, ran.stderr
+    status, checks = report(copy, network, tmp_path, *other)
+    assert (status, checks["token"]["code"]) == (5, "no_path")
+    # What is disproven stays that, whatever root is lacking.
+    copy.write_text("another contract")
+    assert report(copy, network, tmp_path, *other)[0] == 1
+
+
 def report(document, network, folder, *options):
     policy, proof = str(network.policy), f"{document}.tlog-proof"
     arguments = (str(document), proof, "--policy", policy, "--tsr", f"{document}.tsr", *options)
