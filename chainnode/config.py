@@ -50,6 +50,10 @@ DEFAULT_RPC_URL: Final = f"http://127.0.0.1:{DEFAULT_RPC_PORT}"
 EXAMPLE_POLICY: Final = "2.999.3161.1"
 """Timestamp policy of the arc that X.660 sets aside for examples."""
 
+TIMESTAMP_KEY: Final = "timestamp"
+TIMESTAMP_KEY_SM2: Final = "timestamp-sm2"
+"""Keys of a node's timestamp units, as `chainnode init` makes them."""
+
 MAX_OID_CHARACTERS: Final = 64
 _OID: Final = re.compile(
     r"([01]\.([0-9]|[1-3][0-9])|2\.(0|[1-9][0-9]{0,8}))(\.(0|[1-9][0-9]{0,8}))*"
@@ -118,6 +122,12 @@ class NodeConfig:
     rpc_tls_key: Path | None
     timestamp_policy: str
     """Object identifier, dotted."""
+
+    timestamp_key: str
+    """Name of the key of the P-256 timestamp unit; its certificate lies in `NAME.pem`."""
+
+    timestamp_key_sm2: str
+    """Likewise of the SM2 unit, which only chains of the suite sm2-sm3 have."""
 
     gateway_tokens: Path | None
     """Tokens of the systems that the gateway serves; None: there is no gateway."""
@@ -337,6 +347,21 @@ SETTINGS: Final = (
             "Object identifier of the policy under which this node's timestamp tokens are issued. The default is of\n"
             "the arc for examples: an alliance whose tokens leave it names its own, under which it publishes the policy."
         ),
+    ),
+    Setting(
+        section="timestamp",
+        key="key",
+        default=TIMESTAMP_KEY,
+        comment=(
+            "Key of this home (`chainnode keys new NAME --purpose timestamp --suite p256-sha256`) that signs timestamp\n"
+            "tokens; NAME.pem has its certificate, which `chainnode ca install --key NAME` puts there."
+        ),
+    ),
+    Setting(
+        section="timestamp",
+        key="key_sm2",
+        default=TIMESTAMP_KEY_SM2,
+        comment="The same for SM2 tokens (--suite sm2-sm3), which only chains of the suite sm2-sm3 have.",
     ),
     Setting(
         section="gateway",
@@ -581,6 +606,8 @@ def load_config(home: Path) -> NodeConfig:
         rpc_tls_certificate=settings.path(home, "rpc.tls_certificate"),
         rpc_tls_key=settings.path(home, "rpc.tls_key"),
         timestamp_policy=settings.text("timestamp.policy"),
+        timestamp_key=settings.text("timestamp.key") or TIMESTAMP_KEY,
+        timestamp_key_sm2=settings.text("timestamp.key_sm2") or TIMESTAMP_KEY_SM2,
         gateway_tokens=settings.path(home, "gateway.tokens"),
         gateway_webhooks=settings.path(home, "gateway.webhooks"),
         ots_calendar=settings.text("ots.calendar") or None,

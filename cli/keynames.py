@@ -1,18 +1,19 @@
-"""How keys and certificates are called in a home. The node opens the first three by these names."""
+"""How keys and certificates are called in a home.
+
+The node opens the first three by these names, and the keys of its timestamp units by those in its settings.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
+from chainnode.config import TIMESTAMP_KEY, TIMESTAMP_KEY_SM2
 from chainnode.keystore.key_file import check_key_name
 from chainnode.model.suites import P256_SHA256, SM2_SM3, Suite, key_suite_named
 
 CONSENSUS_KEY: Final = "consensus"
 COSIGNER_KEY: Final = "cosigner"
 LOG_KEY: Final = "log"
-
-TIMESTAMP_KEY: Final = "timestamp"
-"""Of the P-256 unit; the SM2 unit's ends in `-sm2`."""
 
 FORMER: Final = "former"
 """Folder of a home with certificates that later ones have replaced, by serial number; the node looks there."""
@@ -23,7 +24,7 @@ def timestamp_units(suite: Suite) -> tuple[tuple[str, Suite], ...]:
     p256 = (TIMESTAMP_KEY, key_suite_named(P256_SHA256))
     if suite.name != SM2_SM3:
         return (p256,)
-    return (p256, (f"{TIMESTAMP_KEY}-sm2", suite))
+    return (p256, (TIMESTAMP_KEY_SM2, suite))
 
 
 def account_key_name(account: str) -> str:

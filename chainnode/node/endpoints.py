@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from chainnode.keystore.webhook_targets import read_targets
 from chainnode.model.errors import Refused
-from chainnode.node.timestamp_unit import HomeUnit, unit_names
+from chainnode.node.timestamp_unit import P256_UNIT, SM2_UNIT, HomeUnit, unit_names
 from chainnode.rpc import (
     calendar_endpoint,
     gateway_endpoint,
@@ -77,11 +77,13 @@ def timestamp_units(
     if own_account is None:
         return {}
     suite, clock = services.ledger.genesis.suite, services.clock
+    keys = {P256_UNIT: config.timestamp_key, SM2_UNIT: config.timestamp_key_sm2}
     units = {
         name: Timestamping(
             units=HomeUnit(
                 home=config.home,
                 name=name,
+                key_name=keys[name],
                 suite=suite,
                 policy=config.timestamp_policy,
                 passphrase=passphrase,

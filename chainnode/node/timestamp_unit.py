@@ -1,7 +1,7 @@
 """The timestamp units of a home: keys, and the certificates that the authority has issued for them.
 
-    keys/timestamp.key, timestamp.pem             P-256
-    keys/timestamp-sm2.key, timestamp-sm2.pem     SM2, on sm2-sm3 chains
+    keys/timestamp.key, timestamp.pem             P-256; other names by the setting timestamp.key
+    keys/timestamp-sm2.key, timestamp-sm2.pem     SM2, on sm2-sm3 chains; by timestamp.key_sm2
 
     former/SERIAL.pem                             those that later ones have replaced
 
@@ -14,10 +14,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from chainnode.config import TIMESTAMP_KEY, TIMESTAMP_KEY_SM2
 from chainnode.keystore.keystore import KeyStore
-from chainnode.model.errors import ChainError, NotFound, Unavailable
+from chainnode.model.errors import ChainError, NotFound, Refused, Unavailable
 from chainnode.model.keys import KeyPurpose
-from chainnode.model.suites import SM2_SM3
+from chainnode.model.suites import P256_SHA256, SM2_SM3
 from chainnode.pki.keys import subject_key
 from chainnode.pki.pem import MAX_PEM_BYTES, parse_bundle
 from chainnode.pki.profiles import TIMESTAMP, check_use
@@ -34,8 +35,11 @@ if TYPE_CHECKING:
 
 P256_UNIT: Final = "p256"
 SM2_UNIT: Final = "sm2"
-KEY_NAMES: Final = {P256_UNIT: "timestamp", SM2_UNIT: "timestamp-sm2"}
-"""By unit: the key's name, and that of its certificate file."""
+_SUITES: Final = {P256_UNIT: P256_SHA256, SM2_UNIT: SM2_SM3}
+"""By unit: of its key."""
+
+_DEFAULT_KEYS: Final = frozenset({TIMESTAMP_KEY, TIMESTAMP_KEY_SM2})
+"""A home may lack these, and have no unit then; whoever names another key means one that is there."""
 
 _REMEDY: Final = (
     "ask the certificate authority for a certificate with `chainnode ca request`, and keep it with "
@@ -54,9 +58,9 @@ def unit_names(suite: Suite) -> tuple[str, ...]:
     return (SM2_UNIT, P256_UNIT) if suite.name == SM2_SM3 else (P256_UNIT,)
 
 
-def certificate_file(home: Path, unit: str) -> Path:
-    """Return where a unit's certificate is kept."""
-    return home / f"{KEY_NAMES[unit]}.pem"
+def certificate_file(home: Path, key_name: str) -> Path:
+    """Return where the certificate of a unit's key is kept."""
+    return home / f"{key_name}.pem"
 
 
 def former_file(home: Path, serial_number: int) -> Path:
@@ -72,6 +76,7 @@ class HomeUnit:
         *,
         home: Path,
         name: str,
+        key_name: str,
         suite: Suite,
         policy: str,
         passphrase: bytes,
@@ -82,21 +87,23 @@ class HomeUnit:
         Args:
             home: The node's.
             name: `p256` or `sm2`.
+            key_name: Of the unit's key in that home.
             suite: The chain's; its hash gives fingerprints.
             policy: Dotted identifier that tokens bear.
             passphrase: Of the home's keys.
             clock: The node's.
 
         Raises:
-            ChainError: the key is damaged, of another purpose, or the passphrase is wrong.
+            ChainError: the key is damaged, of another purpose or suite, or the passphrase is wrong; or the settings name
+                one that is not there.
         """
         self._home = home
-        self._path = certificate_file(home, name)
-        self._key_name = KEY_NAMES[name]
+        self._path = certificate_file(home, key_name)
+        self._key_name = key_name
         self._suite = suite
         self._policy = policy
         self._clock = clock
-        self._signer = _open(home, self._key_name, passphrase)
+        self._signer = _open(home, key_name, _SUITES[name], passphrase)
         self._unit: TimestampUnit | None = None
         self._problem = ""
         """Why there is no unit."""
@@ -171,14 +178,20 @@ class HomeUnit:
         )
 
 
-def _open(home: Path, name: str, passphrase: bytes) -> Signer | None:
+def _open(home: Path, name: str, suite: str, passphrase: bytes) -> Signer | None:
+    advice = f"`chainnode keys new {name} --purpose {KeyPurpose.TIMESTAMP} --suite {suite}`"
     try:
         signer = KeyStore(home / "keys").open(name, passphrase)
-    except NotFound:
-        return None
-    if signer.purpose is not KeyPurpose.TIMESTAMP:
-        raise Unavailable(
-            f"the key {name!r} is of purpose {signer.purpose}; expected {KeyPurpose.TIMESTAMP}",
+    except NotFound as error:
+        if name in _DEFAULT_KEYS:
+            return None
+        raise Refused(
+            f"{error.message}; make it with {advice}", code="no_key", field="timestamp.key"
+        ) from error
+    if signer.purpose is not KeyPurpose.TIMESTAMP or signer.suite.name != suite:
+        raise Refused(
+            f"{name} is a {signer.suite.name} key of purpose {signer.purpose}; expected one made with {advice}",
             code="wrong_purpose",
+            field="timestamp.key",
         )
     return signer

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from chainnode.clock import SystemClock
+from chainnode.config import TIMESTAMP_KEY
 from chainnode.keystore.files import PUBLIC, write_new_file
 from chainnode.keystore.randomness import fresh_serial_number
 from chainnode.model.errors import DecodeError, NotFound, Refused
@@ -31,7 +32,7 @@ from chainnode.pki.request import decode_request, make_request
 from chainnode.pki.revocation import decode_crl
 from cli.authority.home import AUTHORITY_KEY
 from cli.command import pass_session, passphrase_option
-from cli.keynames import FORMER, TIMESTAMP_KEY
+from cli.keynames import FORMER
 from cli.output import print_json, print_table, time_text
 from cli.proofs import write_result
 from cli.session import read_input
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from chainnode.keystore.key_file import KeyInfo
     from cli.session import Session
 
 from cli.authority.shared import (
@@ -192,8 +194,9 @@ def sign(
 def install(session: Session, file: Path, key_name: str) -> None:
     """Keep the CERTIFICATE that an authority issued for a key of this home, with those above it.
 
-    A running node uses a new timestamp certificate from the next second on. The one that it replaces goes to
-    HOME/former/SERIAL.pem, where the node still hands it out: tokens outlive certificates.
+    A running node uses a new certificate of its timestamp key from the next second on; another key takes the setting
+    timestamp.key and a restart. Certificates from before are kept as HOME/former/SERIAL.pem, where the node still hands them
+    out: tokens outlive certificates.
     """
     chain = read_bundle(file)
     info = session.keystore().show(key_name)
@@ -210,19 +213,25 @@ def install(session: Session, file: Path, key_name: str) -> None:
         profile = TIMESTAMP if info.purpose is KeyPurpose.TIMESTAMP else SEAL
         check_path(chain[0], chain[1:-1], chain[-1:], at_ms=now_ms, profile=profile)
         target = session.home / f"{key_name}.pem"
-        _keep_former(session, target)
+        _keep_formers(session, info)
         write_result(target, write_bundle(chain))
     print_certificate(session, chain[0], file=target)
 
 
-def _keep_former(session: Session, installed: Path) -> None:
-    """Put a certificate that is about to be replaced where later ones do not replace it."""
-    if not installed.exists():
-        return
-    former = read_bundle(installed)
-    target = session.home / FORMER / f"{former[0].serial_number:x}.pem"
-    if not target.exists():
-        write_new_file(target, write_bundle(former), mode=PUBLIC)
+def _keep_formers(session: Session, info: KeyInfo) -> None:
+    """Put the certificate that is about to be replaced, and those of other timestamp keys, where no later one replaces them.
+
+    A node that goes over to another key looks beside that key's certificate there only.
+    """
+    others = [k for k in session.keystore().list() if k.purpose is KeyPurpose.TIMESTAMP]
+    names = {info.name, *(k.name for k in others if info.purpose is KeyPurpose.TIMESTAMP)}
+    for installed in (session.home / f"{name}.pem" for name in sorted(names)):
+        if not installed.exists():
+            continue
+        former = read_bundle(installed)
+        target = session.home / FORMER / f"{former[0].serial_number:x}.pem"
+        if not target.exists():
+            write_new_file(target, write_bundle(former), mode=PUBLIC)
 
 
 @click.command("list")

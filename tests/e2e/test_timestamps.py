@@ -463,6 +463,37 @@ def test_a_revoked_unit_issues_nothing_others_go_on_and_a_renewed_one_needs_no_r
     check_issued(network, old, by="v1")
 
 
+def test_a_stolen_key_is_replaced_by_its_settings_name_and_older_tokens_stay_good(
+    network, tmp_path
+):
+    home, authority = network.node("v3").home, network.directory / "ca"
+    url, key = tsa_of(network, "v3"), "timestamp-2028"
+    old = decode_response(post(url, request_about("before the theft")).body)
+    done(authority, "ca", "revoke", home / "timestamp.pem", "--reason", "compromised")
+    done(home, "keys", "new", key, "--purpose", "timestamp", "--suite", "p256-sha256")
+    subject = "O=Devnet 本地网络, CN=v3 timestamp unit 2028"
+    request = tmp_path / "v3-2028.csr"
+    done(home, "ca", "request", "--key", key, "--subject", subject, "--out", request)
+    done(authority, "ca", "issue", request, "--owner", "agency-3/v3")
+    installed = chainnode(home, "ca", "install", "--key", key, tmp_path / "v3-2028.pem")
+    assert installed.returncode == 0, installed.stderr
+    settings = home / "config.toml"
+    named = settings.read_text().replace('# key = "timestamp"', f'key = "{key}"')
+    assert named != settings.read_text()
+    settings.write_text(named)
+    network.terminate("v3")
+    network.start("v3")
+    network.wait_level(timeout_ms=LEVEL_MS)
+    wait_until(lambda: post(url, request_about("after")).failure is None, "v3 has its new unit")
+    new = decode_response(post(url, request_about("afterwards")).body)
+    assert new.signer == parse_bundle((home / f"{key}.pem").read_bytes())[0]
+    assert new.signer.key != old.signer.key
+    check_issued(network, new, by="v1")
+    check_issued(network, old, by="v1")
+    earlier = post(f"{url}/{old.signer.serial_number:x}.pem", method="GET")
+    assert (earlier.status, parse_bundle(earlier.body)[0]) == (200, old.signer)
+
+
 def test_a_certificate_file_that_is_damaged_or_gone_is_no_unit_until_it_is_back(network):
     file = network.node("v2").home / "timestamp.pem"
     url, whole = tsa_of(network, "v2"), file.read_bytes()

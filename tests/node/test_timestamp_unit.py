@@ -8,7 +8,7 @@ import pytest
 
 from chainnode.keystore.key_file import MIN_SCRYPT_N
 from chainnode.keystore.keystore import KeyStore
-from chainnode.model.errors import Unavailable
+from chainnode.model.errors import Refused, Unavailable
 from chainnode.model.keys import KeyPurpose
 from chainnode.model.suites import P256_SHA256, SM2_SM3, key_suite_named, suite_named
 from chainnode.node.timestamp_unit import (
@@ -32,18 +32,19 @@ CHAIN_SUITE = suite_named("ed25519-sha256")
 class Home:
     """A home with a unit's key."""
 
-    def __init__(self, directory, name=P256_UNIT, suite_name=P256_SHA256):
-        key_name = "timestamp" if name == P256_UNIT else "timestamp-sm2"
+    def __init__(self, directory, name=P256_UNIT, suite_name=P256_SHA256, key_name=None):
+        key_name = key_name or ("timestamp" if name == P256_UNIT else "timestamp-sm2")
         keys = KeyStore(directory / "keys", scrypt_n=MIN_SCRYPT_N)
         keys.new(key_name, key_suite_named(suite_name), KeyPurpose.TIMESTAMP, PASSPHRASE)
         self.key = key_of(keys.open(key_name, PASSPHRASE))
         self.made = authority(suite_name)
-        self.file = certificate_file(directory, name)
+        self.file = certificate_file(directory, key_name)
         self.clock = ManualClock()
         self._times = iter(range(1, 1_000))
         self._unit = HomeUnit(
             home=directory,
             name=name,
+            key_name=key_name,
             suite=CHAIN_SUITE,
             policy=POLICY,
             passphrase=PASSPHRASE,
@@ -103,6 +104,31 @@ def test_former_certificates_are_found_by_serial_number(tmp_path):
     assert home._unit.former(7) is None
     former_file(tmp_path, 7).write_bytes(b"hello")
     assert home._unit.former(7) is None
+
+
+def test_a_key_that_the_settings_name_is_used_and_must_be_there_and_fit(tmp_path):
+    home = Home(tmp_path, key_name="timestamp-2028")
+    certificate = home.certificate()
+    home.install(certificate)
+    assert home.file.name == "timestamp-2028.pem"
+    assert home.unit().certificate == certificate
+
+    def opened(name, key_name):
+        with pytest.raises(Refused) as caught:
+            HomeUnit(
+                home=tmp_path,
+                name=name,
+                key_name=key_name,
+                suite=CHAIN_SUITE,
+                policy=POLICY,
+                passphrase=PASSPHRASE,
+                clock=home.clock,
+            )
+        assert f"chainnode keys new {key_name} --purpose timestamp" in caught.value.message
+        return caught.value.error_code
+
+    assert opened(P256_UNIT, "timestamp-2082") == "no_key"
+    assert opened(SM2_UNIT, "timestamp-2028") == "wrong_purpose"
 
 
 def test_what_is_wrong_with_the_file_is_said_until_it_is_mended(tmp_path):
