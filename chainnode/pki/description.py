@@ -117,8 +117,11 @@ def _algorithm(oid: str) -> str:
 def _authority_row(extensions: Extensions) -> Rows:
     if not extensions.is_authority:
         return ()
-    below = "any number" if extensions.path_length is None else str(extensions.path_length)
-    return (("authority", f"yes, with {below} of authorities below it"),)
+    levels = extensions.path_length
+    below = {None: "any number of levels of", 0: "no", 1: "one level of"}.get(
+        levels, f"{levels} levels of"
+    )
+    return (("authority", f"yes, with {below} authorities below it"),)
 
 
 def _usage_rows(extensions: Extensions) -> Rows:

@@ -43,6 +43,16 @@ def time_text(time_ms: int) -> str:
     return f"{moment(time_ms):%Y-%m-%dT%H:%M:%SZ}"
 
 
+def years_later(time_ms: int, years: int) -> int:
+    """Return the same day and time so many calendar years later; 29 February becomes the 28th where there is none."""
+    begun = moment(time_ms)
+    try:
+        ended = begun.replace(year=begun.year + years)
+    except ValueError:
+        ended = begun.replace(year=begun.year + years, day=28)
+    return (ended - _EPOCH) // dt.timedelta(milliseconds=1)
+
+
 def as_time(time_ms: int) -> x509.Time:
     """Return the ASN.1 value of a time that `check_time` accepts."""
     name = "utc_time" if time_ms < _FIRST_GENERALIZED_MS else "general_time"

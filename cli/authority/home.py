@@ -2,12 +2,13 @@
 
     keys/authority.key        encrypted, purpose `authority`; P-256, or SM2
     authority.pem             its certificate, then those above it; of a root: its own alone
-    issued/SERIAL.pem         every certificate it has signed, written before it leaves this machine
+    issued/SERIAL.pem         every certificate it has signed, written before it leaves this machine; but for those of
+    waiting/SERIAL.pem        signed, and not known to be on the log: `ca issue` has failed or was interrupted
     revoked/SERIAL.json       what it has taken back: since when, why
     crl.pem                   its newest revocation list
 
-Files are written whole or not at all, and never replaced but for the list; so an interrupted command leaves at most a
-certificate that was signed and never given out, which is listed.
+Files are written whole or not at all, and never replaced but for the list. An interrupted command leaves at most
+certificates that wait; the next `ca issue` of the same request uses them, whatever has become of the transaction.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 AUTHORITY_KEY: Final = "authority"
 AUTHORITY_FILE: Final = "authority.pem"
 CRL_FILE: Final = "crl.pem"
+_ISSUED: Final = "issued"
+_WAITING: Final = "waiting"
 
 REASONS: Final = {
     "unspecified": RevocationReason.UNSPECIFIED,
@@ -117,18 +120,31 @@ class AuthorityHome:
 
     def keep(self, certificate: X509Certificate) -> None:
         """Keep a certificate that was just signed, before anybody else has it."""
-        path = self._home / "issued" / f"{certificate.serial_number:x}.pem"
+        path = self._file(_ISSUED, certificate)
         write_new_file(path, write_pem(CERTIFICATE, certificate.encoded), mode=PUBLIC)
 
+    def keep_waiting(self, certificate: X509Certificate) -> None:
+        """Keep a certificate that was just signed, before anybody asks the chain to enter it."""
+        write_new_file(
+            self._file(_WAITING, certificate),
+            write_pem(CERTIFICATE, certificate.encoded),
+            mode=PUBLIC,
+        )
+
+    def confirm(self, certificate: X509Certificate) -> None:
+        """Note that a certificate that waited is on the log."""
+        if not self._file(_ISSUED, certificate).exists():
+            self.keep(certificate)
+        self._file(_WAITING, certificate).unlink(missing_ok=True)
+
     def issued(self) -> tuple[X509Certificate, ...]:
-        """Return every certificate that it has signed, the oldest first."""
-        found = [
-            decode_x509_certificate(
-                parse_pem(read_input(path, max_bytes=MAX_PEM_BYTES), CERTIFICATE)[0]
-            )
-            for path in (self._home / "issued").glob("*.pem")
-        ]
-        return tuple(sorted(found, key=lambda c: (c.not_before_ms, c.serial_number)))
+        """Return every certificate that it has signed but those that wait, the oldest first."""
+        return self._signed(_ISSUED)
+
+    def waiting(self) -> tuple[X509Certificate, ...]:
+        """Return the certificates that it has signed and that are not known to be on the log, the oldest first."""
+        issued = self.issued()
+        return tuple(c for c in self._signed(_WAITING) if c not in issued)
 
     def note_revocation(self, revocation: Revocation) -> bool:
         """Note that a certificate is taken back, and return whether that is new; the next revocation list says so."""
@@ -175,6 +191,18 @@ class AuthorityHome:
         )
         write_result(self._home / CRL_FILE, write_pem(REVOCATION_LIST, made.encoded))
         return made
+
+    def _file(self, folder: str, certificate: X509Certificate) -> Path:
+        return self._home / folder / f"{certificate.serial_number:x}.pem"
+
+    def _signed(self, folder: str) -> tuple[X509Certificate, ...]:
+        found = [
+            decode_x509_certificate(
+                parse_pem(read_input(path, max_bytes=MAX_PEM_BYTES), CERTIFICATE)[0]
+            )
+            for path in (self._home / folder).glob("*.pem")
+        ]
+        return tuple(sorted(found, key=lambda c: (c.not_before_ms, c.serial_number)))
 
     def _revocations(self) -> Iterator[Revocation]:
         for path in (self._home / "revoked").glob("*.json"):

@@ -30,6 +30,7 @@ from chainnode.pki.pem import (
 from chainnode.pki.profiles import ISSUING, ROOT, SEAL, TIMESTAMP
 from chainnode.pki.request import decode_request, make_request
 from chainnode.pki.revocation import decode_crl
+from chainnode.pki.times import years_later
 from cli.authority.home import AUTHORITY_KEY
 from cli.command import pass_session, passphrase_option
 from cli.keynames import FORMER
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
 
 from cli.authority.shared import (
     PATH,
-    YEAR_MS,
     authority_home,
     certificate_json,
     check_free,
@@ -93,7 +93,7 @@ def root(
             key=subject_key(signer.suite, signer.public_key),
             serial_number=fresh_serial_number(),
             not_before_ms=now_ms,
-            not_after_ms=now_ms + years * YEAR_MS,
+            not_after_ms=years_later(now_ms, years),
         ),
         signer,
     )
@@ -237,25 +237,32 @@ def _keep_formers(session: Session, info: KeyInfo) -> None:
 @click.command("list")
 @pass_session
 def list_(session: Session) -> None:
-    """List what this home's authority has signed, and what of it was taken back."""
+    """List what this home's authority has signed, and what of it was taken back or is not known to be on the log."""
     home = authority_home(session)
     revoked = {r.serial_number: r for r in home.revocations()}
-    issued = home.issued()
+    waiting = home.waiting()
+    signed = sorted((*home.issued(), *waiting), key=lambda c: (c.not_before_ms, c.serial_number))
     if session.json:
         print_json(
-            {"certificates": [certificate_json(c, revoked.get(c.serial_number)) for c in issued]}
+            {
+                "certificates": [
+                    certificate_json(c, revoked.get(c.serial_number)) | {"is_waiting": c in waiting}
+                    for c in signed
+                ]
+            }
         )
         return
     print_table(
-        ("serial number", "subject", "valid to", "revoked"),
+        ("serial number", "subject", "valid to", "revoked", "waits"),
         [
             (
                 f"{c.serial_number:x}",
                 c.subject.text(),
                 time_text(c.not_after_ms),
                 revoked_text(revoked.get(c.serial_number)),
+                "not known to be on the log" if c in waiting else "-",
             )
-            for c in issued
+            for c in signed
         ],
     )
 

@@ -9,6 +9,7 @@ import click
 from chainnode.clock import SystemClock
 from chainnode.keystore.files import PUBLIC, write_new_file
 from chainnode.model import calls
+from chainnode.model.errors import ChainError
 from chainnode.model.ids import check_name
 from chainnode.pki.description import describe_certificate
 from chainnode.pki.issuing import issue_certificate
@@ -17,15 +18,20 @@ from chainnode.pki.pem import (
     write_bundle,
 )
 from chainnode.pki.profiles import ISSUING, PROFILES, SEAL, TIMESTAMP
-from cli.authority.standing import check_in_force
+from cli.authority.standing import check_in_force, is_known, owners_of
 from cli.command import as_option, parse_account, pass_session, passphrase_option
-from cli.output import print_fields, print_json
+from cli.output import note, print_fields, print_json
+from cli.senders import find_sender, submit
 from cli.trust import read_bundle
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from chainnode.model.transaction import Call
     from chainnode.pki.certificate import X509Certificate
+    from chainnode.rpc.results import TransactionResult
+    from cli.senders import Sender
     from cli.session import Session
 
 from cli.authority.shared import (
@@ -36,6 +42,7 @@ from cli.authority.shared import (
     certificate_json,
     check_free,
     entry_of,
+    is_on_terms,
     read_request,
     report,
     send_calls,
@@ -75,7 +82,10 @@ def admit(
     as_account: str | None,
     passphrase_file: Path | None,
 ) -> None:
-    """Let the chain know a certificate authority; for an administrator of the alliance."""
+    """Let the chain know a certificate authority; for an administrator of the alliance.
+
+    Of a NAME that the chain knows already, title, operator and certificates are replaced; what it has entered stays.
+    """
     check_name(name, "authority")
     chain = read_bundle(file)
     check_path(chain[0], chain[1:-1], chain[-1:], at_ms=SystemClock().now_ms(), profile=ISSUING)
@@ -86,8 +96,15 @@ def admit(
         operator=operator,
         chain=[certificate.encoded for certificate in chain],
     )
+    known = session.ask(lambda node: is_known(node, name))
     result = send_calls(session, [call], as_account, passphrase_file)
-    report(session, result, f"the chain knows the authority {name}")
+    report(
+        session,
+        result,
+        f"replaced the authority {name}, which the chain knew before: title, operator and certificates"
+        if known
+        else f"the chain knows the authority {name}",
+    )
 
 
 @click.command()
@@ -149,7 +166,8 @@ def issue(
 ) -> None:
     """Sign each REQUEST with this home's authority, enter the certificates on the log, and then write them out.
 
-    REQUEST.csr becomes REQUEST.pem, with the authority's own certificates behind.
+    REQUEST.csr becomes REQUEST.pem, with the authority's own certificates behind. After a failure call it again: what was
+    signed and is not on the log, as `ca list` shows it, is used then.
     """
     if len(owners) not in (1, len(files)):
         raise click.UsageError(f"--owner: found {len(owners)}; expected 1 or {len(files)}")
@@ -162,26 +180,40 @@ def issue(
     asked = [read_request(file) for file in files]
     check_in_force(session, name)
     chain = home.chain()
+    sender = find_sender(session, as_account, passphrase_file)
     signer = home.signer(session.passphrase(passphrase_file))
+    waiting = list(home.waiting())
+    entered = session.ask(lambda node: owners_of(node, sender.domain, name, waiting))
     made: list[X509Certificate] = []
-    for one in asked:
+    entries: list[Call] = []
+    for one, owner in zip(asked, owners * (len(asked) if len(owners) == 1 else 1), strict=True):
         terms = terms_for(one, profile, years=years, issuer=chain[0], crl_urls=crl_urls)
-        certificate = issue_certificate(terms, chain[0], signer)
-        home.keep(certificate)
+        fitting = (
+            c
+            for c in waiting
+            if is_on_terms(c, terms, years, chain[0]) and entered.get(c.encoded, owner) == owner
+        )
+        certificate = next(fitting, None)
+        if certificate is None:
+            certificate = issue_certificate(terms, chain[0], signer)
+            home.keep_waiting(certificate)
+        else:
+            waiting.remove(certificate)
         made.append(certificate)
-    owner_of = owners * len(made) if len(owners) == 1 else owners
-    entries = [
-        entry_of(name, certificate, PURPOSES[profile.name], owner)
-        for certificate, owner in zip(made, owner_of, strict=True)
-    ]
-    result = send_calls(session, entries, as_account, passphrase_file)
+        if certificate.encoded not in entered:
+            entries.append(entry_of(name, certificate, PURPOSES[profile.name], owner))
+    result = _enter(session, sender, entries) if entries else None
+    for certificate in home.waiting():
+        if certificate.encoded in entered:
+            home.confirm(certificate)
     for certificate, target in zip(made, targets, strict=True):
+        home.confirm(certificate)
         write_new_file(target, write_bundle((certificate, *chain)), mode=PUBLIC)
     if session.json:
         print_json(
             {
-                "tx_id": result["tx_id"],
-                "height": result["height"],
+                "tx_id": None if result is None else result["tx_id"],
+                "height": None if result is None else result["height"],
                 "certificates": [
                     {"file": str(target), **certificate_json(certificate, None)}
                     for certificate, target in zip(made, targets, strict=True)
@@ -189,9 +221,22 @@ def issue(
             }
         )
         return
-    for certificate, target in zip(made, targets, strict=True):
+    for number, (certificate, target) in enumerate(zip(made, targets, strict=True)):
+        if number:
+            click.echo()
         print_fields([*describe_certificate(certificate), ("file", target)])
-        click.echo()
+
+
+def _enter(session: Session, sender: Sender, entries: Sequence[Call]) -> TransactionResult:
+    transaction = sender.sign(entries)
+    try:
+        return session.ask(lambda node: submit(node, transaction))
+    except ChainError:
+        note(
+            "the certificates are signed and wait in this home; `chainnode ca issue` of the same requests uses "
+            "them, whatever has become of the transaction"
+        )
+        raise
 
 
 @click.command()

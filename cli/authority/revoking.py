@@ -186,7 +186,7 @@ async def _check_root_list(node: RpcClient, name: str, found: RevocationList) ->
 def level(session: Session, home: AuthorityHome, name: str) -> None:
     """Note in an authority's home whatever the chain has revoked of its certificates. Raises ChainError."""
     noted = {r.serial_number for r in home.revocations()}
-    unnoted = [c for c in home.issued() if c.serial_number not in noted]
+    unnoted = [c for c in (*home.issued(), *home.waiting()) if c.serial_number not in noted]
 
     async def ask(node: RpcClient) -> list[tuple[X509Certificate, Entry]]:
         domain = chain_domain(await node.chain_status(), session.genesis_if_any())

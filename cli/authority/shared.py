@@ -10,18 +10,20 @@ import click
 from chainnode.clock import SystemClock
 from chainnode.keystore.randomness import fresh_serial_number
 from chainnode.model import calls
-from chainnode.model.errors import ChainError, Refused
+from chainnode.model.errors import ChainError, ProofInvalid, Refused
 from chainnode.model.keys import KeyPurpose
 from chainnode.model.suites import key_suite_named
 from chainnode.pki.description import describe_certificate
 from chainnode.pki.issuing import Terms
+from chainnode.pki.path import has_issued
 from chainnode.pki.pem import (
     CERTIFICATE_REQUEST,
     MAX_PEM_BYTES,
     parse_pem,
 )
-from chainnode.pki.profiles import ISSUING, SEAL, TIMESTAMP
+from chainnode.pki.profiles import ISSUING, SEAL, TIMESTAMP, check_use
 from chainnode.pki.request import decode_request
+from chainnode.pki.times import years_later
 from cli.authority.home import AUTHORITY_KEY, AuthorityHome, Revocation
 from cli.output import print_fields, print_json, time_text
 from cli.senders import chain_domain, find_sender, submit
@@ -42,7 +44,6 @@ if TYPE_CHECKING:
 
 
 DEFAULT_NAME: Final = "alliance"
-YEAR_MS: Final = 365 * 86_400_000
 PATH = click.Path(path_type=Path)
 
 PURPOSES: Final = {
@@ -121,8 +122,26 @@ def terms_for(
         serial_number=fresh_serial_number(),
         not_before_ms=now_ms,
         # Nothing outlives what vouches for it.
-        not_after_ms=min(now_ms + years * YEAR_MS, issuer.not_after_ms),
+        not_after_ms=min(years_later(now_ms, years), issuer.not_after_ms),
         crl_urls=crl_urls,
+    )
+
+
+def is_on_terms(
+    certificate: X509Certificate, terms: Terms, years: int, issuer: X509Certificate
+) -> bool:
+    """Whether a certificate that was signed before says what one on these terms would, but for when it was made."""
+    ends_ms = min(years_later(certificate.not_before_ms, years), issuer.not_after_ms)
+    try:
+        check_use(certificate.extensions, terms.profile, certificate.subject.text())
+    except ProofInvalid:
+        return False
+    return (
+        certificate.subject == terms.subject
+        and certificate.key == terms.key
+        and certificate.extensions.crl_urls == terms.crl_urls
+        and certificate.not_after_ms == ends_ms
+        and has_issued(issuer, certificate)
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from chainnode.model.errors import DecodeError, ProofInvalid, Refused, Unavailable
+from chainnode.model.errors import DecodeError, NotFound, ProofInvalid, Refused, Unavailable
 from chainnode.pki.certificate import decode_x509_certificate
 from chainnode.pki.path import has_issued
 from chainnode.pki.revocation import check_crl, decode_crl
@@ -64,6 +64,27 @@ async def entries_of(
         )
     except (KeyError, TypeError) as error:
         raise _bad_answer() from error
+
+
+async def owners_of(
+    node: RpcClient, domain: Domain, name: str, certificates: Iterable[X509Certificate]
+) -> dict[bytes, str]:
+    """Return for those of some certificates that an authority has entered, by their DER, the owner. Raises ChainError."""
+    return {
+        certificate.encoded: entry.owner
+        for certificate in certificates
+        for entry in await entries_of(node, domain, certificate)
+        if entry.authority == name
+    }
+
+
+async def is_known(node: RpcClient, name: str) -> bool:
+    """Whether the chain knows an authority of that name. Raises ChainError: the node cannot be asked."""
+    try:
+        await node.contract_query("authorities", "authority", {"name": name})
+    except NotFound:
+        return False
+    return True
 
 
 async def chain_of(node: RpcClient, name: str) -> tuple[X509Certificate, ...]:

@@ -210,7 +210,8 @@ def test_a_description_tells_people_what_matters() -> None:
     assert rows["SHA-256"] == made.leaf.fingerprint.hex()
     assert "authority" not in rows
     assert (
-        dict(describe_certificate(made.root))["authority"] == "yes, with 1 of authorities below it"
+        dict(describe_certificate(made.root))["authority"]
+        == "yes, with one level of authorities below it"
     )
 
 
