@@ -38,7 +38,7 @@ from cli.senders import chain_domain
 from cli.session import read_input
 from cli.timestamp_query import fetch_token
 from cli.timestamp_record import Fetch, ask_and_verify, check_fetched
-from cli.trust import crl_option, read_bundle, read_crls
+from cli.trust import crl_option, read_bundle, read_bundle_if_any, read_crls
 
 if TYPE_CHECKING:
     from chainnode.pki.certificate import X509Certificate
@@ -194,7 +194,12 @@ def verify(
     certificate = signer_of(token, certificate_file)
     check_token(token, certificate)
     parse_serial(token.serial_number)
-    untold = None if root_file is None else _path_untold(token, certificate, root_file, list_files)
+    between = (*token.certificates, *read_bundle_if_any(certificate_file))
+    untold = (
+        None
+        if root_file is None
+        else _path_untold(token, certificate, between, root_file, list_files)
+    )
     kept = policy_at_hand(session) if policy_file is None else read_policy(policy_file)
     beside = proof_beside(token_file)
     if proof_path is None and beside.exists():
@@ -210,7 +215,11 @@ def verify(
 
 
 def _path_untold(
-    token: Token, certificate: X509Certificate, root_file: Path, list_files: tuple[Path, ...]
+    token: Token,
+    certificate: X509Certificate,
+    between: tuple[X509Certificate, ...],
+    root_file: Path,
+    list_files: tuple[Path, ...],
 ) -> CannotTell | None:
     """Check a certificate's path, and return why it cannot be told; the record may still show that the token is forged.
 
@@ -220,7 +229,7 @@ def _path_untold(
     try:
         check_path(
             certificate,
-            token.certificates,
+            between,
             read_bundle(root_file),
             at_ms=token.time_ms,
             profile=TIMESTAMP,

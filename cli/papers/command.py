@@ -13,6 +13,7 @@ from chainnode.keystore.files import PUBLIC, write_new_file
 from chainnode.model.errors import ProofInvalid, Refused
 from chainnode.model.notarization import digest_map, parse_notarization, verify_notarization
 from chainnode.model.tlog_policy import MAX_POLICY_BYTES
+from chainnode.pki.keys import KeyKind
 from chainnode.tsp.checking import check_imprint, check_token
 from chainnode.tsp.reading import MAX_TOKEN_BYTES
 from cli.command import pass_session, passphrase_option, policy_option
@@ -25,6 +26,7 @@ from cli.timestamp import signer_of, token_in
 
 if TYPE_CHECKING:
     from chainnode.model.commitment import Digest
+    from chainnode.pki.certificate import X509Certificate
 
 _PATH = click.Path(path_type=Path)
 
@@ -120,11 +122,12 @@ def pdf(
 ) -> None:
     """Write a sealed certificate of FILE, which PROOF is about: PDF for people, with everything that checks it attached.
 
-    Needs the extra `papers` (pip install 'chainnode[papers]'), and a node that timestamps the seal.
+    Needs the extra `papers`, which `make install` brings along, and a node that timestamps the seal.
     """
     if any(find_spec(name) is None for name in ("fpdf", "pyhanko", "segno")):
         raise Refused(
-            "found no PDF libraries; expected the extra `papers`; install it with pip install 'chainnode[papers]'",
+            "found no PDF libraries; expected the extra `papers`; install it in the checkout with `make install`, or "
+            "`pip install '.[papers]'`",
             code="no_extra",
         )
     module = import_module("cli.papers.pdf")
@@ -157,9 +160,10 @@ def _papers(proof: Path, policy: Path, token_file: Path | None, file: Path | Non
     digests = notarization.opening.digests
     found = digests if file is None else digests_of_file(file, [d.algorithm for d in digests])
     verdict = verify_notarization(parsed, trusted, notarization, digest_map(tuple(found)))
-    token = None
+    token, is_by_sm2 = None, False
     if token_file is not None:
-        _check_is_of_same_document(token_file, digests)
+        unit = _unit_of_same_document(token_file, digests)
+        is_by_sm2 = unit.key.kind is KeyKind.SM2
         content = read_input(token_file, max_bytes=MAX_TOKEN_BYTES)
         token = Attachment(name=token_file.name, content=content)
     policy_bytes = read_input(policy, max_bytes=MAX_POLICY_BYTES)
@@ -171,18 +175,20 @@ def _papers(proof: Path, policy: Path, token_file: Path | None, file: Path | Non
         policy=Attachment(name=policy.name, content=policy_bytes),
         suite=trusted.logs[0].key.type.suite,
         token=token,
+        is_token_by_sm2=is_by_sm2,
     )
 
 
-def _check_is_of_same_document(token_file: Path, digests: tuple[Digest, ...]) -> None:
-    """Check a token's signature, and that it is about a document with one of these digests.
+def _unit_of_same_document(token_file: Path, digests: tuple[Digest, ...]) -> X509Certificate:
+    """Check a token's signature, and that it is about a document with one of these digests; return its unit's certificate.
 
     Raises:
         DecodeError: it cannot be read, or brings no certificate along.
         ProofInvalid: it is forged, or about another document.
     """
     token = token_in(token_file)
-    check_token(token, signer_of(token, None))
+    unit = signer_of(token, None)
+    check_token(token, unit)
     same = next((d for d in digests if d.algorithm == token.imprint.algorithm), None)
     if same is None:
         raise ProofInvalid(
@@ -191,3 +197,4 @@ def _check_is_of_same_document(token_file: Path, digests: tuple[Digest, ...]) ->
             code="other_document",
         )
     check_imprint(token, same)
+    return unit

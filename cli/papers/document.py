@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +14,7 @@ from fpdf.enums import WrapMode
 
 from chainnode.logs import utc
 from chainnode.model.timestamp import parse_serial
+from cli.papers.page import token_commands
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,18 +90,16 @@ def compose(certificate: Certificate, attachments: tuple[Attachment, ...], font:
 def readme(certificate: Certificate) -> str:
     """Return how to check the attached files without this certificate."""
     papers = certificate.papers
+    document, proof, policy = (
+        shlex.quote(name) for name in (papers.document, papers.proof.name, papers.policy.name)
+    )
     lines = [
         "本证书所附文件可用任何 PDF 阅读器取出（pdfdetach -saveall），不信任出证机构也能核验：",
         "Take the attached files out with any PDF reader (pdfdetach -saveall); they can be checked without trusting whoever issued this:",
         "",
-        f"sha256sum {papers.document}",
-        f"chainnode verify {papers.document} {papers.proof.name} --policy {papers.policy.name}",
-    ]
-    if papers.token is not None:
-        lines.append(
-            f"openssl ts -verify -data {papers.document} -in {papers.token.name} -CAfile root.pem"
-        )
-    lines += [
+        f"sha256sum {document}",
+        f"chainnode verify {document} {proof} --policy {policy}",
+        *token_commands(papers),
         "",
         "验证策略（policy）决定谁的签名算数：请与可信来源的比较。",
         "The policy decides whose signatures count: compare it with one from a source that you trust.",
@@ -132,7 +132,7 @@ def _rows(certificate: Certificate, address: str) -> list[tuple[str, str]]:
     ]
     if certificate.token is not None:
         serial = parse_serial(certificate.token.serial_number).as_integer()
-        rows.append(("时间戳 timestamp", f"{utc(certificate.token.time_ms)}, {serial:x}"))
+        rows.append(("时间戳 timestamp", f"{utc(certificate.token.time_ms)}, {serial:040x}"))
     return [
         *rows,
         ("链 chain", verdict.checkpoint.origin),

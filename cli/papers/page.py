@@ -53,6 +53,9 @@ class Papers:
     token: Attachment | None
     """A timestamp token (.tsr) of the same document."""
 
+    is_token_by_sm2: bool
+    """Whether an SM2 key signed it, so that `openssl ts` cannot check it."""
+
 
 def verification_page(papers: Papers) -> str:
     """Return the page."""
@@ -165,9 +168,7 @@ def _without_us(papers: Papers) -> str:
         for d in papers.notarization.opening.digests
     ]
     commands.append(f"chainnode verify {document} {proof} --policy {policy}")
-    if papers.token is not None:
-        token = shlex.quote(papers.token.name)
-        commands.append(f"openssl ts -verify -data {document} -in {token} -CAfile root.pem")
+    commands += token_commands(papers)
     forged = Words(
         "本页本身可能被伪造。以下命令不用本页，核验同样的内容：先保存上面的文件",
         "This page may itself be a forgery. These commands check the same without it; save the files above first",
@@ -178,6 +179,24 @@ def _without_us(papers: Papers) -> str:
     return (
         f"<h2>{heading}</h2>\n<p>{forged.html()}</p>\n"
         f'<pre id="commands">{listing}</pre>\n<p>{readers.html()}</p>'
+    )
+
+
+def token_commands(papers: Papers) -> tuple[str, ...]:
+    """Return what checks the token without this page, as lines for `sh`; nothing if there is none."""
+    if papers.token is None:
+        return ()
+    document, token, policy = (
+        shlex.quote(name) for name in (papers.document, papers.token.name, papers.policy.name)
+    )
+    if papers.is_token_by_sm2:
+        return (
+            "# SM2, which openssl ts does not know; asks a node unless the token's own .tlog-proof lies beside it",
+            f"chainnode timestamp verify {document} {token} --policy {policy}",
+        )
+    return (
+        "# root.pem: the alliance's root certificate, from a source that you trust",
+        f"openssl ts -verify -data {document} -in {token} -CAfile root.pem",
     )
 
 

@@ -34,7 +34,7 @@ from cli.proofs import read_policy, read_proof
 from cli.proven_state import marks_in
 from cli.report import repeat
 from cli.timestamp import proof_beside, signer_of, token_in
-from cli.trust import read_bundle, read_crls
+from cli.trust import read_bundle, read_bundle_if_any, read_crls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -214,7 +214,7 @@ def _token(inputs: Inputs, policy: Policy) -> tuple[Check, Check]:
         if inputs.root is not None:
             check_path(
                 certificate,
-                token.certificates,
+                (*token.certificates, *read_bundle_if_any(inputs.certificate)),
                 read_bundle(inputs.root),
                 at_ms=token.time_ms,
                 profile=TIMESTAMP,
@@ -230,7 +230,8 @@ def _token(inputs: Inputs, policy: Policy) -> tuple[Check, Check]:
         )
 
     beside = proof_beside(path)
-    script = repeat.token(file, path)
+    brought = None if token.signer is not None else inputs.certificate
+    script = repeat.token(file, path, token, certificate, brought=brought, root=inputs.root)
     if not beside.exists():
         record = _unexamined("token-record", f"{beside.name} does not lie beside the token: it")
         return _checked("token", signature, script), record

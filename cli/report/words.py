@@ -56,7 +56,7 @@ WORDS: Final[Mapping[str, Words]] = MappingProxyType(
             examined="whether a quorum of the validators that the policy names signed that checkpoint",
             examined_zh="策略所列验证节点是否有法定多数签署该检查点",
             method="C2SP tlog-checkpoint, tlog-cosignature and tlog-policy; Ed25519 (RFC 8032), SM2 (GB/T 32918) or ML-DSA-44 (FIPS 204)",
-            otherwise="any implementation of C2SP tlog-proof and tlog-policy, github.com/transparency-dev/formats for example",
+            otherwise="any implementation of C2SP tlog-proof and tlog-policy with this suite's signatures; docs/formats/log-and-proofs.md has both",
         ),
         "token": Words(
             title="Timestamp token: signature",

@@ -7,10 +7,17 @@ import subprocess
 
 import pytest
 
+from chainnode.model.timestamp import Serial
+from chainnode.pki.pem import write_bundle
+from chainnode.tsp.request import decode_request
+from chainnode.tsp.response import granted
+from chainnode.tsp.token import TokenFacts, TokenTemplate
 from tests.support.alliance import FILE, Alliance
+from tests.support.certificates import NOW_MS, authority
 from tests.support.chain import ADMIN, CLERK
 from tests.support.cli import chainnode, make_client_home
 from tests.support.missing import missing
+from tests.support.timestamps import request_about
 
 FIRST = ("digests", "commitment", "inclusion", "cosignatures")
 
@@ -107,9 +114,40 @@ def test_openssl_says_the_same_by_the_scripts_of_the_report(paths, suite, size, 
         said = run(paths, script)
         assert expected
         assert all(value in said for value in expected), (name, script, said)
-    if suite == "ed25519-sha256":
-        said = run(paths, checks["cosignatures"]["repeat"])
-        assert said.count("Signature Verified Successfully") == 3
+    said = run(paths, checks["cosignatures"]["repeat"])
+    assert said.count("Signature Verified Successfully") == 3
+
+
+@pytest.mark.parametrize("suite", ["p256-sha256", "sm2-sm3"])
+@pytest.mark.parametrize("wants_certificate", [True, False])
+def test_openssl_says_the_same_of_a_token_by_the_script_as_it_stands(
+    paths, suite, wants_certificate
+):
+    if shutil.which("openssl") is None:
+        missing("openssl", so="the scripts of a report are not tried")
+    made = authority(suite)
+    template = TokenTemplate(
+        signer=made.leaf_signer, certificate=made.leaf, chain=(made.issuing,), policy="2.999.3161.1"
+    )
+    asked = decode_request(request_about(FILE.decode(), wants_certificate=wants_certificate))
+    serial = Serial(index=7, blinding=bytes(13)).as_integer()
+    facts = TokenFacts(serial_number=serial, time_ms=NOW_MS, accuracy_ms=2_500)
+    (paths / "it's.tsr").write_bytes(granted(template.token(asked, facts)))
+    (paths / "our root.pem").write_bytes(write_bundle((made.root,)))
+    (paths / "unit.pem").write_bytes(write_bundle((made.leaf, made.issuing)))
+    given = ("--tsr", paths / "it's.tsr", "--root", paths / "our root.pem")
+    given += () if wants_certificate else ("--certificate", paths / "unit.pem")
+    status, checks = report(paths, *given)
+    assert (status, bad(checks)) == (0, {})
+    script = checks["token"]["repeat"]
+    expected = re.findall(r"    # (.+)$", script, re.MULTILINE)
+    said = run(paths, script)
+    assert expected
+    assert all(value in said for value in expected), said
+    assert ("Signature Verified Successfully" in said) == (suite == "sm2-sm3")
+    (paths / "file").write_bytes(FILE + b" ")
+    said = run(paths, script)
+    assert not all(value in said for value in expected)
 
 
 @pytest.mark.parametrize("case", ["digests", "commitment", "inclusion"])
