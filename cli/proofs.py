@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from chainnode.client.trusted_chain import follow
 from chainnode.keystore.files import OWNER_ONLY, PUBLIC, replace_file
-from chainnode.model.errors import CannotTell, ChainError, DecodeError
+from chainnode.model.errors import CannotTell, ChainError, DecodeError, Refused
 from chainnode.model.merkle import leaf_hash, verify_inclusion
 from chainnode.model.notarization import (
     Notarization,
@@ -34,11 +34,17 @@ Parsed = TypeVar("Parsed")
 POLICY_FILE = "policy"
 SUFFIX = ".tlog-proof"
 
-NOT_CHECKED = (
-    "note: the home has neither genesis nor policy, so the signatures are not checked here; "
-    "`chainnode verify` does that"
-)
-"""What a person is told where a proof is written without a trust anchor."""
+
+def not_checked(command: str) -> str:
+    """Return what a person is told where a proof is written without a trust anchor: which command checks it."""
+    return (
+        "note: the home has neither genesis nor policy, so the signatures are not checked here; "
+        f"`chainnode {command}` does that"
+    )
+
+
+NOT_CHECKED = not_checked("verify")
+"""Of a document's proof."""
 
 
 def read_proof(path: Path) -> Proof:
@@ -169,6 +175,15 @@ def _objection(proof: Proof, policy: Policy, notarization: Notarization) -> Chai
     except ChainError as error:
         return error
     return None
+
+
+def check_free(target: Path) -> None:
+    """Refuse before anything is done if a file that `--out` names, or its default, is there."""
+    if target.exists():
+        raise Refused(
+            f"{target} exists and is not overwritten; nothing was done; name another place with --out",
+            code="exists",
+        )
 
 
 def write_result(path: Path, content: bytes) -> None:

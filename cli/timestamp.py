@@ -33,7 +33,7 @@ from chainnode.tsp.response import granted
 from cli.command import pass_session
 from cli.hashing import digests_of_file
 from cli.output import note, print_fields, print_json, time_text
-from cli.proofs import NOT_CHECKED, SUFFIX, policy_at_hand, read_policy, read_proof
+from cli.proofs import SUFFIX, check_free, not_checked, policy_at_hand, read_policy, read_proof
 from cli.senders import chain_domain
 from cli.session import read_input
 from cli.timestamp_query import fetch_token
@@ -92,11 +92,10 @@ def create(
     """
     target = file.with_name(file.name + TOKEN_SUFFIX) if out is None else out
     for path in (target, proof_beside(target)):
-        if path.exists():
-            raise Refused(f"{path} exists and is not overwritten; nothing was sent", code="exists")
+        check_free(path)
     genesis, kept = session.genesis_if_any(), policy_at_hand(session)
     if genesis is None and kept is None:
-        note(NOT_CHECKED)
+        note(not_checked("timestamp verify"))
     suite = chain_domain(session.ask(lambda node: node.chain_status()), genesis).suite
     (digest,) = digests_of_file(file, [suite.hash_name if algorithm is None else algorithm])
     token, certificate = fetch_token(session, digest, unit)
@@ -128,7 +127,10 @@ def proof(session: Session, token_file: Path) -> None:
     """Fetch the proof that FILE.tsr has a record on the log, to FILE.tsr.tlog-proof; an older one is kept."""
     target = proof_beside(token_file)
     if target.exists():
-        raise Refused(f"{target} exists and is not overwritten", code="exists")
+        raise Refused(
+            f"{target} exists and is not overwritten; move it away to have it fetched again",
+            code="exists",
+        )
     token = token_in(token_file)
     certificate = signer_of(token, None)
     genesis, kept = session.genesis_if_any(), policy_at_hand(session)
@@ -208,7 +210,16 @@ def verify(
         found = read_proof(proof_path)
         recorded = verify_recorded(token, certificate, found, decode_leaf(found.extra), kept)
     else:
-        recorded = ask_and_verify(session, token, certificate, proof_path, policy_file, kept)
+        try:
+            recorded = ask_and_verify(session, token, certificate, proof_path, policy_file, kept)
+        except Unavailable as error:
+            if proof_path is not None:
+                raise
+            raise Unavailable(
+                f"found no {beside}, so a node was asked for the proof of the token's record: {error.message}",
+                code=error.error_code,
+                retry_after_ms=error.retry_after_ms,
+            ) from error
     if untold is not None:
         raise untold
     _report(session, token, certificate, recorded, files={})
@@ -299,7 +310,7 @@ def _report(
             "digest": token.imprint.value.hex(),
             "time_ms": token.time_ms,
             "accuracy_ms": accuracy_ms,
-            "serial_number": f"{token.serial_number:x}",
+            "serial_number": token.serial_text,
             "policy": token.policy,
             "unit": certificate.subject.text(),
             "index": serial.index,
@@ -313,7 +324,7 @@ def _report(
         (token.imprint.algorithm, token.imprint.value.hex()),
         ("time", f"{time_text(token.time_ms)}, give or take {accuracy_ms / 1_000:g} s"),
         ("unit", certificate.subject.text()),
-        ("serial number", f"{token.serial_number:x}"),
+        ("serial number", token.serial_text),
         ("policy", token.policy),
         ("log index", serial.index),
     ]

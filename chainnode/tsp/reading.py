@@ -13,6 +13,7 @@ from asn1crypto import cms, core, tsp
 
 from chainnode.model.commitment import DIGEST_BYTES, Digest
 from chainnode.model.errors import DecodeError
+from chainnode.model.timestamp import SERIAL_BYTES
 from chainnode.pki.certificate import X509Certificate, decode_x509_certificate
 from chainnode.pki.der import GENERALIZED_TIME, SEQUENCE, check_der, elements, reading
 from chainnode.pki.names import decode_name
@@ -83,6 +84,11 @@ class Token:
 
     signature_oid: str
     signature: bytes = field(repr=False)
+
+    @property
+    def serial_text(self) -> str:
+        """The serial number as people and file names have it: 20 bytes in hex, of foreign authorities perhaps more."""
+        return f"{self.serial_number:0{2 * SERIAL_BYTES}x}"
 
     @property
     def signer(self) -> X509Certificate | None:

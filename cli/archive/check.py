@@ -5,6 +5,7 @@ A check passes if something was examined and nothing is wrong with it; it fails 
 
 from __future__ import annotations
 
+import codecs
 import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -54,6 +55,12 @@ _SIGNATURES: Final = {
     ".xlsx": (b"PK\x03\x04",),
 }
 """How files of a kind begin."""
+
+_TEXTS: Final = frozenset({".txt", ".csv", ".md", ".json", ".xml", ".html", ".htm"})
+_ENCODINGS: Final = ("utf-8", "gb18030")
+"""That text files are written in here."""
+
+_CHUNK_BYTES: Final = 1024 * 1024
 
 _PROGRAMS: Final = (b"\x7fELF", b"MZ", b"#!", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
 """How programs begin: ELF, Windows, scripts, macOS, Java."""
@@ -211,12 +218,32 @@ def _check_form(bag: Path, path: str, usable: Check, safe: Check) -> None:
     safe.examined += 1
     if head.startswith(_PROGRAMS):
         safe.failures.append(f"{path}: begins like a program")
-    begins = _SIGNATURES.get((bag / path).suffix.lower())
+    kind = (bag / path).suffix.lower()
+    begins = _SIGNATURES.get(kind)
     if not head:
         usable.failures.append(f"{path}: is empty")
+    elif kind in _TEXTS:
+        if any(_is_text(bag / path, encoding) for encoding in _ENCODINGS):
+            usable.examined += 1
+        else:
+            usable.unknown.append(f"{path}: is no text in UTF-8 or GB 18030")
     elif begins is None:
         usable.unknown.append(f"{path}: is of a kind whose form is not known here")
     else:
         usable.examined += 1
         if not head.startswith(begins):
             usable.failures.append(f"{path}: does not begin as such files do")
+
+
+def _is_text(path: Path, encoding: str) -> bool:
+    """Whether a file is text in an encoding. Raises OSError."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        with path.open("rb") as file:
+            while data := file.read(_CHUNK_BYTES):
+                if "\0" in decoder.decode(data):
+                    return False
+            decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -23,7 +23,7 @@ from cli.archive.bag import (
 )
 from cli.archive.files import RECORD_SUFFIX, TOKEN_FOLDER, documents_in
 from cli.hashing import digests_of_file
-from cli.proofs import SUFFIX
+from cli.proofs import SUFFIX, check_free
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,6 +48,9 @@ class Exported:
     documents: int
     records: int
     proofs: int
+    without_evidence: int
+    """Documents with neither record nor proof."""
+
     size_bytes: int
 
 
@@ -55,7 +58,7 @@ def export(
     root: Path,
     bag: Path,
     *,
-    records: Path,
+    records: tuple[Path, ...],
     policy: Path | None,
     roots: Path | None,
     date: str,
@@ -67,7 +70,7 @@ def export(
     Args:
         root: The documents.
         bag: Where it goes; must not exist.
-        records: Folder of the evidence records and proofs, by document.
+        records: Folders of evidence records and proofs, by document; what none of them has is looked for beside the document.
         policy: Copied if given.
         roots: Copied if given.
         date: Bagging-Date, as in 2026-11-27.
@@ -77,9 +80,9 @@ def export(
         DecodeError: the folder or a document cannot be read.
         OSError: the file system refuses.
     """
-    if bag.exists():
-        raise Refused(f"{bag} exists and is not overwritten", code="exists")
-    found = documents_in((root,), records, is_folder=True)
+    check_free(bag)
+    places = tuple(dict.fromkeys((*records, root)))
+    found = documents_in((root,), places[0], is_folder=True)
     if found.problems or not found.items:
         first = found.problems[0] if found.problems else None
         raise Refused(
@@ -92,6 +95,7 @@ def export(
     shutil.rmtree(fresh, ignore_errors=True)
     counts = {EVIDENCE: 0, PROOFS: 0}
     sizes: dict[str, int] = {}
+    bare = 0
     for item in found.items:
         path = f"{PAYLOAD}/{item.name}"
         if not is_portable(path):
@@ -100,17 +104,21 @@ def export(
                 code="not_portable",
             )
         sizes[path] = _copy(item.document, fresh / path)
-        proof = records / f"{item.name}{SUFFIX}"
-        for source, folder, suffix in (
-            (item.record, EVIDENCE, RECORD_SUFFIX),
-            (proof, PROOFS, SUFFIX),
-        ):
-            if source.exists():
-                _copy(source, fresh / folder / f"{item.name}{suffix}")
-                counts[folder] += 1
-    tokens = records / TOKEN_FOLDER
-    if tokens.is_dir():
-        shutil.copytree(tokens, fresh / EVIDENCE / TOKEN_FOLDER)
+        kept = [
+            (folder, name, source)
+            for folder, name in (
+                (EVIDENCE, f"{item.name}{RECORD_SUFFIX}"),
+                (PROOFS, f"{item.name}{SUFFIX}"),
+            )
+            if (source := _first(places, name)) is not None
+        ]
+        for folder, name, source in kept:
+            _copy(source, fresh / folder / name)
+            counts[folder] += 1
+        bare += not kept
+    for tokens in (place / TOKEN_FOLDER for place in reversed(places)):
+        if tokens.is_dir():
+            shutil.copytree(tokens, fresh / EVIDENCE / TOKEN_FOLDER, dirs_exist_ok=True)
     for anchor, name in ((policy, POLICY), (roots, ROOTS)):
         if anchor is not None:
             _copy(anchor, fresh / name)
@@ -120,8 +128,14 @@ def export(
         documents=len(sizes),
         records=counts[EVIDENCE],
         proofs=counts[PROOFS],
+        without_evidence=bare,
         size_bytes=sum(sizes.values()),
     )
+
+
+def _first(places: tuple[Path, ...], name: str) -> Path | None:
+    """Return the file of that name in the first place that has one."""
+    return next((path for place in places if (path := place / name).exists()), None)
 
 
 def _write_tags(bag: Path, sizes: dict[str, int], date: str) -> None:

@@ -22,7 +22,7 @@ from cli.archive.files import (
 )
 from cli.archive.judging import judge, trust_of, trust_options
 from cli.archive.renew import Order, renew
-from cli.archive.report import report_document, report_text
+from cli.archive.report import report_document, report_text, summary
 from cli.archive.seal import seal
 from cli.archive.tokens import TokenSource
 from cli.command import pass_session
@@ -198,8 +198,9 @@ def archive_renew(
 @click.option(
     "--records",
     type=_PATH,
+    multiple=True,
     metavar="DIR",
-    help="Where records and proofs are.  [default: beside the documents]",
+    help="Where records and proofs are, besides those beside the documents; may be given again.",
 )
 @click.option("--policy", type=_PATH, metavar="POLICY", help="Put a copy of the policy in.")
 @click.option("--root", "roots", type=_PATH, metavar="PEM", help="Put a copy of the roots in.")
@@ -209,7 +210,7 @@ def archive_export(
     *,
     folder: Path,
     bag: Path,
-    records: Path | None,
+    records: tuple[Path, ...],
     policy: Path | None,
     roots: Path | None,
 ) -> int:
@@ -220,7 +221,7 @@ def archive_export(
         done = export(
             folder,
             bag,
-            records=folder if records is None else records,
+            records=records,
             policy=policy,
             roots=roots,
             date=time_text(SystemClock().now_ms())[:10],
@@ -234,6 +235,7 @@ def archive_export(
         "documents": done.documents,
         "records": done.records,
         "proofs": done.proofs,
+        "without_evidence": done.without_evidence,
         "size_bytes": done.size_bytes,
     }
     return _finish(session, document, ())
@@ -269,8 +271,15 @@ def archive_check(
         write_result(report.with_name(report.name + ".md"), text.encode())
     if session.json:
         print_json(document)
-    else:
+    elif report is None:
         click.echo(text)
+    else:
+        print_fields(
+            [
+                *((check.name, summary(check)) for check in checks),
+                ("report", f"{report}.md\n{report}.json"),
+            ]
+        )
     if any(check.result == FAILED for check in checks):
         return ExitStatus.NOT_SO
     return ExitStatus.DONE if document["passed"] else ExitStatus.CANNOT_TELL

@@ -21,8 +21,8 @@ _EXAMINED: Final = {
         "按清单比对 SHA-256、SHA-512 (文件另比对 SM3) 的文件数, 并核对总数",
     ),
     "usable": (
-        "documents of known kinds whose first bytes are those of their kind",
-        "已知格式中首部字节与扩展名相符与否经检查的文件数",
+        "documents of known kinds looked at: PDF, OFD, Office, images and ZIP by their first bytes, text by its encoding",
+        "已知格式中经检查的文件数: PDF、OFD、Office、图像、ZIP 按首部字节, 文本按编码",
     ),
     "safe": (
         "documents looked at for links out of the bag and for programs by their first bytes",
@@ -76,6 +76,17 @@ def report_document(bag: Path, checks: tuple[Check, ...], now_ms: int) -> dict[s
             for check in checks
         ],
     }
+
+
+def summary(check: Check) -> str:
+    """Return how a check ended, in a line."""
+    counts = (
+        (len(check.failures), "wrong"),
+        (len(check.unknown), "not shown"),
+        (len(check.notes), "shown by less"),
+    )
+    found = ", ".join(f"{count} {what}" for count, what in counts if count)
+    return f"{_WORDS[check.result]}; {check.examined} examined" + (f", {found}" if found else "")
 
 
 def report_text(bag: Path, checks: tuple[Check, ...], now_ms: int) -> str:

@@ -9,7 +9,7 @@ from chainnode.model.errors import CannotTell, Unavailable
 from chainnode.tsp.recorded import Recorded, decode_leaf, verify_recorded
 from chainnode.tsp.response import granted
 from cli.output import note
-from cli.proofs import NOT_CHECKED, SUFFIX, policy_at_hand, read_proof
+from cli.proofs import SUFFIX, not_checked, policy_at_hand, read_proof
 from cli.senders import chain_domain
 from cli.timestamp_query import fetch_token
 from cli.timestamp_record import Fetch, check_fetched
@@ -35,7 +35,7 @@ class TokenSource:
         self._session, self._folder = session, folder
         self._genesis, self._policy = session.genesis_if_any(), policy_at_hand(session)
         if self._genesis is None and self._policy is None:
-            note(NOT_CHECKED)
+            note(not_checked("archive verify"))
         status = session.ask(lambda node: node.chain_status())
         self.suite: Suite = chain_domain(status, self._genesis).suite
 
@@ -63,7 +63,7 @@ class TokenSource:
 
 def token_file(folder: Path, token: Token) -> Path:
     """Return where a token is kept."""
-    return folder / f"{token.serial_number:x}{TOKEN_SUFFIX}"
+    return folder / f"{token.serial_text}{TOKEN_SUFFIX}"
 
 
 def proof_of(folder: Path | None, token: Token) -> Path | None:
@@ -87,7 +87,7 @@ def verify_kept(
     path = proof_of(folder, token)
     if path is None:
         raise CannotTell(
-            f"found no proof that the chain issued token {token.serial_number:x}; expected it in the folder "
+            f"found no proof that the chain issued token {token.serial_text}; expected it in the folder "
             "of tokens beside the record (`archive verify --tokens` names another); --by-root, with --root, has the token count by "
             "its certificate alone",
             code="no_proof",

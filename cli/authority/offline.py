@@ -35,7 +35,7 @@ from cli.authority.home import AUTHORITY_KEY
 from cli.command import pass_session, passphrase_option
 from cli.keynames import FORMER
 from cli.output import print_json, print_table, time_text
-from cli.proofs import write_result
+from cli.proofs import check_free, write_result
 from cli.session import read_input
 from cli.trust import read_bundle
 
@@ -50,7 +50,6 @@ from cli.authority.shared import (
     PATH,
     authority_home,
     certificate_json,
-    check_free,
     new_authority_key,
     print_certificate,
     print_rows,

@@ -21,6 +21,7 @@ from chainnode.pki.profiles import ISSUING, PROFILES, SEAL, TIMESTAMP
 from cli.authority.standing import check_in_force, is_known, owners_of
 from cli.command import as_option, parse_account, pass_session, passphrase_option
 from cli.output import note, print_fields, print_json
+from cli.proofs import check_free
 from cli.senders import find_sender, submit
 from cli.trust import read_bundle
 
@@ -40,7 +41,6 @@ from cli.authority.shared import (
     authority_home,
     authority_option,
     certificate_json,
-    check_free,
     entry_of,
     is_on_terms,
     read_request,

@@ -10,7 +10,7 @@ import click
 from chainnode.clock import SystemClock
 from chainnode.keystore.randomness import fresh_serial_number
 from chainnode.model import calls
-from chainnode.model.errors import ChainError, ProofInvalid, Refused
+from chainnode.model.errors import ChainError, ProofInvalid
 from chainnode.model.keys import KeyPurpose
 from chainnode.model.suites import key_suite_named
 from chainnode.pki.description import describe_certificate
@@ -184,12 +184,6 @@ def read_request(file: Path) -> CertificateRequest:
         raise type(error)(
             f"{file}: {error.message}", code=error.error_code, field=error.field
         ) from error
-
-
-def check_free(target: Path) -> None:
-    """Refuse before anything is done if a file that will be written is there."""
-    if target.exists():
-        raise Refused(f"{target} exists and is not overwritten; nothing was done", code="exists")
 
 
 def report(session: Session, result: TransactionResult, sentence: str) -> None:

@@ -20,7 +20,7 @@ from cli.command import pass_session, passphrase_option, policy_option
 from cli.hashing import digests_of_file
 from cli.output import print_fields, print_json
 from cli.papers.page import Attachment, Papers, verification_page
-from cli.proofs import SUFFIX, read_policy, read_proof
+from cli.proofs import SUFFIX, check_free, read_policy, read_proof
 from cli.session import Session, read_input
 from cli.timestamp import signer_of, token_in
 
@@ -61,6 +61,7 @@ def page(session: Session, proof: Path, policy: Path, token_file: Path | None, o
 
     The page holds the proof, so whoever has it knows the document's digests. It is written only if the proof holds.
     """
+    check_free(out)
     papers = _papers(proof, policy, token_file, None)
     write_new_file(out, verification_page(papers).encode(), mode=PUBLIC)
     index = papers.verdict.index
@@ -130,6 +131,7 @@ def pdf(
             "`pip install '.[papers]'`",
             code="no_extra",
         )
+    check_free(out)
     module = import_module("cli.papers.pdf")
     papers = _papers(proof, policy, token_file, file)
     chosen = Path(DEFAULT_FONT) if font is None else font

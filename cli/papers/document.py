@@ -13,7 +13,6 @@ from fpdf import FPDF
 from fpdf.enums import WrapMode
 
 from chainnode.logs import utc
-from chainnode.model.timestamp import parse_serial
 from cli.papers.page import token_commands
 
 if TYPE_CHECKING:
@@ -131,8 +130,8 @@ def _rows(certificate: Certificate, address: str) -> list[tuple[str, str]]:
         ),
     ]
     if certificate.token is not None:
-        serial = parse_serial(certificate.token.serial_number).as_integer()
-        rows.append(("时间戳 timestamp", f"{utc(certificate.token.time_ms)}, {serial:040x}"))
+        token = certificate.token
+        rows.append(("时间戳 timestamp", f"{utc(token.time_ms)}, {token.serial_text}"))
     return [
         *rows,
         ("链 chain", verdict.checkpoint.origin),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import mimetypes
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from chainnode.clock import SystemClock
 from chainnode.model.errors import CannotTell, Refused
@@ -44,6 +45,10 @@ class Order:
     """Under which the papers' proof holds."""
 
 
+_TALKATIVE: Final = ("fontTools", "pyhanko", "pyhanko_certvalidator")
+"""Libraries that warn of what is meant here: a font's table that is dropped, and lists that are brought and not fetched."""
+
+
 def make(session: Session, order: Order, passphrase: bytes) -> bytes:
     """Return the sealed PDF.
 
@@ -51,6 +56,8 @@ def make(session: Session, order: Order, passphrase: bytes) -> bytes:
         Refused: `wrong_key`, `no_font`, `cannot_seal`.
         ChainError: as `check_path`, and as the node answers.
     """
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.ERROR)
     if not order.font.is_file():
         raise Refused(
             f"found no font at {order.font}; expected one with Chinese; install fonts-wqy-zenhei, or name one with --font",

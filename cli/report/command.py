@@ -14,6 +14,7 @@ from cli.command import pass_session
 from cli.exit_status import ExitStatus
 from cli.hashing import digests_of_file
 from cli.output import print_fields, print_json
+from cli.proofs import check_free
 from cli.report.checks import Examined, Inputs, Result, examine
 from cli.report.page import conclusion, page
 from cli.report.words import WORDS
@@ -70,6 +71,8 @@ def report(
     """
     if list_files and root is None:
         raise click.UsageError("--crl says nothing without --root")
+    if out is not None:
+        check_free(out)
     inputs = Inputs(
         file=file,
         proof=proof,

@@ -59,6 +59,11 @@ def test_bagit_validates_it_and_all_four_checks_pass(exported, bag, tmp_path):
     stem = tmp_path / "report"
     ran = chainnode("archive", "check", bag, "--root", exported / "roots.pem", "--report", stem)
     assert ran.status == 0
+    assert [line.split()[0] for line in ran.out.splitlines()[:5]] == [
+        *("authentic", "complete", "usable", "safe", "report")
+    ]
+    assert str(stem.with_name("report.md")) in ran.out
+    assert len(ran.out.splitlines()) == 6
     assert json.loads((tmp_path / "report.json").read_text())["passed"] is True
     text = (tmp_path / "report.md").read_text()
     for word in ("真实性", "完整性", "可用性", "安全性", "passed 通过", "malware"):
@@ -186,11 +191,64 @@ def test_a_token_that_the_chain_has_no_proof_of_is_not_shown_unless_its_root_is_
     assert chainnode("archive", "check", bag, "--policy", policy, "--by-root").status == 2
 
 
+def test_evidence_is_found_beside_the_documents_and_in_every_folder_that_is_named(tmp_path):
+    names = ("a.pdf", "b.pdf", "c.pdf")
+    record, token = sealed([b"%PDF-"])[0].encode(), "chainnode-tokens/01.tsr"
+    written = {
+        **{f"docs/{name}": b"%PDF-" for name in names},
+        "docs/a.pdf.tlog-proof": b"of notarize -r",
+        "old/a.pdf.er": record,
+        "new/a.pdf.tlog-proof": b"named before those beside the documents",
+        "new/b.pdf.er": record,
+        f"old/{token}": b"old",
+        f"new/{token}": b"new",
+    }
+    for name, content in written.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+    def export(bag, *folders):
+        options = [word for folder in folders for word in ("--records", tmp_path / folder)]
+        asked = ("archive", "export", tmp_path / "docs", "--out", tmp_path / bag, *options)
+        ran = chainnode("--json", *asked)
+        assert ran.status == 0, ran.err
+        said = ran.document
+        return said["records"], said["proofs"], said["without_evidence"]
+
+    assert export("alone") == (0, 1, 2)
+    assert export("both", "new", "old") == (2, 1, 1)
+    both = tmp_path / "both"
+    assert (both / "proofs" / "a.pdf.tlog-proof").read_bytes().startswith(b"named before")
+    assert (both / "evidence" / token).read_bytes() == b"new"
+    assert bagit.Bag(str(both)).validate()
+
+
+@pytest.mark.parametrize(
+    ("content", "result"),
+    [
+        ("合同 a contract\n".encode(), "passed"),
+        ("合同".encode("gb18030"), "passed"),
+        ("é".encode("utf-16"), "not_shown"),
+        (b"\x89PNG\0", "not_shown"),
+        ("合".encode()[:2] + b"\xff", "not_shown"),
+        (b"", "failed"),
+    ],
+)
+def test_text_is_looked_at_by_its_encoding(tmp_path, content, result):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "note.TXT").write_bytes(content)
+    bag = tmp_path / "bag"
+    assert chainnode("archive", "export", tmp_path / "docs", "--out", bag).status == 0
+    ran = chainnode("--json", "archive", "check", bag)
+    assert {c["name"]: c["result"] for c in ran.document["checks"]}["usable"] == result
+
+
 def test_nothing_is_overwritten_and_names_that_no_two_programs_agree_on_are_refused(
     exported, tmp_path
 ):
     again = chainnode("archive", "export", exported / "docs", "--out", exported / "bag")
-    assert again.status == 2
+    assert (again.status, "--out" in again.err) == (2, True)
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "50%.pdf").write_bytes(b"%PDF-")
     ran = chainnode("--json", "archive", "export", tmp_path / "docs", "--out", tmp_path / "bag")

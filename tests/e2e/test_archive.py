@@ -126,16 +126,13 @@ def test_a_folder_is_sealed_renewed_both_ways_and_holds_for_us_and_for_bouncy_ca
     assert [t["algorithm"] for t in said["tokens"]] == ["sha256"] * 3 + ["sha512"] * 2
     assert all(t["is_on_log"] for t in said["tokens"])
 
-    # The bag takes tokens and proofs along; of plain text no form is known.
+    # The bag takes tokens and proofs along.
     bag, trust = tmp_path / "bag", ("--policy", network.policy, "--root", network.ca)
     exported = archive(network, "export", documents, "--records", out, "--out", bag)[1]
     assert (exported["documents"], exported["records"]) == (12, 12)
     status, said = archive(network, "check", bag, *trust)
     results = {check["name"]: check["result"] for check in said["checks"]}
-    assert (status, results) == (
-        5,
-        {"authentic": "passed", "complete": "passed", "usable": "not_shown", "safe": "passed"},
-    )
+    assert (status, set(results.values())) == (0, {"passed"})
     bagit.Bag(str(bag)).validate()
 
     cases = tmp_path / "cases"

@@ -209,13 +209,20 @@ def test_every_node_shows_a_timestamp_and_its_authority_to_anybody(network, stam
 
 
 def test_nothing_is_overwritten_and_a_lost_proof_is_fetched_again(network, stamped, tmp_path):
-    document, _ = stamped
-    assert chainnode(network.client_home, "timestamp", str(document)).returncode == 2
+    document, answer = stamped
+    assert re.fullmatch("01[0-9a-f]{38}", answer["serial_number"])
+    again = chainnode(network.client_home, "timestamp", str(document))
+    assert (again.returncode, "--out" in again.stderr) == (2, True)
     copy = tmp_path / document.name
     shutil.copy(document, copy)
     shutil.copy(f"{document}.tsr", f"{copy}.tsr")
     ran = verify(network.client_home, copy)
     assert ran.returncode == 0, ran.stdout + ran.stderr
+    # Where nobody answers, it is said what was asked and why.
+    nobody = ("--rpc", "http://127.0.0.1:1")
+    ran = verify(tmp_path, copy, "--policy", str(network.policy), *nobody)
+    assert ran.returncode == 3
+    assert f"found no {copy}.tsr.tlog-proof, so a node was asked" in ran.stdout
     proof = chainnode(network.client_home, "timestamp", "proof", f"{copy}.tsr")
     assert proof.returncode == 0, proof.stderr
     assert verify(tmp_path, copy, "--policy", str(network.policy)).returncode == 0
