@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
+import subprocess
+import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -18,10 +22,9 @@ from chainnode.pki.revocation import decode_crl
 from devnet import homes
 from tests.support.network import chainnode
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.xdist_group("stamps")]
+
+PAGE = Path(__file__).parents[2] / "docs" / "timestamps.md"
 
 
 @dataclass(frozen=True)
@@ -166,6 +169,51 @@ def test_a_dismissed_authority_counts_no_more(spare):
     assert spare.refused(spare.issuing, "dismiss", "--authority", "spare") == "missing_role"
     spare.done(spare.admin, "dismiss", "--authority", "spare")
     assert spare.check(1) == "its authority was dismissed"
+
+
+def test_the_page_sets_up_an_authority_and_replaces_a_units_key(stamping_network, tmp_path):
+    network, node = stamping_network, stamping_network.nodes[1]
+    shutil.copytree(network.directory / homes.ADMIN, tmp_path / "ADMIN")
+    shutil.copytree(node.home / "keys", tmp_path / "NODE" / "keys")
+    shutil.copy(network.directory / "genesis", tmp_path)
+    passphrase = (network.directory / homes.PASSPHRASE).read_text().strip()
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "CHAINNODE_PASSPHRASE": passphrase,
+    }
+    blocks = re.findall(r"```console\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    for block in blocks[-2:]:
+        # The network has neither the page's agency nor an authority to spare.
+        for named, here in (
+            ("justice/admin-1", homes.ADMIN_ACCOUNT),
+            ("justice/justice-1", f"agency-2/{node.name}"),
+            ("justice/ca", "agency-1/page-ca"),
+            ("http://127.0.0.1:8545", node.rpc),
+            ("ca admit", "ca admit --authority page"),
+            ("ca issue", "ca issue --authority page"),
+        ):
+            block = block.replace(named, here)  # noqa: PLW2901  one word after another
+        ran = subprocess.run(
+            ["sh", "-ec", block],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert ran.returncode == 0, block + ran.stdout + ran.stderr
+    (root,) = parse_bundle((tmp_path / "ca.pem").read_bytes())
+    for name, installed in (("justice-1", "timestamp"), ("justice-1-2028", "timestamp-2028")):
+        certificate = tmp_path / f"{name}.pem"
+        assert chainnode(tmp_path / "ADMIN", "ca", "check", str(certificate)).returncode == 0
+        leaf, *above = parse_bundle(certificate.read_bytes())
+        now_ms = SystemClock().now_ms()
+        check_path(leaf, tuple(above), (root,), at_ms=now_ms, profile=TIMESTAMP)
+        assert (tmp_path / "NODE" / f"{installed}.pem").read_bytes() == certificate.read_bytes()
+    # Of the key before, for whoever has its tokens.
+    first = parse_bundle((tmp_path / "justice-1.pem").read_bytes())[0]
+    assert (tmp_path / "NODE" / "former" / f"{first.serial_number:x}.pem").exists()
 
 
 def test_a_node_hands_out_a_certificate_that_a_newer_one_has_replaced(spare):

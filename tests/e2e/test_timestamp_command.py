@@ -32,6 +32,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.xdist_group
 
 POLICY_OID = "2.999.3161.1"
 LAW_PAGE = Path(__file__).parents[2] / "docs" / "evidence-law.md"
+PAGE = LAW_PAGE.with_name("timestamps.md")
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +89,31 @@ def test_under_a_root_of_others_a_genuine_token_is_not_disproven(network, stampe
     assert report(copy, network, tmp_path, *other)[0] == 1
 
 
+def test_what_the_page_begins_with_works_as_typed(network, tmp_path):
+    shutil.copytree(network.client_home, tmp_path / ".chainnode")
+    for name, source in (("policy", network.policy), ("ca.pem", network.ca)):
+        shutil.copy(source, tmp_path / name)
+    (tmp_path / "contract.pdf").write_text("a contract")
+    blocks = re.findall(r"```console\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    for block in blocks[:2]:
+        shown = block.replace("http://127.0.0.1:8545", network.nodes[0].rpc)
+        ran = run_as_typed(shown, tmp_path, HOME=str(tmp_path))
+        assert ran.returncode == 0, block + ran.stdout + ran.stderr
+
+
+def run_as_typed(block, folder, **variables):
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return subprocess.run(
+        ["sh", "-ec", block],
+        cwd=folder,
+        env=os.environ | {"PATH": path} | variables,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
 def report(document, network, folder, *options):
     policy, proof = str(network.policy), f"{document}.tlog-proof"
     arguments = (str(document), proof, "--policy", policy, "--tsr", f"{document}.tsr", *options)
@@ -105,19 +131,10 @@ def test_the_page_for_courts_and_a_report_of_it_all(network, stamped, tmp_path):
     ran = chainnode(network.client_home, "notarize", str(copy))
     assert ran.returncode == 0, ran.stderr
     outside = Path(go_verifier().argv[0]).parent
-    path = f"{outside}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     blocks = re.findall(r"```sh\n(.*?)```", LAW_PAGE.read_text(), re.DOTALL)
     assert len(blocks) == 5
     for block in blocks:
-        ran = subprocess.run(
-            ["sh", "-ec", block],
-            cwd=tmp_path,
-            env=os.environ | {"PATH": path},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        ran = run_as_typed(f"PATH='{outside}':$PATH\n{block}", tmp_path)
         assert ran.returncode == 0, block + ran.stdout + ran.stderr
     written = (tmp_path / "report.md").read_text()
     assert "**成立 holds**" in written
