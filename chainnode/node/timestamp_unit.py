@@ -38,6 +38,9 @@ SM2_UNIT: Final = "sm2"
 _SUITES: Final = {P256_UNIT: P256_SHA256, SM2_UNIT: SM2_SM3}
 """By unit: of its key."""
 
+_SETTINGS: Final = {P256_UNIT: "timestamp.key", SM2_UNIT: "timestamp.key_sm2"}
+"""By unit: what names its key."""
+
 _DEFAULT_KEYS: Final = frozenset({TIMESTAMP_KEY, TIMESTAMP_KEY_SM2})
 """A home may lack these, and have no unit then; whoever names another key means one that is there."""
 
@@ -103,7 +106,7 @@ class HomeUnit:
         self._suite = suite
         self._policy = policy
         self._clock = clock
-        self._signer = _open(home, key_name, _SUITES[name], passphrase)
+        self._signer = _open(home, key_name, name, passphrase)
         self._unit: TimestampUnit | None = None
         self._problem = ""
         """Why there is no unit."""
@@ -178,20 +181,22 @@ class HomeUnit:
         )
 
 
-def _open(home: Path, name: str, suite: str, passphrase: bytes) -> Signer | None:
-    advice = f"`chainnode keys new {name} --purpose {KeyPurpose.TIMESTAMP} --suite {suite}`"
+def _open(home: Path, key_name: str, unit: str, passphrase: bytes) -> Signer | None:
+    suite, setting = _SUITES[unit], _SETTINGS[unit]
+    advice = f"`chainnode keys new {key_name} --purpose {KeyPurpose.TIMESTAMP} --suite {suite}`"
     try:
-        signer = KeyStore(home / "keys").open(name, passphrase)
+        signer = KeyStore(home / "keys").open(key_name, passphrase)
     except NotFound as error:
-        if name in _DEFAULT_KEYS:
+        if key_name in _DEFAULT_KEYS:
             return None
         raise Refused(
-            f"{error.message}; make it with {advice}", code="no_key", field="timestamp.key"
+            f"{setting}: {error.message}; make it with {advice}", code="no_key", field=setting
         ) from error
     if signer.purpose is not KeyPurpose.TIMESTAMP or signer.suite.name != suite:
         raise Refused(
-            f"{name} is a {signer.suite.name} key of purpose {signer.purpose}; expected one made with {advice}",
+            f"{setting}: {key_name} is a {signer.suite.name} key of purpose {signer.purpose}; expected one made with "
+            f"{advice}",
             code="wrong_purpose",
-            field="timestamp.key",
+            field=setting,
         )
     return signer

@@ -8,9 +8,10 @@ import pytest
 
 from chainnode.model import calls
 from chainnode.model.commitment import Digest
-from chainnode.model.errors import ProofInvalid
+from chainnode.model.errors import CannotTell, ProofInvalid
 from chainnode.model.keys import KeyPurpose
 from chainnode.model.record import decode_record
+from chainnode.model.suites import suite_named
 from chainnode.model.timestamp import (
     RecordedUnit,
     Serial,
@@ -73,6 +74,12 @@ def test_every_imprint_leaves_one_record_that_its_serial_number_opens(suite):
         with pytest.raises(ProofInvalid) as caught:
             verify_imprint(chain.genesis.suite, record, serial, other)
         assert caught.value.error_code == "opening_mismatch"
+        # Under the policy of a chain of the same name and another suite nothing is disproven.
+        with pytest.raises(CannotTell) as untold:
+            verify_imprint(
+                suite_named(SM2 if suite == ED25519 else ED25519), record, serial, imprint
+            )
+        assert untold.value.error_code == "other_suite"
         guess = Serial(index=index, blinding=bytes(13))
         with pytest.raises(ProofInvalid):
             verify_imprint(chain.genesis.suite, record, guess, imprint)

@@ -247,6 +247,15 @@ def test_nothing_is_overwritten_and_a_lost_proof_is_fetched_again(network, stamp
     assert verify(tmp_path, copy, "--policy", str(network.policy)).returncode == 1
 
 
+def test_without_a_trust_anchor_it_is_said_which_command_checks_the_signatures(network, tmp_path):
+    (tmp_path / "contract.pdf").write_text("a contract")
+    node = ("--rpc", network.nodes[0].rpc)
+    for command, checks in (("timestamp", "timestamp verify"), ("archive seal", "archive verify")):
+        ran = chainnode(tmp_path / "home", *node, *command.split(), str(tmp_path / "contract.pdf"))
+        assert ran.returncode == 0, ran.stderr
+        assert f"`chainnode {checks}` does that" in ran.stderr
+
+
 def test_a_folder_without_trust_anchor_and_a_file_that_is_no_token_are_named(
     network, stamped, tmp_path
 ):

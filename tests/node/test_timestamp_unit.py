@@ -125,10 +125,10 @@ def test_a_key_that_the_settings_name_is_used_and_must_be_there_and_fit(tmp_path
                 clock=home.clock,
             )
         assert f"chainnode keys new {key_name} --purpose timestamp" in caught.value.message
-        return caught.value.error_code
+        return caught.value.error_code, caught.value.field
 
-    assert opened(P256_UNIT, "timestamp-2082") == "no_key"
-    assert opened(SM2_UNIT, "timestamp-2028") == "wrong_purpose"
+    assert opened(P256_UNIT, "timestamp-2082") == ("no_key", "timestamp.key")
+    assert opened(SM2_UNIT, "timestamp-2028") == ("wrong_purpose", "timestamp.key_sm2")
 
 
 def test_what_is_wrong_with_the_file_is_said_until_it_is_mended(tmp_path):
