@@ -65,7 +65,8 @@ def refresh(session: Session, proof: Path, out: Path | None, *, witnessed: bool)
         note(NOT_CHECKED)
     check_proof(new, notarization, policy, domain.suite)
     target = proof if out is None else out
-    if target == proof:
+    # Also under another spelling, or through a link.
+    if target.resolve() == proof.resolve():
         check_no_loss(old, new, notarization, kept)
     write_result(target, new.encode())
     if session.json:
