@@ -18,10 +18,14 @@ if TYPE_CHECKING:
     from chainnode.model.commitment import Digest
     from chainnode.model.suites import Suite
     from chainnode.rpc.client import RpcClient
-    from chainnode.rpc.results import NotaryRecordResult
+    from chainnode.rpc.results import LookupResult, NotaryRecordResult
 
 MAX_RECORDS: Final = 10_000
 """Registrations that one command fetches; who has more asks over RPC."""
+
+MAX_PAGES: Final = 1_000
+"""Answers that one command asks for, each about as many registrations as a node looks at in one turn, for any of which it may
+show none. Beyond it the command makes do with what it has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +46,11 @@ async def find_by_digest(node: RpcClient, digests: Sequence[Digest]) -> Registra
     as_member = True
     for digest in digests:
         after: int | None = None
-        while len(records) < MAX_RECORDS:
+        for _ in range(MAX_PAGES):
             answer = await node.notary_lookup(digest.algorithm, digest.value.hex(), after=after)
             records |= {record["index"]: record for record in answer["records"]}
             as_member = as_member and answer["as_member"]
-            # A node that does not advance would keep us here.
-            if answer["next_after"] is None or answer["next_after"] == after:
+            if _is_last(answer, after) or len(records) >= MAX_RECORDS:
                 break
             after = answer["next_after"]
     return Registrations(records=dict(sorted(records.items())), as_member=as_member)
@@ -63,18 +66,23 @@ async def find_by_owner(
 ) -> Registrations:
     """Return the registrations of an owner or time that the node shows us, in the order in which they came to be so."""
     records: dict[int, NotaryRecordResult] = {}
-    while True:
+    as_member, following = True, after
+    for _ in range(MAX_PAGES):
+        after = following
         answer = await node.notary_list(
             owner=owner, from_ms=from_ms, until_ms=until_ms, after=after
         )
         records |= {record["index"]: record for record in answer["records"]}
-        following = answer["next_after"]
-        is_stuck = following is not None and after is not None and following <= after
-        if following is None or is_stuck or len(records) >= MAX_RECORDS:
-            return Registrations(
-                records=records, as_member=answer["as_member"], next_after=following
-            )
-        after = following
+        as_member, following = as_member and answer["as_member"], answer["next_after"]
+        if _is_last(answer, after) or len(records) >= MAX_RECORDS:
+            break
+    return Registrations(records=records, as_member=as_member, next_after=following)
+
+
+def _is_last(answer: LookupResult, after: int | None) -> bool:
+    """Whether nothing follows a page that was asked for from `after` on; a node that does not advance would keep us."""
+    following = answer["next_after"]
+    return following is None or (after is not None and following <= after)
 
 
 def checked_registration(result: NotaryRecordResult, suite: Suite) -> Notarization:

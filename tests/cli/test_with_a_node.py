@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from chainnode.model.cosignature import cosign
 from chainnode.model.errors import ChainError, Unavailable
-from chainnode.model.tlog_policy import parse_policy
+from chainnode.model.note import Note, cosigner_key
+from chainnode.model.tlog_policy import parse_policy, with_outside
 from chainnode.model.tlog_proof import parse_proof
 from chainnode.rpc.client import RpcClient
 from chainnode.services.ports import HeldVote
@@ -281,6 +283,35 @@ def test_refreshing_never_replaces_a_proof_by_one_of_another_record(home, file, 
     assert Path(entry["proof"]).read_bytes() == before
 
 
+@pytest.mark.parametrize("out", [None, "same", "./same", "../folder/same", "link"])
+def test_a_proof_is_not_replaced_by_a_poorer_one_however_its_path_is_written(
+    home, file, tmp_path, monkeypatch, out
+):
+    entry = notarized(home, file)
+    chainnode("--home", home, "policy", "--out", home / "policy")
+    suite, key = Alliance().suite, Alliance().cosigner_keys["a1"]
+    outside = cosigner_key(suite, "outside.example/w", key.public)
+    asked = parse_policy(f"witness w {outside.vkey()}\nquorum w\n".encode())
+    both = with_outside(parse_policy((home / "policy").read_bytes()), asked)
+    (home / "policy").write_bytes(both.encode())
+    proof = parse_proof(Path(entry["proof"]).read_bytes())
+    text = proof.note.text
+    signatures = (*proof.note.signatures, cosign(text, 1_790_000_000, outside, key.sign))
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    same = folder / "same"
+    same.write_bytes(replace(proof, note=Note(text=text, signatures=signatures)).encode())
+    (folder / "link").symlink_to("same")
+    monkeypatch.chdir(folder)
+    before = same.read_bytes()
+    ran = chainnode(
+        "--home", home, "--json", "refresh", same, *([] if out is None else ["--out", out])
+    )
+    assert (ran.status, ran.document["error"]["code"]) == (5, "would_lose_cosignatures")
+    assert same.read_bytes() == before
+    assert chainnode("--home", home, "refresh", same, "--out", "other").status == 0
+
+
 def test_members_find_blinded_registrations_and_strangers_only_public_ones(home, tmp_path):
     blinded, public = tmp_path / "blinded", tmp_path / "public"
     blinded.write_text("b")
@@ -299,6 +330,22 @@ def test_members_find_blinded_registrations_and_strangers_only_public_ones(home,
     assert [r["is_public"] for r in ran.document["records"]] == [True]
     assert ran.document["as_member"] is False
     assert chainnode("--home", home, "lookup", "--anonymous", digest).status == 0
+
+
+@pytest.mark.parametrize("step", [1, -1])
+@pytest.mark.parametrize(("method", "of"), [("lookup", "ab" * 32), ("list", "--since=2020-01-01")])
+def test_a_node_that_always_has_one_more_page_is_left(home, monkeypatch, method, of, step):
+    asked = []
+
+    async def turn_in_circles(_client, *_what, after=None, **_how):
+        asked.append(after)
+        assert len(asked) < 5_000
+        following = 10**6 if after is None else after + step
+        return {"records": [], "next_after": following, "as_member": True}
+
+    monkeypatch.setattr(RpcClient, f"notary_{method}", turn_in_circles)
+    assert chainnode("--home", home, "lookup", of).status == 6
+    assert len(asked) == (2 if step < 0 else 1_000)
 
 
 def test_lost_proofs_are_had_again_from_the_node(home, file, tmp_path):
