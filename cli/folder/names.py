@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from typing import Final
 
@@ -29,6 +30,14 @@ def is_ours(name: str) -> bool:
 def proof_name(path: str) -> str:
     """Return what the proof of a file is called."""
     return path + SUFFIX
+
+
+def unfinished_name(name: str) -> str:
+    """Return what a file is called while it is written: no other file of its folder is, and it is in every run.
+
+    A digest of its name, since that may be as long as names can be already.
+    """
+    return UNFINISHED + hashlib.sha256(os.fsencode(name)).hexdigest()[:32]
 
 
 def fits(name: str) -> bool:

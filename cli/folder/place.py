@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from chainnode.model.errors import ChainError
 from cli.folder.examine import digest_file
-from cli.folder.names import UNFINISHED, proof_name
+from cli.folder.names import proof_name, unfinished_name
 from cli.proofs import SUFFIX, read_proof
 
 if TYPE_CHECKING:
@@ -67,9 +67,8 @@ class Placer:
     def restore(self, path: str, proven: ProvenDocument) -> None:
         """Write the proof of a file anew where there is none; durable on return. Raises ChainError with code `file_error`."""
         target = self._out / proof_name(path)
-        unfinished = target.with_name(f"{UNFINISHED}again-{proven.index}")
         try:
-            write_whole(unfinished, target, proven.encode())
+            write_whole(target, proven.encode())
             sync_folder(target.parent)
         except OSError as error:
             raise file_error(error) from error
@@ -82,9 +81,7 @@ class Placer:
         target = self._out / proof_name(listed.path)
         if os.path.lexists(target) and not _make_room(target, proven.proof):
             return now
-        # The same name in every run, so that what a crash leaves is written over and renamed by the next.
-        unfinished = target.with_name(f"{UNFINISHED}{of.number}-{item}")
-        write_whole(unfinished, target, proven.proof.encode())
+        write_whole(target, proven.proof.encode())
         return now
 
     def _unchanged(self, listed: FoundFile, of: OpenList, item: int) -> FoundFile | Missed:
@@ -122,12 +119,13 @@ def _make_room(target: Path, new: Proof) -> bool:
     return True
 
 
-def write_whole(unfinished: Path, target: Path, content: bytes) -> None:
-    """Write a file under a name that means nothing, sync it and rename it. Raises OSError.
+def write_whole(target: Path, content: bytes) -> None:
+    """Write a file under its `unfinished_name`, sync it and rename it. Raises OSError. One thread at a time for each file.
 
     The caller syncs the folder; until then a crash leaves the file as a whole, or what was there before.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = target.with_name(unfinished_name(target.name))
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(unfinished, flags, _MODE)
     try:

@@ -26,7 +26,7 @@ from cli.exit_status import ChainRefused
 from cli.folder.examine import Examiner, Hashed, Kept, Lost
 from cli.folder.journal import FolderJournal, OpenList, Place, finished_entries
 from cli.folder.manifest import MAX_MANIFEST_BYTES, Entry, decode_manifest, make_manifest
-from cli.folder.names import JOURNAL_FOLDER, MANIFEST_NAME, SUMS_NAME, UNFINISHED, proof_name
+from cli.folder.names import JOURNAL_FOLDER, MANIFEST_NAME, SUMS_NAME, proof_name
 from cli.folder.place import Missed, Placer, file_error, sync_folder, write_whole
 from cli.folder.progress import REDRAW_MS, FolderProgress
 from cli.folder.restore import fetch_again
@@ -229,7 +229,7 @@ class FolderRun:
                 (SUMS_NAME, manifest.sums()),
                 (MANIFEST_NAME, manifest.encode()),
             ):
-                write_whole(out / f"{UNFINISHED}{name}", out / name, content)
+                write_whole(out / name, content)
             sync_folder(out)
         except OSError as error:
             raise file_error(error) from error

@@ -17,6 +17,7 @@ from chainnode.rpc.client import RpcClient
 from cli.folder import run as folder_run
 from cli.folder.journal import FolderJournal, decode_line, encode_line
 from cli.folder.manifest import decode_manifest
+from cli.folder.names import unfinished_name
 from cli.folder.place import Placer
 from cli.folder.progress import progress_line
 from cli.folder.walk import walk
@@ -252,6 +253,26 @@ def test_a_proof_that_is_gone_is_fetched_again(home, docs, policy, running, is_t
     assert notarize(home, docs).document["unchanged"] == 6
 
 
+def test_equal_files_that_share_a_record_get_their_proofs_again_at_once(home, tmp_path, policy):
+    root = tmp_path / "equal"
+    root.mkdir()
+    names = [f"{number}.txt" for number in range(8)]
+    for name in names:
+        (root / name).write_text(f"{tmp_path.name} equal")
+    assert chainnode("--home", home, "notarize", root / names[0]).status == 0
+    for name in names[1:]:
+        shutil.copy(root / f"{names[0]}.tlog-proof", root / f"{name}.tlog-proof")
+    assert notarize(home, root).document["adopted"] == 8
+    for proof in root.glob("*.tlog-proof"):
+        proof.unlink()
+    ran = notarize(home, root)
+    assert (ran.status, ran.document.get("restored")) == (0, 8), ran.out
+    made = root / "chainnode-manifest.json"
+    ran = chainnode("--json", "verify", root, "--manifest", made, "--policy", policy)
+    assert (ran.status, ran.document["files"]) == (0, 8)
+    assert not list(root.glob(".chainnode-unfinished-*"))
+
+
 def test_a_proof_that_nobody_has_is_named(home, docs, monkeypatch):
     assert notarize(home, docs).status == 0
     (docs / "a.txt.tlog-proof").unlink()
@@ -411,8 +432,11 @@ def test_a_file_that_changes_on_the_way_gets_a_proof_of_what_it_is(
     assert len(registrations(running, b"changed on the way")) == 1
 
 
-@pytest.mark.parametrize("suffix", [".tlog-proof", "chainnode-manifest.json", "journal"])
-def test_a_full_disk_leaves_a_clean_not_yet(home, docs, running, monkeypatch, suffix):
+@pytest.mark.parametrize(
+    "written",
+    [unfinished_name("a.txt.tlog-proof"), unfinished_name("chainnode-manifest.json"), "journal"],
+)
+def test_a_full_disk_leaves_a_clean_not_yet(home, docs, running, monkeypatch, written):
     opened, genuine = {}, os.open
 
     def remember(path, *arguments, **named):
@@ -421,9 +445,7 @@ def test_a_full_disk_leaves_a_clean_not_yet(home, docs, running, monkeypatch, su
         return descriptor
 
     def full(descriptor):
-        name = opened.get(descriptor, "")
-        is_proof = "unfinished-0" in name and suffix == ".tlog-proof"
-        if is_proof or name.endswith(suffix):
+        if opened.get(descriptor, "").endswith(f"/{written}"):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patched:
