@@ -19,6 +19,7 @@ from chainnode.model.ids import Height
 from chainnode.model.merkle import leaf_hash, verify_inclusion
 from chainnode.model.notarization import KIND, Notarization
 from chainnode.model.record import Record
+from chainnode.model.suites import HASH_BYTES
 from chainnode.model.tlog_proof import Proof, Verifier, parse_proof
 
 if TYPE_CHECKING:
@@ -187,7 +188,6 @@ class Evidence:
         """Return the proofs of the records from index `first` on, in order; the signatures are not judged.
 
         Raises:
-            NotFound: with code `tile_missing` if a tile is too short.
             ProofInvalid: the node's tree does not hold these records there.
         """
         checkpoint = self.under.checkpoint
@@ -292,6 +292,11 @@ async def _tiles(node: RpcClient, paths: Sequence[TilePath]) -> dict[tuple[int, 
         if status != 200:
             raise Unavailable(
                 f"{node.url} answered {status} for {path.text()} of a log that it has a checkpoint of",
+                code="bad_answer",
+            )
+        if len(body) < path.width * HASH_BYTES:
+            raise Unavailable(
+                f"{node.url} answered {len(body)} bytes for {path.text()}; expected {path.width} hashes",
                 code="bad_answer",
             )
         tiles[path.level or 0, path.index] = body

@@ -262,6 +262,25 @@ async def test_a_header_that_no_block_has_is_no_place(home, running, monkeypatch
     assert caught.value.error_code == "bad_answer"
 
 
+@pytest.mark.parametrize("cut", [0, 1, 33])
+@pytest.mark.asyncio
+async def test_a_tile_that_is_cut_short_is_asked_for_again(home, running, monkeypatch, cut):
+    honest, document = RpcClient.get, document_of_bytes(b"tile cut at %d" % cut)
+
+    async def cut_short(client, path):
+        status, body = await honest(client, path)
+        return status, body[:cut] if len(body) > cut else b""
+
+    async with connect(home=home, patience_ms=0) as notary:
+        with monkeypatch.context() as patched:
+            patched.setattr(RpcClient, "get", cut_short)
+            with pytest.raises(Unavailable) as caught:
+                await notary.notarize([document], key="k")
+        assert caught.value.error_code == "bad_answer"
+        (proven,) = await notary.notarize([document], key="k")
+    verify(running, document, proven)
+
+
 @pytest.mark.parametrize(
     ("tip", "error"), [(-1, DecodeError), (2**64, DecodeError), (10**12, Unavailable)]
 )
