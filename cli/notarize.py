@@ -10,10 +10,11 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
+from chainnode.client.lists import most_documents
 from chainnode.client.proving import fetch_evidence, fetch_header, registered
 from chainnode.clock import SystemClock
 from chainnode.keystore.files import PUBLIC, write_new_file
@@ -21,9 +22,8 @@ from chainnode.keystore.randomness import fresh_seed
 from chainnode.model.calls import Document, register_documents
 from chainnode.model.commitment import PUBLIC_SALT, Opening, derive_salt
 from chainnode.model.errors import ChainError, DecodeError, Refused, Unavailable
-from chainnode.model.limits import MAX_DOCUMENTS_PER_CALL, MAX_TITLE_BYTES
+from chainnode.model.limits import MAX_TITLE_BYTES
 from chainnode.model.mark_calls import supersede_by_first
-from chainnode.model.suites import HASH_BYTES
 from cli.algorithms import choose_algorithms
 from cli.capture import CAPTURE_SUFFIX, gather, read_capture
 from cli.command import as_option, pass_session, passphrase_option
@@ -54,12 +54,6 @@ if TYPE_CHECKING:
     from chainnode.rpc.client import RpcClient
     from cli.output import Json
     from cli.session import Session
-
-_LIST_BYTES: Final = 200 * 1024
-"""Bytes of one transaction's documents; with the rest it stays under 256 KiB."""
-
-_DOCUMENT_BYTES: Final = 96
-"""One document with two digests of 32 bytes in a transaction, without title and metadata hash; 83 exactly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,7 +206,7 @@ def notarize(
     sender = find_sender(session, as_account, passphrase_file)
     batches = [
         _sign(sender, part, is_public=public, previous=previous)
-        for part in _parts(orders, _bytes_beside_digests(title, orders[0].capture))
+        for part in _parts(orders, sender.domain.suite)
     ]
     genesis, kept = session.genesis_if_any(), policy_at_hand(session)
     if genesis is None and kept is None:
@@ -261,10 +255,6 @@ def _capture_file(target: Path) -> Path:
     return path
 
 
-def _bytes_beside_digests(title: str | None, capture: Capture | None) -> int:
-    return len((title or "").encode()) + (0 if capture is None else HASH_BYTES + 1)
-
-
 def _check_writable(folder: Path) -> None:
     """Make the folder if need be, and a file in it that is gone at once: permission bits do not tell the whole truth.
 
@@ -281,9 +271,16 @@ def _check_writable(folder: Path) -> None:
         ) from error
 
 
-def _parts(orders: Sequence[_Order], more_bytes: int) -> list[Sequence[_Order]]:
-    most = min(MAX_DOCUMENTS_PER_CALL, _LIST_BYTES // (_DOCUMENT_BYTES + more_bytes))
+def _parts(orders: Sequence[_Order], suite: Suite) -> list[Sequence[_Order]]:
+    # The documents of one command are equally long: of the same algorithms, title and circumstances.
+    most = most_documents(_registered(orders[0], suite))
     return [orders[i : i + most] for i in range(0, len(orders), most)]
+
+
+def _registered(order: _Order, suite: Suite) -> Document:
+    if order.capture is None:
+        return order.document
+    return replace(order.document, metadata_hash=order.capture.hash(suite))
 
 
 def _sign(
@@ -291,12 +288,7 @@ def _sign(
 ) -> _Batch:
     seed = None if is_public else fresh_seed()
     suite = sender.domain.suite
-    documents = tuple(
-        order.document
-        if order.capture is None
-        else replace(order.document, metadata_hash=order.capture.hash(suite))
-        for order in orders
-    )
+    documents = tuple(_registered(order, suite) for order in orders)
     calls = [register_documents(documents, seed=seed)]
     if previous is not None:
         salt = PUBLIC_SALT if seed is None else derive_salt(suite, seed, 0)

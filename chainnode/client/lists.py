@@ -19,6 +19,7 @@ from chainnode.model.limits import (
     MAX_DOCUMENTS_PER_CALL,
     MAX_NAME_BYTES,
     MAX_RECEIPT_MESSAGE_BYTES,
+    MAX_TRANSACTION_BYTES,
 )
 from chainnode.model.merkle import MAX_TREE_SIZE
 from chainnode.model.transaction import decode_transaction
@@ -34,10 +35,7 @@ if TYPE_CHECKING:
     from chainnode.rpc.results import TransactionResult
 
 LIST_BYTES: Final = 200 * 1024
-"""Bytes of one transaction's documents; with the rest it stays under 256 KiB."""
-
-DOCUMENT_BYTES: Final = 96
-"""One document with two digests of 32 bytes in a transaction, without its title; 83 exactly."""
+"""Up to how many bytes of documents are packed into one transaction; with the rest it stays well under 256 KiB."""
 
 WAIT_MS: Final = 30_000
 """How long a node is asked to wait for a decision before it is asked again."""
@@ -96,9 +94,15 @@ class ListOutcome:
         _check_text(self.message, "message", MAX_RECEIPT_MESSAGE_BYTES)
 
 
-def most_documents(title_bytes: int) -> int:
-    """Return how many documents fit one list if each has a title of so many bytes."""
-    return min(MAX_DOCUMENTS_PER_CALL, LIST_BYTES // (DOCUMENT_BYTES + title_bytes))
+def most_documents(like: Document) -> int:
+    """Return how many documents are packed into one list if all of them are as long as this one."""
+    return min(MAX_DOCUMENTS_PER_CALL, LIST_BYTES // len(codec.encode(like.as_value())))
+
+
+def check_count(documents: Sequence[Document]) -> None:
+    """Raise DecodeError, with code `too_many_documents`, unless there are 1 to 1,000."""
+    if not 1 <= len(documents) <= MAX_DOCUMENTS_PER_CALL:
+        raise _too_many(f"found {len(documents)} documents; expected 1 to {MAX_DOCUMENTS_PER_CALL}")
 
 
 def make_list(
@@ -111,14 +115,19 @@ def make_list(
         documents: 1 to 1,000.
         is_public: whether anybody who has a document may search the log for it.
         tip_height: the chain's newest height, from which it is valid for a while.
+
+    Raises:
+        DecodeError: with code `too_many_documents`: there are more, or together they are too long for a transaction.
     """
+    check_count(documents)
     seed = None if is_public else fresh_seed()
-    call = register_documents(documents, seed=seed)
-    return DocumentList(
-        documents=tuple(documents),
-        seed=seed,
-        transaction=sender.sign([call], tip_height=tip_height),
-    )
+    transaction = sender.sign([register_documents(documents, seed=seed)], tip_height=tip_height)
+    if len(transaction.envelope) > MAX_TRANSACTION_BYTES:
+        raise _too_many(
+            f"found {len(documents)} documents that make a transaction of {len(transaction.envelope)} bytes; "
+            f"expected at most {MAX_TRANSACTION_BYTES} bytes, which fewer documents have"
+        )
+    return DocumentList(documents=tuple(documents), seed=seed, transaction=transaction)
 
 
 def decode_list(domain: Domain, envelope: bytes) -> DocumentList:
@@ -205,6 +214,10 @@ def _outcome_of(result: TransactionResult, made: DocumentList) -> ListOutcome:
     return ListOutcome(
         status=ListStatus.COMMITTED, height=height, first_record=receipt["first_record"]
     )
+
+
+def _too_many(found: str) -> DecodeError:
+    return DecodeError(found, code="too_many_documents", field="documents")
 
 
 def _check_text(value: str, what: str, most_bytes: int) -> None:

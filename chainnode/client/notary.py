@@ -24,9 +24,9 @@ from chainnode.client.list_store import FileListStore, Kept, MemoryListStore, ch
 from chainnode.client.lists import (
     ListOutcome,
     ListStatus,
+    check_count,
     decode_list,
     make_list,
-    most_documents,
     outcome_of,
     settle,
 )
@@ -127,7 +127,7 @@ class Notary:
         """Register documents and return their proofs, in order, checked against the chain's validators.
 
         Args:
-            documents: 1 to 1,000, fewer if they have titles; they are registered together or not at all.
+            documents: 1 to 1,000 that fit one transaction (256 KiB); they are registered together or not at all.
             key: Any string of 1 to 256 bytes that names this wish; None for a wish that is never repeated.
             is_public: Whether anybody who has a document may search the log for it.
 
@@ -207,7 +207,7 @@ class Notary:
                 )
             if kept.outcome is None or kept.outcome.status is not ListStatus.EXPIRED:
                 return made
-        _check_count(documents)
+        check_count(documents)
 
         async def ask(node: RpcClient) -> tuple[int, AlgorithmListResult]:
             return await self._trust.tip_height(node), await node.algorithm_list()
@@ -287,17 +287,6 @@ async def _hand_in(node: RpcClient, made: DocumentList) -> TransactionResult:
         if found["status"] in {"unknown", "pending"}:
             raise
     return found
-
-
-def _check_count(documents: Sequence[Document]) -> None:
-    longest = max((len((d.title or "").encode()) for d in documents), default=0)
-    most = most_documents(longest)
-    if not 1 <= len(documents) <= most:
-        raise DecodeError(
-            f"found {len(documents)} documents; expected 1 to {most} under one key",
-            code="too_many_documents",
-            field="documents",
-        )
 
 
 @asynccontextmanager

@@ -21,6 +21,7 @@ from chainnode.client.proving import prove_list
 from chainnode.client.tasks import task_group
 from chainnode.clock import SystemClock
 from chainnode.model.calls import Document
+from chainnode.model.commitment import DIGEST_BYTES, Digest
 from chainnode.model.errors import CannotTell, DecodeError, NotFound, ProofInvalid, Refused
 from cli.exit_status import ChainRefused
 from cli.folder.examine import Examiner, Hashed, Kept, Lost
@@ -275,7 +276,7 @@ class FolderRun:
         self, todo: Sequence[FoundFile], reading: ThreadPoolExecutor
     ) -> AsyncIterator[Lost | tuple[Hashed, ...]]:
         """Yield the files that must be registered, as many as fit a list at a time, and those whose proofs are gone."""
-        most = most_documents(len((self._order.title or "").encode()))
+        most = most_documents(self._like())
         examiner = Examiner(
             root=self._order.root,
             out=self._order.out,
@@ -305,6 +306,14 @@ class FolderRun:
             self._progress.done(1)
         if part:
             yield tuple(part)
+
+    def _like(self) -> Document:
+        """Return a document as long as those of this run."""
+        digests = tuple(
+            Digest(algorithm=name, value=bytes(DIGEST_BYTES[name]))
+            for name in self._order.algorithms
+        )
+        return Document(digests=digests, title=self._order.title)
 
     async def _examined(
         self, todo: Sequence[FoundFile], examiner: Examiner, reading: ThreadPoolExecutor

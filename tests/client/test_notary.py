@@ -14,6 +14,8 @@ from chainnode.client.list_store import MAX_KEY_BYTES, FileListStore, MemoryList
 from chainnode.client.lists import ListOutcome, ListStatus
 from chainnode.client.notary import Status, connect
 from chainnode.model import codec
+from chainnode.model.calls import Document
+from chainnode.model.commitment import DIGEST_BYTES, Digest
 from chainnode.model.errors import ChainError, DecodeError, ProofInvalid, Refused, Unavailable
 from chainnode.model.notarization import digest_map, parse_notarization, verify_notarization
 from chainnode.model.tlog_policy import validators_policy
@@ -173,7 +175,7 @@ async def test_arguments_that_cannot_be_are_refused_before_anything_is_sent(home
         for documents, key in (
             ([], "k"),
             ([document] * 1_001, "k"),
-            ([document_of_bytes(b"x", title="t" * 200)] * 900, "k"),
+            ([document_of_bytes(b"x", title="t" * 250)] * 900, "k"),
             ([document], ""),
             ([document], "k" * (MAX_KEY_BYTES + 1)),
             ([document], "\ud800"),
@@ -185,6 +187,33 @@ async def test_arguments_that_cannot_be_are_refused_before_anything_is_sent(home
     with pytest.raises(DecodeError):
         async with connect(home=home):
             pass
+
+
+def long_document(number, *, title):
+    """A document with all that one may have."""
+    digests = tuple(
+        Digest(algorithm=name, value=number.to_bytes(DIGEST_BYTES[name]))
+        for name in ("sha384", "sha512", "sm3")
+    )
+    return Document(digests=digests, title=title, metadata_hash=bytes(32))
+
+
+@pytest.mark.asyncio
+async def test_a_list_that_no_transaction_holds_is_refused_and_spoils_no_store(
+    home, running, tmp_path
+):
+    kept = document_of_bytes(b"kept before")
+    long = [long_document(number, title="t" * 150) for number in range(800)]
+    async with connect(home=home, store=tmp_path / "kept") as notary:
+        await notary.notarize([kept], key="before")
+        with pytest.raises(DecodeError, match=r"800 documents .* at most 262144 bytes") as caught:
+            await notary.notarize(long, key="long")
+        assert caught.value.error_code == "too_many_documents"
+    async with connect(home=home, store=tmp_path / "kept") as notary:
+        assert (await notary.status("long")).status is Status.UNKNOWN
+        assert (await notary.status("before")).status is Status.COMMITTED
+        proven = await notary.notarize(long[:700], key="long")
+    verify(running, long[699], proven[699])
 
 
 def lying(monkeypatch, lie):
