@@ -31,8 +31,9 @@ from chainnode.client.lists import (
     settle,
 )
 from chainnode.client.nodes import PATIENCE_MS, Nodes
-from chainnode.client.proving import Trust, prove_list
+from chainnode.client.proving import prove_list
 from chainnode.client.sender import Sender, chain_domain, own_key
+from chainnode.client.trust import Trust
 from chainnode.config import load_client_config
 from chainnode.keystore.keystore import KeyStore
 from chainnode.keystore.passphrase import read_passphrase

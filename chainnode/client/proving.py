@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from chainnode.client.tasks import task_group
 from chainnode.client.tiles import inclusion_proofs, tiles_for
-from chainnode.client.trusted_chain import follow
-from chainnode.model import codec
+from chainnode.client.trust import told_number
 from chainnode.model.commitment import digests_value, registration_body
-from chainnode.model.errors import CannotTell, DecodeError, NotFound, Unavailable
+from chainnode.model.errors import NotFound, Unavailable
 from chainnode.model.ids import Height
 from chainnode.model.merkle import leaf_hash, verify_inclusion
 from chainnode.model.notarization import KIND, Notarization
 from chainnode.model.record import Record
 from chainnode.model.suites import HASH_BYTES
-from chainnode.model.tlog_proof import Proof, Verifier, parse_proof
+from chainnode.model.tlog_proof import Proof, parse_proof
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable, Mapping, Sequence
@@ -28,11 +27,10 @@ if TYPE_CHECKING:
     from chainnode.client.lists import DocumentList, ListOutcome
     from chainnode.client.nodes import Nodes
     from chainnode.client.sender import Sender
+    from chainnode.client.trust import Trust
     from chainnode.model.commitment import Opening
-    from chainnode.model.genesis import Genesis
     from chainnode.model.ids import TransactionId
     from chainnode.model.suites import Suite
-    from chainnode.model.tlog_policy import Policy
     from chainnode.model.tlog_tiles import TilePath
     from chainnode.rpc.client import RpcClient
     from chainnode.rpc.results import HeaderResult
@@ -44,10 +42,6 @@ COSIGNED_WAIT_MS: Final = 30_000
 
 BEHIND_RETRY_MS: Final = 300
 """When a node that is behind is asked again."""
-
-TRUSTED_HEIGHTS: Final = 100
-"""By how many blocks a node's word about its tip may be above the last one that it has shown: a fifth of how long a list is valid,
-and some seconds of a busy chain, so that not every list costs a header."""
 
 _CONTRACT: Final = "notary"
 _OF_BLOCK: Final = ("height", "time_ms", "not_before_ms", "not_after_ms")
@@ -78,70 +72,6 @@ class ProvenDocument:
     def time_ms(self) -> int:
         """That block's time, milliseconds UTC."""
         return self.notarization.record.time_ms
-
-
-class Trust:
-    """By whose signatures proofs are judged: today's validators by genesis, else a policy that the user keeps."""
-
-    def __init__(self, genesis: Genesis | None, kept: Policy | None) -> None:
-        self._genesis = genesis
-        self._shown_height = 0
-        self._verifier = None if kept is None or genesis is not None else Verifier(kept)
-
-    @property
-    def is_blind(self) -> bool:
-        """Whether there is nothing to judge signatures by."""
-        return self._genesis is None and self._verifier is None
-
-    async def verifier(self, nodes: Nodes) -> Verifier | None:
-        """Return what judges signatures, or None if there is nothing to judge them by. Raises as `check`."""
-        if self._verifier is None and self._genesis is not None:
-            await self._follow(nodes, self._genesis)
-        return self._verifier
-
-    async def check(self, nodes: Nodes, proof: Proof, leaf: bytes) -> None:
-        """Check a proof's signatures and place; where there is nothing to judge signatures by, nothing.
-
-        Raises:
-            ProofInvalid, CannotTell, DecodeError: as `verify`; and what following the chain from genesis raises.
-        """
-        if self._verifier is not None:
-            try:
-                self._verifier.verify(proof, leaf)
-            except CannotTell:
-                # Validators may have changed since the policy was made.
-                if self._genesis is None:
-                    raise
-            else:
-                return
-        if self._genesis is not None:
-            (await self._follow(nodes, self._genesis)).verify(proof, leaf)
-
-    async def tip_height(self, node: RpcClient) -> int:
-        """Return the height of a node's tip, up to which it has shown a signed header where there is a genesis.
-
-        What is signed for a height that is far away stays open until the chain is there: for ever, if a node made it up.
-
-        Raises:
-            Unavailable: the node cannot be reached, or has no block of the height that it tells.
-            ProofInvalid, DecodeError: its header is not signed as it must be, or is none.
-        """
-        told = _number((await node.chain_status())["tip_height"], "tip_height")
-        if self._genesis is not None and told > self._shown_height + TRUSTED_HEIGHTS:
-            try:
-                await follow(node, self._genesis, told)
-            except NotFound as error:
-                raise Unavailable(
-                    f"{node.url} says that its tip is block {told}, and has none: {error.message}",
-                    code="bad_answer",
-                ) from error
-            self._shown_height = told
-        return told
-
-    async def _follow(self, nodes: Nodes, genesis: Genesis) -> Verifier:
-        trusted = await nodes.ask(lambda node: follow(node, genesis, None))
-        self._verifier = Verifier(trusted.policy(genesis))
-        return self._verifier
 
 
 async def prove_list(
@@ -255,7 +185,7 @@ def registered(
         DecodeError: with code `bad_answer` if no block can have such a header.
     """
     height, time_ms, not_before_ms, not_after_ms = (
-        _number(header[name], name) for name in _OF_BLOCK
+        told_number(header[name], name) for name in _OF_BLOCK
     )
     found: list[Notarization] = []
     for item, (opening, metadata_hash) in enumerate(documents):
@@ -275,13 +205,6 @@ def registered(
         )
         found.append(Notarization(leaf=record.encode(), record=record, opening=opening))
     return tuple(found)
-
-
-def _number(value: int, name: str) -> int:
-    try:
-        return codec.integer(value, name)
-    except DecodeError as error:
-        raise DecodeError(f"the node's answer: {error.message}", code="bad_answer") from error
 
 
 async def _tiles(node: RpcClient, paths: Sequence[TilePath]) -> dict[tuple[int, int], bytes]:

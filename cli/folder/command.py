@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from chainnode.client.nodes import Nodes
-from chainnode.client.proving import Trust
+from chainnode.client.trust import Trust
 from chainnode.model.errors import ChainError, DecodeError, Refused, Unavailable
 from cli.exit_status import ExitStatus
 from cli.folder.names import MANIFEST_NAME, SUMS_NAME

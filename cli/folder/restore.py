@@ -12,8 +12,8 @@ from cli.senders import WAIT_MS
 
 if TYPE_CHECKING:
     from chainnode.client.nodes import Nodes
-    from chainnode.client.proving import Trust
     from chainnode.client.sender import Sender
+    from chainnode.client.trust import Trust
     from chainnode.rpc.client import RpcClient
     from chainnode.rpc.results import NotaryRecordResult, ProofResult
     from cli.folder.manifest import Entry

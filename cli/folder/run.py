@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from chainnode.client.nodes import Nodes
-    from chainnode.client.proving import Trust
     from chainnode.client.sender import Sender
+    from chainnode.client.trust import Trust
 
 IN_FLIGHT: Final = 4
 """Lists that are under way at once: while one waits for its block, others are hashed, proven and written."""

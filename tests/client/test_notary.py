@@ -335,7 +335,7 @@ async def test_nothing_is_signed_for_a_tip_that_a_node_made_up(
 
 @pytest.mark.asyncio
 async def test_a_long_chain_shows_its_tip(home, running, monkeypatch):
-    monkeypatch.setattr("chainnode.client.proving.TRUSTED_HEIGHTS", 0)
+    monkeypatch.setattr("chainnode.client.trust.TRUSTED_HEIGHTS", 0)
     document = document_of_bytes(b"shown")
     async with connect(home=home) as notary:
         (proven,) = await notary.notarize([document])
