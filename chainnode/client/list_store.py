@@ -5,6 +5,7 @@ a database of its own, shared by its replicas, writes one of the protocol's thre
 
     0  begun   [0, key, envelope]
     1  ended   [1, key, status, height, first_record, code, message]
+    2  told    [2, key, status, height, first_record, code, message]      the same, not final
 
 Each is canonical MessagePack in a frame of `chainnode.storage.journal`. docs/formats/folder.md
 """
@@ -34,7 +35,7 @@ a call under a forgotten key is a new one."""
 
 MAGIC: Final = b"cnlists\x01"
 _MAX_RECORD_BYTES: Final = 512 * 1024
-_BEGUN, _ENDED = range(2)
+_BEGUN, _ENDED, _TOLD = range(3)
 _REWRITE_BYTES: Final = 1024 * 1024
 """The journal is written anew when it has twice as many bytes as there is to remember, and so many more."""
 
@@ -49,7 +50,7 @@ class Kept:
     """The exact bytes of its transaction."""
 
     outcome: ListOutcome | None
-    """How it ended; None while it may be under way."""
+    """How it ended, perhaps by a node's word only (`is_final`); None while it may be under way."""
 
 
 class ListStore(Protocol):
@@ -62,7 +63,10 @@ class ListStore(Protocol):
         """Remember a list, durably on return, in place of one that expired. Raises ChainError if that fails."""
 
     def end(self, key: str, outcome: ListOutcome) -> None:
-        """Remember how it ended; if that is lost, the chain is asked again. Raises ChainError if it fails."""
+        """Remember how it ended, in place of what was told of that before; if it is lost, the chain is asked again.
+
+        Raises ChainError if it fails.
+        """
 
 
 class MemoryListStore:
@@ -188,7 +192,8 @@ def check_key(key: str) -> None:
 
 
 def _ended(key: str, o: ListOutcome) -> bytes:
-    value: Value = (_ENDED, key, o.status.value, o.height, o.first_record, o.code, o.message)
+    kind = _ENDED if o.is_final else _TOLD
+    value: Value = (kind, key, o.status.value, o.height, o.first_record, o.code, o.message)
     return codec.encode(value)
 
 
@@ -199,7 +204,7 @@ def decode_news(payload: bytes) -> tuple[str, bytes | ListOutcome]:
         DecodeError: it is none.
     """
     fields = codec.array(codec.decode(payload, max_bytes=_MAX_RECORD_BYTES), "record")
-    kind = codec.integer(fields[0] if fields else None, "kind", most=_ENDED)
+    kind = codec.integer(fields[0] if fields else None, "kind", most=_TOLD)
     if kind == _BEGUN:
         _, key, envelope = codec.array(fields, "begun", arity=3)
         return (
@@ -215,4 +220,5 @@ def decode_news(payload: bytes) -> tuple[str, bytes | ListOutcome]:
         first_record=codec.integer(first_record, "first_record"),
         code=codec.text(code, "code", most_bytes=MAX_NAME_BYTES),
         message=codec.text(message, "message", most_bytes=MAX_RECEIPT_MESSAGE_BYTES),
+        is_final=kind == _ENDED,
     )

@@ -1,4 +1,4 @@
-"""Lists: 1 to 1,000 documents in one signed transaction, and what became of it.
+"""Lists: 1 to 1,000 documents in one signed transaction, and how that may end.
 
 Whoever keeps the bytes of a list before it is sent can send it again without fear: a chain takes a transaction once,
 and once the outcome is `expired` it never will. Seed and documents can be read from the bytes, so nothing else need be kept.
@@ -14,7 +14,7 @@ from chainnode.keystore.randomness import fresh_seed
 from chainnode.model import codec
 from chainnode.model.calls import Document, parse_document, register_documents
 from chainnode.model.commitment import PUBLIC_SALT, SEED_BYTES, Opening, salts_under
-from chainnode.model.errors import DecodeError, Refused
+from chainnode.model.errors import DecodeError
 from chainnode.model.limits import (
     MAX_DOCUMENTS_PER_CALL,
     MAX_NAME_BYTES,
@@ -27,18 +27,12 @@ from chainnode.model.transaction import decode_transaction
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from chainnode.client.nodes import Nodes
     from chainnode.client.sender import Sender
     from chainnode.model.domain import Domain
     from chainnode.model.transaction import Transaction
-    from chainnode.rpc.client import RpcClient
-    from chainnode.rpc.results import TransactionResult
 
 LIST_BYTES: Final = 200 * 1024
 """Up to how many bytes of documents are packed into one transaction; with the rest it stays well under 256 KiB."""
-
-WAIT_MS: Final = 30_000
-"""How long a node is asked to wait for a decision before it is asked again."""
 
 _CALL: Final = ("notary", "register")
 
@@ -62,7 +56,7 @@ class DocumentList:
 
 
 class ListStatus(StrEnum):
-    """How a list ended. Each is final."""
+    """How a list ended."""
 
     COMMITTED = "committed"
     FAILED = "failed"
@@ -85,6 +79,9 @@ class ListOutcome:
 
     message: str = ""
     """If it failed: why, for people."""
+
+    is_final: bool = False
+    """Whether it has been held against the chain; until then it is a node's word, and another may say otherwise."""
 
     def __post_init__(self) -> None:
         is_in_block = self.status is not ListStatus.EXPIRED
@@ -150,69 +147,6 @@ def decode_list(domain: Domain, envelope: bytes) -> DocumentList:
         ),
         seed=None if seed is None else codec.binary(seed, "seed", size=SEED_BYTES),
         transaction=transaction,
-    )
-
-
-async def settle(nodes: Nodes, made: DocumentList) -> ListOutcome:
-    """Hand a list in, again and again until its outcome is known, and return that.
-
-    Raises:
-        Unavailable: no node told the outcome in time; calling again goes on where this left off.
-        ChainError: it was refused before it was accepted, and is in no block by this node's tip.
-    """
-    envelope, last_valid_height = (
-        made.transaction.envelope,
-        made.transaction.body.last_valid_height,
-    )
-
-    async def ask(node: RpcClient) -> TransactionResult:
-        try:
-            return await node.tx_submit_and_wait(envelope, timeout_ms=WAIT_MS)
-        except Refused:
-            # Too late, or signed by a key that has been revoked meanwhile: in no block and in none to come, or still
-            # open. Only its last valid height tells.
-            found = await node.tx_get(
-                made.transaction.id.hex(), last_valid_height=last_valid_height
-            )
-            if found["status"] in {"unknown", "pending"}:
-                raise
-            return found
-
-    return outcome_of(await nodes.ask(ask), made)
-
-
-def outcome_of(result: TransactionResult, made: DocumentList) -> ListOutcome:
-    """Return how a list ended, by a node's word.
-
-    Raises:
-        DecodeError: with code `bad_answer` if that cannot be about this list.
-    """
-    try:
-        return _outcome_of(result, made)
-    except DecodeError as error:
-        raise DecodeError(f"the node's answer: {error.message}", code="bad_answer") from error
-
-
-def _outcome_of(result: TransactionResult, made: DocumentList) -> ListOutcome:
-    receipt, height = result["receipt"], result["height"]
-    tx_id, count = made.transaction.id.hex(), len(made.documents)
-    if result["tx_id"] != tx_id or (receipt is not None and receipt["tx_id"] != tx_id):
-        raise DecodeError(f"it is about another transaction than {tx_id}")
-    if result["status"] == "expired":
-        return ListOutcome(status=ListStatus.EXPIRED)
-    if receipt is None or height is None:
-        raise DecodeError(f"{result['status']} without a receipt")
-    if not receipt["succeeded"]:
-        return ListOutcome(
-            status=ListStatus.FAILED,
-            height=height,
-            code=receipt["code"],
-            message=receipt["message"],
-        )
-    if receipt["record_count"] != count:
-        raise DecodeError(f"a receipt about {receipt['record_count']} documents; expected {count}")
-    return ListOutcome(
-        status=ListStatus.COMMITTED, height=height, first_record=receipt["first_record"]
     )
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -27,10 +27,9 @@ from chainnode.client.lists import (
     check_count,
     decode_list,
     make_list,
-    outcome_of,
-    settle,
 )
 from chainnode.client.nodes import PATIENCE_MS, Nodes
+from chainnode.client.outcomes import hand_in, settle
 from chainnode.client.proving import prove_list
 from chainnode.client.sender import Sender, chain_domain, own_key
 from chainnode.client.trust import Trust
@@ -54,19 +53,22 @@ if TYPE_CHECKING:
         AccountResult,
         AlgorithmListResult,
         StatusResult,
-        TransactionResult,
     )
 
 __all__ = ["Notary", "Status", "Submission", "connect"]
 
 _log: Final = logging.getLogger(__name__)
 
+ROUNDS: Final = 3
+"""How often one call signs the same documents, each time after the last transaction has expired; a chain that takes
+transactions needs one."""
+
 KEYS_FOLDER: Final = "keys"
 GENESIS_FILE: Final = "genesis"
 
 
 class Status(StrEnum):
-    """Where a submission stands. `COMMITTED`, `FAILED` and `EXPIRED` are final."""
+    """Where a submission stands. `FAILED` and `EXPIRED` are final; `COMMITTED` is when its proofs are there."""
 
     ACCEPTED = "accepted"
     """A node has it; a crash there may lose it, and then it is sent again."""
@@ -134,18 +136,24 @@ class Notary:
 
         Raises:
             Refused: `key_conflict`: the key stands for other documents; `algorithm_closed`: the chain takes no more
-                records with a digest of theirs; `failed` ones with the chain's own code; or the chain refused.
+                records with a digest of theirs; `expired`: no block took them, three times; `failed` ones with the
+                chain's own code; or the chain refused.
             Unavailable: no node answered for long; call again with the same key.
             DecodeError: too many documents, or a key that is none.
             ProofInvalid, CannotTell: what the nodes answer does not hold.
         """
         key = fresh_nonce().hex() if key is None else key
         async with self._lock(key):
-            while True:
+            for _ in range(ROUNDS):
                 made = await self._begun(key, documents, is_public=is_public)
                 outcome = await self._settled(key, made)
                 if outcome.status is not ListStatus.EXPIRED:
                     return await self._proven(key, made, outcome)
+            raise Refused(
+                f"it expired {ROUNDS} times: no node got it into a block while it was valid; submit it anew when the "
+                "chain takes transactions again",
+                code="expired",
+            )
 
     async def submit(
         self, documents: Sequence[Document], *, key: str | None = None, is_public: bool = False
@@ -162,6 +170,7 @@ class Notary:
         Raises:
             Unavailable: no node answered for long.
             Refused: the chain refuses it now, and it is not known to have expired.
+            ProofInvalid, DecodeError: what a node tells does not hold.
         """
         async with self._lock(key):
             kept = self._store.get(key)
@@ -206,7 +215,8 @@ class Notary:
                     code="key_conflict",
                     field="key",
                 )
-            if kept.outcome is None or kept.outcome.status is not ListStatus.EXPIRED:
+            known = self._outcome(key)
+            if known is None or known.status is not ListStatus.EXPIRED:
                 return made
         check_count(documents)
 
@@ -226,7 +236,7 @@ class Notary:
     async def _settled(self, key: str, made: DocumentList) -> ListOutcome:
         known = self._outcome(key)
         if known is None:
-            known = await settle(self.nodes, made)
+            known = await settle(self.nodes, self._trust, made)
             self._remember(key, known)
         return known
 
@@ -236,22 +246,22 @@ class Notary:
         if outcome.status is ListStatus.FAILED:
             raise Refused(outcome.message, code=outcome.code)
         proven = await prove_list(self.nodes, self.sender, self._trust, made, outcome)
-        if self._outcome(key) is None:
-            self._store.end(key, outcome)
+        self._remember(key, replace(outcome, is_final=True))
         return proven
 
     def _remember(self, key: str, outcome: ListOutcome) -> None:
-        """Keep an outcome, unless it is a place in the log: that is a node's word until the proofs hold."""
-        if outcome.status is not ListStatus.COMMITTED:
+        """Keep an outcome if it is news; one that is not final too, so that its list may be forgotten in its turn."""
+        kept = self._store.get(key)
+        # Others that ended may have had this one forgotten, while it was proven.
+        if kept is not None and kept.outcome != outcome:
             self._store.end(key, outcome)
 
     async def _sent(self, key: str, made: DocumentList) -> Submission:
         known, tx_id = self._outcome(key), made.transaction.id.hex()
         if known is None:
-            found = await self.nodes.ask(lambda node: _hand_in(node, made))
-            if found["status"] in {"pending", "unknown"}:
+            known = await hand_in(self.nodes, self._trust, made)
+            if known is None:
                 return Submission(key=key, status=Status.ACCEPTED, tx_id=tx_id)
-            known = outcome_of(found, made)
             self._remember(key, known)
         return Submission(
             key=key,
@@ -270,24 +280,10 @@ class Notary:
                 _log.warning("%s", sentence)
 
     def _outcome(self, key: str) -> ListOutcome | None:
+        """Return how a list ended, if that is final."""
         kept: Kept | None = self._store.get(key)
-        return None if kept is None else kept.outcome
-
-
-async def _hand_in(node: RpcClient, made: DocumentList) -> TransactionResult:
-    """Return what is known of a list, once the node has it; one that it did not have is handed in."""
-    tx_id, last = made.transaction.id.hex(), made.transaction.body.last_valid_height
-    found = await node.tx_get(tx_id, last_valid_height=last)
-    if found["status"] != "unknown":
-        return found
-    try:
-        await node.tx_submit(made.transaction.envelope)
-    except Refused:
-        # It may have been decided, or have expired, between the two questions.
-        found = await node.tx_get(tx_id, last_valid_height=last)
-        if found["status"] in {"unknown", "pending"}:
-            raise
-    return found
+        known = None if kept is None else kept.outcome
+        return known if known is not None and known.is_final else None
 
 
 @asynccontextmanager

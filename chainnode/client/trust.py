@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from chainnode.client.trusted_chain import follow
+from chainnode.client.trusted_chain import follow, receipts
 from chainnode.model import codec
-from chainnode.model.errors import CannotTell, DecodeError, NotFound, Unavailable
+from chainnode.model.errors import CannotTell, DecodeError, NotFound, ProofInvalid, Unavailable
 from chainnode.model.tlog_proof import Verifier
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from chainnode.client.nodes import Nodes
     from chainnode.model.genesis import Genesis
     from chainnode.model.tlog_policy import Policy
     from chainnode.model.tlog_proof import Proof
     from chainnode.rpc.client import RpcClient
+    from chainnode.rpc.results import ReceiptResult
+
+Result = TypeVar("Result")
 
 TRUSTED_HEIGHTS: Final = 100
 """By how many blocks a node's word about its tip may be above the last one that it has shown: a fifth of how long a list is valid,
@@ -69,20 +74,59 @@ class Trust:
         """
         told = told_number((await node.chain_status())["tip_height"], "tip_height")
         if self._genesis is not None and told > self._shown_height + TRUSTED_HEIGHTS:
-            try:
-                await follow(node, self._genesis, told)
-            except NotFound as error:
-                raise Unavailable(
-                    f"{node.url} says that its tip is block {told}, and has none: {error.message}",
-                    code="bad_answer",
-                ) from error
-            self._shown_height = told
+            await self._show(node, self._genesis, told)
         return told
+
+    async def check_reached(self, node: RpcClient, height: int) -> None:
+        """Check that the chain has come to a height, by a signed header; where there is no genesis, nothing.
+
+        Raises:
+            Unavailable: the node cannot be reached, or has no block that high.
+            ProofInvalid, DecodeError: its header is not signed as it must be, or is none.
+        """
+        if self._genesis is None or self._shown_height >= height:
+            return
+        told = told_number((await node.chain_status())["tip_height"], "tip_height")
+        if told < height:
+            raise Unavailable(
+                f"{node.url} says that block {height} is decided, and that its tip is block {told}",
+                code="bad_answer",
+            )
+        await self._show(node, self._genesis, told)
+
+    async def check_receipt(self, node: RpcClient, height: int, receipt: ReceiptResult) -> None:
+        """Check that a signed header commits to a receipt; where there is no genesis, nothing.
+
+        Raises:
+            Unavailable: the node cannot be reached, or does not have the block.
+            ProofInvalid, DecodeError: the block does not have it, or what the node answers does not hold.
+        """
+        if self._genesis is None:
+            return
+        if receipt not in await _shown(node, height, receipts(node, self._genesis, height)):
+            raise ProofInvalid(
+                f"{node.url} tells of a receipt that block {height} does not have",
+                code="other_receipt",
+            )
+
+    async def _show(self, node: RpcClient, genesis: Genesis, height: int) -> None:
+        await _shown(node, height, follow(node, genesis, height))
+        self._shown_height = height
 
     async def _follow(self, nodes: Nodes, genesis: Genesis) -> Verifier:
         trusted = await nodes.ask(lambda node: follow(node, genesis, None))
         self._verifier = Verifier(trusted.policy(genesis))
         return self._verifier
+
+
+async def _shown(node: RpcClient, height: int, answer: Awaitable[Result]) -> Result:
+    """Return what a node has of a block that it told of; without it the node is lying, or has lost it."""
+    try:
+        return await answer
+    except NotFound as error:
+        raise Unavailable(
+            f"{node.url} tells of block {height}, and has none: {error.message}", code="bad_answer"
+        ) from error
 
 
 def told_number(value: int, name: str) -> int:

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING
 
 from chainnode.model.certificate import decode_certificate
 from chainnode.model.errors import DecodeError, ProofInvalid
+from chainnode.model.ids import TransactionId
 from chainnode.model.light_client import (
     TrustedSet,
     follow_change,
     trusted_genesis,
     verify_header,
 )
+from chainnode.model.merkle import leaf_hashes, root_of
+from chainnode.model.receipt import Receipt
 from chainnode.model.second_key import decode_second_key, second_key_of, second_key_state_key
 from chainnode.model.state_tree import decode_state_proof, verify_state_proof
 from chainnode.model.tlog_policy import Policy, validators_policy
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from chainnode.model.note import VerifierKey
     from chainnode.model.validators import ValidatorSet
     from chainnode.rpc.client import RpcClient
+    from chainnode.rpc.results import ReceiptResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +89,22 @@ async def follow(node: RpcClient, genesis: Genesis, height: int | None) -> Trust
     return TrustedHeight(header=header, validators=trusted.validators, changes=len(changes))
 
 
+async def receipts(node: RpcClient, genesis: Genesis, height: int) -> tuple[ReceiptResult, ...]:
+    """Return the receipts of a block, 1 or higher, in order; they are those that its signed header commits to.
+
+    Raises as `follow`; ProofInvalid as well if the header commits to others.
+    """
+    header = (await follow(node, genesis, height)).header
+    found = (await node.chain_block(height))["receipts"]
+    hashes = leaf_hashes(genesis.suite, [_receipt_bytes(receipt) for receipt in found])
+    if header is None or root_of(genesis.suite, hashes) != header.receipts_root:
+        raise ProofInvalid(
+            f"the node answered receipts that the header of block {height} does not commit to",
+            code="other_receipts",
+        )
+    return tuple(found)
+
+
 async def second_keys(
     node: RpcClient, genesis: Genesis, trusted: TrustedHeight
 ) -> dict[str, VerifierKey]:
@@ -130,6 +150,20 @@ async def _follow_to(node: RpcClient, trusted: TrustedSet, change: int) -> Trust
             code="other_validators",
         )
     return followed
+
+
+def _receipt_bytes(told: ReceiptResult) -> bytes:
+    try:
+        return Receipt(
+            tx_id=TransactionId(bytes.fromhex(told["tx_id"])),
+            succeeded=told["succeeded"],
+            code=told["code"],
+            message=told["message"],
+            first_record=told["first_record"],
+            record_count=told["record_count"],
+        ).encode()
+    except (ValueError, OverflowError) as error:
+        raise DecodeError(f"a receipt in the node's answer: {error}", code="bad_answer") from error
 
 
 async def _header(node: RpcClient, height: int) -> tuple[bytes, Certificate]:

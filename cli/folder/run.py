@@ -16,7 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from chainnode.client.lists import ListStatus, make_list, most_documents, settle
+from chainnode.client.lists import ListStatus, make_list, most_documents
+from chainnode.client.outcomes import settle
 from chainnode.client.proving import prove_list
 from chainnode.client.tasks import task_group
 from chainnode.clock import SystemClock
@@ -373,7 +374,7 @@ class FolderRun:
 
     async def _finish(self, of: OpenList, journal: FolderJournal, placer: Placer) -> None:
         try:
-            outcome = await settle(self._nodes, of.made)
+            outcome = await settle(self._nodes, self._trust, of.made)
         except Refused as error:
             raise ChainRefused(error.message, code=error.error_code, field=error.field) from error
         if outcome.status is not ListStatus.COMMITTED:

@@ -12,6 +12,7 @@ import subprocess
 import pytest
 
 from chainnode.client.lists import ListOutcome, ListStatus
+from chainnode.client.nodes import Nodes
 from chainnode.model.errors import DecodeError, Unavailable
 from chainnode.rpc.client import RpcClient
 from cli.folder import run as folder_run
@@ -387,8 +388,8 @@ def test_wherever_it_is_killed_the_next_run_ends_it_and_registers_nothing_twice(
 def test_a_list_that_was_sent_is_not_sent_again_when_its_answer_was_lost(
     home, docs, running, monkeypatch
 ):
-    async def lose(nodes, made):
-        await genuine(nodes, made)
+    async def lose(nodes, trust, made):
+        await genuine(nodes, trust, made)
         raise Unavailable("the cable is out", code="node_unreachable")
 
     genuine = folder_run.settle
@@ -403,7 +404,7 @@ def test_a_list_that_was_sent_is_not_sent_again_when_its_answer_was_lost(
 
 
 def test_a_list_that_expired_is_made_anew(home, docs, running, monkeypatch):
-    async def expire(nodes, made):
+    async def expire(nodes, trust, made):
         monkeypatch.setattr(folder_run, "settle", genuine)
         return ListOutcome(status=ListStatus.EXPIRED)
 
@@ -413,14 +414,36 @@ def test_a_list_that_expired_is_made_anew(home, docs, running, monkeypatch):
     check_once(running, docs)
 
 
+@pytest.mark.parametrize(
+    ("lie", "status"),
+    [({"status": "expired", "receipt": None, "height": None}, 3), ({"status": "failed"}, 1)],
+)
+def test_a_node_that_denies_what_a_block_has_gets_nothing_registered_twice(
+    home, docs, running, monkeypatch, lie, status
+):
+    honest = RpcClient.tx_submit_and_wait
+
+    async def deny(client, envelope, *, timeout_ms):
+        found = await honest(client, envelope, timeout_ms=timeout_ms)
+        no = {"succeeded": False, "code": "missing_role", "message": "no", "record_count": 0}
+        return {**found, "receipt": {**found["receipt"], **no}, **lie}
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Nodes.__init__, "__kwdefaults__", {"patience_ms": 0, "clock": None})
+        patched.setattr(RpcClient, "tx_submit_and_wait", deny)
+        assert notarize(home, docs).status == status
+    assert notarize(home, docs).document["notarized"] == 6
+    check_once(running, docs)
+
+
 def test_a_file_that_changes_on_the_way_gets_a_proof_of_what_it_is(
     home, docs, policy, running, monkeypatch
 ):
-    async def change(nodes, made):
+    async def change(nodes, trust, made):
         monkeypatch.setattr(folder_run, "settle", genuine)
         (docs / "a.txt").write_text("changed on the way")
         (docs / "b/.hidden").unlink()
-        return await genuine(nodes, made)
+        return await genuine(nodes, trust, made)
 
     genuine = folder_run.settle
     monkeypatch.setattr(folder_run, "settle", change)
@@ -496,7 +519,7 @@ def test_a_damaged_journal_is_not_guessed_at(home, docs):
 
 
 def test_ctrl_c_says_that_nothing_is_lost(home, docs, monkeypatch):
-    async def stop(nodes, made):
+    async def stop(nodes, trust, made):
         signal.raise_signal(signal.SIGINT)
         await asyncio.sleep(60)
 

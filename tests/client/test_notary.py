@@ -21,6 +21,8 @@ from chainnode.model.notarization import digest_map, parse_notarization, verify_
 from chainnode.model.tlog_policy import validators_policy
 from chainnode.model.tlog_proof import parse_proof
 from chainnode.rpc.client import RpcClient
+from tests.support.chain import GUEST
+from tests.support.cli import PASSPHRASE, make_client_home
 
 PAGE = Path(__file__).parents[2] / "docs" / "integrators.md"
 
@@ -135,7 +137,7 @@ async def test_what_expired_is_signed_anew_under_the_same_key(home, running):
     async with connect(home=home, store=store) as notary:
         await notary.submit([document], key="k")
         first = store.get("k").envelope
-        store.end("k", ListOutcome(status=ListStatus.EXPIRED))
+        store.end("k", ListOutcome(status=ListStatus.EXPIRED, is_final=True))
         assert (await notary.status("k")).status is Status.EXPIRED
         with pytest.raises(Refused) as caught:
             await notary.proofs("k")
@@ -147,7 +149,9 @@ async def test_what_expired_is_signed_anew_under_the_same_key(home, running):
 @pytest.mark.asyncio
 async def test_what_failed_stays_failed_under_its_key(home, running):
     document, store = document_of_bytes(b"failed"), MemoryListStore()
-    failed = ListOutcome(status=ListStatus.FAILED, height=3, code="missing_role", message="no")
+    failed = ListOutcome(
+        status=ListStatus.FAILED, height=3, code="missing_role", message="no", is_final=True
+    )
     async with connect(home=home, store=store) as notary:
         await notary.submit([document], key="k")
         store.end("k", failed)
@@ -277,6 +281,143 @@ async def test_a_place_that_does_not_prove_is_not_remembered(
     verify(running, document, proven)
 
 
+def expired(found):
+    """What a node says of a list that no block has."""
+    return {**found, "status": "expired", "height": None, "receipt": None}
+
+
+def failed(found):
+    """A failure that nobody could find fault with, but that it is none."""
+    lie = {**found["receipt"], "succeeded": False, "code": "missing_role", "message": "no"}
+    return {**found, "status": "failed", "receipt": {**lie, "record_count": 0}}
+
+
+@pytest.mark.asyncio
+async def test_nothing_is_signed_anew_before_the_chain_is_past_a_list_that_is_said_to_have_expired(
+    home, running, tmp_path, monkeypatch
+):
+    document = document_of_bytes(b"not expired")
+    async with connect(home=home, store=tmp_path / "kept", patience_ms=0) as notary:
+        with monkeypatch.context() as patched:
+            lying(patched, expired)
+            with pytest.raises(Unavailable) as caught:
+                await notary.notarize([document], key="k")
+            assert caught.value.error_code == "bad_answer"
+            honest = RpcClient.tx_get
+
+            async def lie(client, tx_id, *, last_valid_height):
+                return expired(await honest(client, tx_id, last_valid_height=last_valid_height))
+
+            patched.setattr(RpcClient, "tx_get", lie)
+            with pytest.raises(Unavailable):
+                await notary.status("k")
+        assert (await notary.status("k")).status is Status.COMMITTED
+        (proven,) = await notary.notarize([document], key="k")
+    verify(running, document, proven)
+    assert registrations(running, document) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_call_signs_three_times_at_most_whatever_a_node_says(
+    home, running, tmp_path, monkeypatch
+):
+    document = document_of_bytes(b"said to expire")
+    monkeypatch.setattr("chainnode.client.sender.VALID_HEIGHTS", 1)
+    lying(monkeypatch, expired)
+    async with connect(home=home, store=tmp_path / "kept", patience_ms=0) as notary:
+        with pytest.raises(Refused) as caught:
+            await notary.notarize([document], key="k")
+    assert caught.value.error_code == "expired"
+    assert registrations(running, document) == 3
+
+
+@pytest.mark.parametrize("receipts", ["true", "forged", "of another form", "none"])
+@pytest.mark.asyncio
+async def test_a_failure_that_no_signed_block_has_is_not_remembered(
+    home, running, tmp_path, monkeypatch, receipts
+):
+    document = document_of_bytes(b"failed, it is said: " + receipts.encode())
+    genuine = RpcClient.chain_block
+
+    async def forge(client, height):
+        block = await genuine(client, height)
+        match receipts:
+            case "forged":
+                block["receipts"] = [
+                    failed({"receipt": receipt})["receipt"] for receipt in block["receipts"]
+                ]
+            case "of another form":
+                block["receipts"][0]["tx_id"] = "no hex"
+            case "none":
+                block["receipts"] = []
+        return block
+
+    async with connect(home=home, store=tmp_path / "kept") as notary:
+        with monkeypatch.context() as patched:
+            lying(patched, failed)
+            patched.setattr(RpcClient, "chain_block", forge)
+            with pytest.raises((ProofInvalid, DecodeError)):
+                await notary.notarize([document], key="k")
+        (proven,) = await notary.notarize([document], key="k")
+    verify(running, document, proven)
+    assert registrations(running, document) == 1
+
+
+@pytest.mark.asyncio
+async def test_what_the_chain_refused_is_known_without_asking_again(home, running, tmp_path):
+    document = document_of_bytes(b"refused")
+    guest = make_client_home(
+        tmp_path / "guest", running.node.chain, accounts=(GUEST,), rpc=running.url
+    )
+    how = {"home": guest, "passphrase": PASSPHRASE.encode(), "store": tmp_path / "kept"}
+    async with connect(**how, account=GUEST) as notary:
+        for _ in range(2):
+            with pytest.raises(Refused) as caught:
+                await notary.notarize([document], key="k")
+            assert caught.value.error_code == "missing_role"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.delattr(RpcClient, "tx_get")
+        patched.delattr(RpcClient, "tx_submit_and_wait")
+        async with connect(**how, account=GUEST) as notary:
+            assert (await notary.status("k")).status is Status.FAILED
+    assert registrations(running, document) == 0
+
+
+@pytest.mark.asyncio
+async def test_what_is_only_submitted_and_asked_for_is_forgotten_in_its_turn(
+    home, running, tmp_path
+):
+    store = FileListStore(tmp_path / "kept", max_bytes=2_000)
+    async with connect(home=home, store=store) as notary:
+        for number in range(9):
+            key = f"{number}"
+            await notary.submit([document_of_bytes(b"%d of status only" % number)], key=key)
+            assert (await notary.status(key)).status is Status.COMMITTED
+            size = (tmp_path / "kept" / "journal").stat().st_size
+            assert (await notary.status(key)).status is Status.COMMITTED
+            assert (tmp_path / "kept" / "journal").stat().st_size == size
+        assert (await notary.status("0")).status is Status.UNKNOWN
+        assert len(await notary.proofs("8")) == 1
+    store.close()
+    again = FileListStore(tmp_path / "kept", max_bytes=2_000)
+    assert again.get("0") is None
+    assert again.get("7").outcome.status is ListStatus.COMMITTED
+    assert not again.get("7").outcome.is_final
+    assert again.get("8").outcome.is_final
+    again.close()
+
+
+@pytest.mark.asyncio
+async def test_what_is_forgotten_while_it_is_proven_is_proven_all_the_same(home, running, tmp_path):
+    document, store = document_of_bytes(b"forgotten"), FileListStore(tmp_path / "k", max_bytes=1)
+    async with connect(home=home, store=store) as notary:
+        (proven,) = await notary.notarize([document], key="k")
+        assert (await notary.status("k")).status is Status.UNKNOWN
+    store.close()
+    FileListStore(tmp_path / "k").close()
+    verify(running, document, proven)
+
+
 @pytest.mark.asyncio
 async def test_a_header_that_no_block_has_is_no_place(home, running, monkeypatch):
     honest = RpcClient.chain_header
@@ -346,7 +487,7 @@ async def test_a_long_chain_shows_its_tip(home, running, monkeypatch):
 
 
 def test_a_store_forgets_what_ended_longest_ago_and_never_what_is_under_way(tmp_path):
-    ended = ListOutcome(status=ListStatus.COMMITTED, height=1, first_record=2)
+    ended = ListOutcome(status=ListStatus.COMMITTED, height=1, first_record=2, is_final=True)
     store = FileListStore(tmp_path / "s", max_bytes=1_000)
     store.begin("open", bytes(400))
     for number in range(9):

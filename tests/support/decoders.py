@@ -564,6 +564,7 @@ def _file_formats() -> dict[str, Decoder]:
                 codec.encode((0, "key", b"envelope")),
                 codec.encode((1, "key", "committed", 7, 100, "", "")),
                 codec.encode((1, "钥匙", "failed", 7, 0, "missing_role", "no")),
+                codec.encode((2, "key", "committed", 7, 100, "", "")),
             ),
         ),
         "list": Decoder(
