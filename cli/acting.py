@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from cli.command import as_option, pass_session, passphrase_option
 from cli.output import print_fields, print_json, time_text
-from cli.senders import find_sender, submit
+from cli.senders import find_sender, shown_tip, submit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,7 +56,7 @@ def acting(command: Callable[..., None]) -> Callable[..., None]:
 
 def act(by: Acting, sender: Sender, wanted: Sequence[Call]) -> None:
     """Sign, submit, wait, report."""
-    transaction = sender.sign(wanted)
+    transaction = sender.sign(wanted, tip_height=shown_tip(by.session))
 
     async def ask(node: RpcClient) -> TransactionResult:
         return await submit(node, transaction)

@@ -40,7 +40,7 @@ from cli.proofs import (
     policy_at_hand,
 )
 from cli.record import named_record
-from cli.senders import WAIT_MS, Sender, find_sender, submit
+from cli.senders import WAIT_MS, Sender, find_sender, shown_tip, submit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -204,8 +204,9 @@ def notarize(
     for folder in {target.parent for target in targets}:
         _check_writable(folder)
     sender = find_sender(session, as_account, passphrase_file)
+    tip_height = shown_tip(session)
     batches = [
-        _sign(sender, part, is_public=public, previous=previous)
+        _sign(sender, part, tip_height, is_public=public, previous=previous)
         for part in _parts(orders, sender.domain.suite)
     ]
     genesis, kept = session.genesis_if_any(), policy_at_hand(session)
@@ -284,7 +285,12 @@ def _registered(order: _Order, suite: Suite) -> Document:
 
 
 def _sign(
-    sender: Sender, orders: Sequence[_Order], *, is_public: bool, previous: Path | None
+    sender: Sender,
+    orders: Sequence[_Order],
+    tip_height: int,
+    *,
+    is_public: bool,
+    previous: Path | None,
 ) -> _Batch:
     seed = None if is_public else fresh_seed()
     suite = sender.domain.suite
@@ -296,7 +302,10 @@ def _sign(
             supersede_by_first(named_record(previous, sender), account=sender.account, salt=salt)
         )
     return _Batch(
-        orders=tuple(orders), seed=seed, documents=documents, transaction=sender.sign(calls)
+        orders=tuple(orders),
+        seed=seed,
+        documents=documents,
+        transaction=sender.sign(calls, tip_height=tip_height),
     )
 
 

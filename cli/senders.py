@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from chainnode.client.sender import Sender, chain_domain, own_key
+from chainnode.client.trust import Trust
 from chainnode.model.errors import DecodeError, NotFound, Unavailable
 from cli.exit_status import ChainRefused
 
@@ -23,6 +24,7 @@ __all__ = [
     "chain_domain",
     "check_committed",
     "find_sender",
+    "shown_tip",
     "submit",
 ]
 
@@ -74,8 +76,15 @@ def find_sender(session: Session, as_account: str | None, passphrase_file: Path 
         signer=signer,
         chain_id=status["chain_id"],
         domain=domain,
-        tip_height=status["tip_height"],
     )
+
+
+def shown_tip(session: Session) -> int:
+    """Return the node's tip, from which on a transaction is valid; where the home has a genesis, as `Trust.tip_height` checks it.
+
+    Raises as that does.
+    """
+    return session.ask(Trust(session.genesis_if_any(), None).tip_height)
 
 
 async def submit(node: RpcClient, transaction: Transaction) -> TransactionResult:

@@ -337,7 +337,6 @@ async def connect(
             signer=keys.open(key.name, passphrase),
             chain_id=status["chain_id"],
             domain=domain,
-            tip_height=status["tip_height"],
         )
         yield Notary(nodes, sender, Trust(genesis, None), _opened(store, opened))
 

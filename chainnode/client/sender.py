@@ -38,17 +38,18 @@ class Sender:
     signer: Signer
     chain_id: str
     domain: Domain
-    tip_height: int
-    """When the node was asked."""
 
-    def sign(self, calls: Sequence[Call], *, tip_height: int | None = None) -> Transaction:
-        """Return a new transaction of these calls, valid for a while from `tip_height` on (by default this sender's)."""
-        tip = self.tip_height if tip_height is None else tip_height
+    def sign(self, calls: Sequence[Call], *, tip_height: int) -> Transaction:
+        """Return a new transaction of these calls, valid for a while from `tip_height` on.
+
+        That is to be a tip that a node has shown (`chainnode.client.trust`): what is valid from a height on that a node
+        made up stays open until the chain is there.
+        """
         body = Body(
             chain_id=self.chain_id,
             sender=self.account,
             nonce=fresh_nonce(),
-            last_valid_height=Height(tip + VALID_HEIGHTS),
+            last_valid_height=Height(tip_height + VALID_HEIGHTS),
             calls=tuple(calls),
         )
         return sign_transaction(

@@ -22,7 +22,7 @@ from cli.authority.standing import check_in_force, is_known, owners_of
 from cli.command import as_option, parse_account, pass_session, passphrase_option
 from cli.output import note, print_fields, print_json
 from cli.proofs import check_free
-from cli.senders import find_sender, submit
+from cli.senders import find_sender, shown_tip, submit
 from cli.trust import read_bundle
 
 if TYPE_CHECKING:
@@ -228,8 +228,8 @@ def issue(
 
 
 def _enter(session: Session, sender: Sender, entries: Sequence[Call]) -> TransactionResult:
-    transaction = sender.sign(entries)
     try:
+        transaction = sender.sign(entries, tip_height=shown_tip(session))
         return session.ask(lambda node: submit(node, transaction))
     except ChainError:
         note(

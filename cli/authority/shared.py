@@ -26,7 +26,7 @@ from chainnode.pki.request import decode_request
 from chainnode.pki.times import years_later
 from cli.authority.home import AUTHORITY_KEY, AuthorityHome, Revocation
 from cli.output import print_fields, print_json, time_text
-from cli.senders import chain_domain, find_sender, submit
+from cli.senders import chain_domain, find_sender, shown_tip, submit
 from cli.session import read_input
 
 if TYPE_CHECKING:
@@ -165,7 +165,8 @@ def send_calls(
     passphrase_file: Path | None,
 ) -> TransactionResult:
     """Send one transaction and return its committed outcome. Raises as `find_sender` and `submit`."""
-    transaction = find_sender(session, as_account, passphrase_file).sign(wanted)
+    sender = find_sender(session, as_account, passphrase_file)
+    transaction = sender.sign(wanted, tip_height=shown_tip(session))
     return session.ask(lambda node: submit(node, transaction))
 
 

@@ -69,7 +69,7 @@ def test_several_files_go_into_one_transaction_and_each_gets_its_proof(home, tmp
 
 
 def test_more_files_than_fit_one_list_go_into_several_transactions(home, tmp_path, monkeypatch):
-    monkeypatch.setattr("cli.notarize.MAX_DOCUMENTS_PER_CALL", 2)
+    monkeypatch.setattr("chainnode.client.lists.MAX_DOCUMENTS_PER_CALL", 2)
     files = [tmp_path / f"{n}" for n in range(5)]
     for path in files:
         path.write_text(path.name)
@@ -246,6 +246,28 @@ def test_a_node_that_answers_otherwise_is_caught(home, file, monkeypatch, name, 
         ran = chainnode("--home", home, "notarize", file, second)
     assert ran.status == 1, ran.err
     assert not file.with_name("notice.txt.tlog-proof").exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("notarize", "FILE"), ("org", "register", "tax", "--title", "税务局", "--as", ADMIN)],
+)
+def test_nothing_is_signed_for_a_tip_that_a_node_made_up(home, file, monkeypatch, command):
+    handed_in, honest = [], RpcClient.chain_status
+
+    async def lie(client):
+        return {**await honest(client), "tip_height": 10**12}
+
+    async def take(_client, envelope, **_how):
+        handed_in.append(envelope)
+        raise Unavailable("the line is dead", code="node_unreachable")
+
+    monkeypatch.setattr(RpcClient, "chain_status", lie)
+    monkeypatch.setattr(RpcClient, "tx_submit_and_wait", take)
+    arguments = [file if one == "FILE" else one for one in command]
+    ran = chainnode("--home", home, "--json", *arguments)
+    assert (ran.status, ran.document["error"]["code"]) == (3, "bad_answer")
+    assert not handed_in
 
 
 # -- refresh, lookup, policy --------------------------------------------------------------------------------

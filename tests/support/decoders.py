@@ -1214,7 +1214,6 @@ def _list_envelope() -> bytes:
         signer=signer,
         chain_id=chain.genesis.chain_id,
         domain=chain.genesis.domain,
-        tip_height=0,
     )
     documents = [Document(digests=entry.digests, title="t") for entry in entries()]
     return make_list(sender, documents, is_public=True, tip_height=7).transaction.envelope
