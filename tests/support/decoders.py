@@ -604,6 +604,7 @@ def _file_formats() -> dict[str, Decoder]:
                 codec.encode((0, 4, b"", ((bytes(16), "a", "key", bytes(32), "hook"),) * 2)),
                 codec.encode((1, 3, "committed", 7, 100, "", "")),
                 codec.encode((3, bytes(16))),
+                codec.encode((3, bytes(16), bytes(16))),
                 codec.encode(
                     (
                         2,
