@@ -4,8 +4,8 @@
     dismiss(name)                                                        by an admin
     enter(authority, purpose, owner, not_before_ms, not_after_ms, certificate)   by the authority's operator
     revoke(authority, fingerprint, reason)                               by the operator, or an admin
-    publish_crl(authority, crl)                                          by the operator
-    publish_root_crl(authority, crl)                                     by an admin
+    publish_crl(authority, number, crl)                                  by the operator
+    publish_root_crl(authority, number, crl)                             by an admin
 
 Certificates and lists are X.509 in DER, and opaque here: reading ASN.1 in every validator alike, for decades, would
 make each library's reading of it a rule of consensus. Whoever relies on one reads it, follows its signatures to the
@@ -15,6 +15,9 @@ stolen authority key, and never entered, counts for nothing; and one that was en
 Each authority has entries of its own, so none can get in another's way by entering or revoking what the other issued.
 The root's list is for an admin to publish, and in a dismissed authority's name too: it is what takes an authority back
 whose machine, and with that its operator's key, may be a thief's.
+
+Numbers of lists rise, so that nobody takes revocations back with an earlier list. Whether a list bears the number under
+which it was published, its readers check.
 """
 
 from __future__ import annotations
@@ -26,7 +29,12 @@ from typing import TYPE_CHECKING, Final
 from chainnode.model import codec
 from chainnode.model.ids import check_account_name, check_name
 from chainnode.model.keys import KeyPurpose
-from chainnode.model.limits import MAX_ACCOUNT_NAME_BYTES, MAX_NAME_BYTES, MAX_TITLE_BYTES
+from chainnode.model.limits import (
+    MAX_ACCOUNT_NAME_BYTES,
+    MAX_CRL_NUMBER,
+    MAX_NAME_BYTES,
+    MAX_TITLE_BYTES,
+)
 from chainnode.model.roles import Role
 from chainnode.model.suites import HASH_BYTES
 from contracts.api import IDENTITY, ContractError
@@ -35,17 +43,23 @@ from contracts.authorities.records import (
     MAX_CERTIFICATE_BYTES,
     MAX_CHAIN,
     MAX_CRL_BYTES,
+    MAX_FORMER,
     NAMES_KEY,
     AuthorityRecord,
     CertificateRecord,
+    PublishedList,
     authority_in,
     authority_key,
     certificate_in,
     certificate_key,
+    chain_in,
     chain_key,
     crl_key,
     encode_chain,
     encode_names,
+    former_in,
+    former_key,
+    list_in,
     names_in,
     root_crl_key,
 )
@@ -78,7 +92,8 @@ def admit(context: Context, args: tuple[Value, ...]) -> None:
     """Admit a certificate authority, or replace the chain and operator of one: `[name, title, standing, operator, chain]`.
 
     Raises:
-        ContractError: `missing_role`, `unknown_account`, `bad_standing`, `dismissed`, `too_many_authorities`.
+        ContractError: `missing_role`, `unknown_account`, `bad_standing`, `dismissed`, `too_many_authorities`,
+            `too_many_keys`.
         DecodeError: an argument has another shape, `bad_name`.
     """
     context.require_role(Role.ADMIN)
@@ -111,6 +126,7 @@ def admit(context: Context, args: tuple[Value, ...]) -> None:
         operator=_account(context, operator_value, "operator"),
         dismissed_ms=0,
     )
+    _keep_former(context, name, chain[0])
     context.state.put(authority_key(name), record.encode())
     context.state.put(chain_key(name), encode_chain(chain))
     body = ("admitted", name, record.title, standing, record.operator, chain)
@@ -216,35 +232,36 @@ def revoke(context: Context, args: tuple[Value, ...]) -> None:
 
 
 def publish_crl(context: Context, args: tuple[Value, ...]) -> None:
-    """Publish an authority's revocation list, which every node then serves: `[authority, crl]`.
+    """Publish an authority's revocation list, which every node then serves: `[authority, number, crl]`.
 
     Raises:
-        ContractError: `unknown_authority`, `dismissed`, `not_the_operator`.
+        ContractError: `unknown_authority`, `dismissed`, `not_the_operator`, `not_newer`.
         DecodeError: an argument has another shape, `bad_name`.
     """
-    authority_value, crl_value = codec.array(args, "args", arity=2)
+    authority_value, number_value, crl_value = codec.array(args, "args", arity=3)
     name = _name(authority_value)
     _check_operator(context, _in_force(context, name), name)
-    crl = codec.binary(crl_value, "crl", most=MAX_CRL_BYTES)
-    context.state.put(crl_key(name), crl)
-    context.emit(KIND, ("crl", name, context.block.domain.suite.hash(crl)), (lookup_key(name),))
+    found = _published(number_value, crl_value)
+    issuing = chain_in(context.state, name)[0]
+    _publish(context, crl_key(name, context.block.domain.suite.hash(issuing)), found)
+    _emit_list(context, "crl", name, found)
 
 
 def publish_root_crl(context: Context, args: tuple[Value, ...]) -> None:
-    """Publish the revocation list of an authority's root, which every node then serves: `[authority, crl]`.
+    """Publish the revocation list of an authority's root, which every node then serves: `[authority, number, crl]`.
 
     Raises:
-        ContractError: `missing_role`, `unknown_authority`.
+        ContractError: `missing_role`, `unknown_authority`, `not_newer`.
         DecodeError: an argument has another shape, `bad_name`.
     """
     context.require_role(Role.ADMIN)
-    authority_value, crl_value = codec.array(args, "args", arity=2)
+    authority_value, number_value, crl_value = codec.array(args, "args", arity=3)
     name = _name(authority_value)
     _admitted(context, name)
-    crl = codec.binary(crl_value, "crl", most=MAX_CRL_BYTES)
-    context.state.put(root_crl_key(name), crl)
-    body = ("root-crl", name, context.block.domain.suite.hash(crl))
-    context.emit(KIND, body, (lookup_key(name),))
+    found = _published(number_value, crl_value)
+    root = chain_in(context.state, name)[-1]
+    _publish(context, root_crl_key(name, context.block.domain.suite.hash(root)), found)
+    _emit_list(context, "root-crl", name, found)
 
 
 def lookup_key(authority: str) -> bytes:
@@ -279,6 +296,44 @@ def _add_name(context: Context, name: str) -> None:
         f"the alliance has admitted {len(names)} certificate authorities; at most {MAX_AUTHORITIES} are kept",
     )
     context.state.put(NAMES_KEY, encode_names(tuple(sorted((*names, name)))))
+
+
+def _keep_former(context: Context, name: str, issuing: bytes) -> None:
+    """Keep the certificate that an authority has issued by, if it is to issue by another one: that of earlier issues."""
+    before = chain_in(context.state, name)
+    if not before or before[0] == issuing:
+        return
+    former = tuple(c for c in (*former_in(context.state, name), before[0]) if c != issuing)
+    context.require(
+        len(former) <= MAX_FORMER,
+        "too_many_keys",
+        f"the certificate authority {name} has issued by {len(former)} certificates before; at most {MAX_FORMER} are "
+        "kept: admit its successor under another name",
+    )
+    context.state.put(former_key(name), encode_chain(former))
+
+
+def _published(number: Value, crl: Value) -> PublishedList:
+    return PublishedList(
+        codec.integer(number, "number", most=MAX_CRL_NUMBER),
+        codec.binary(crl, "crl", most=MAX_CRL_BYTES),
+    )
+
+
+def _publish(context: Context, key: bytes, found: PublishedList) -> None:
+    before = list_in(context.state, key)
+    if before is not None and found.number <= before.number:
+        raise ContractError(
+            f"number: found {found.number}; expected one above {before.number}, that of the list which is published",
+            code="not_newer",
+            field="number",
+        )
+    context.state.put(key, found.encode())
+
+
+def _emit_list(context: Context, event: str, name: str, found: PublishedList) -> None:
+    fingerprint = context.block.domain.suite.hash(found.encoded)
+    context.emit(KIND, (event, name, found.number, fingerprint), (lookup_key(name),))
 
 
 def _admitted(context: Context, name: str) -> AuthorityRecord:

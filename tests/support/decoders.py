@@ -134,6 +134,7 @@ from contracts.authorities.records import (
     encode_names,
 )
 from contracts.authorities.records import decode_certificate as decode_certificate_record
+from contracts.authorities.records import decode_list as decode_published_list
 from contracts.clocks import decode_declaration
 from contracts.identity.records import (
     decode_account,
@@ -935,6 +936,13 @@ def _state_formats() -> dict[str, Decoder]:
             decode=decode_chain,
             encode=encode_chain,
             seeds=(codec.encode((b"issuing", b"root")),),
+            errors=ours,
+        ),
+        "published revocation list": Decoder(
+            function="contracts.authorities.records.decode_list",
+            decode=decode_published_list,
+            encode=lambda r: r.encode(),
+            seeds=(codec.encode((1, 2**63 - 1, b"list")),),
             errors=ours,
         ),
         "names of authorities": Decoder(
