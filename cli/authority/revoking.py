@@ -96,12 +96,24 @@ def revoke_authority(session: Session, file: Path, reason: str) -> None:
     compromised. On the chain, `chainnode ca dismiss` ends the authority.
     """
     certificate, home = read_bundle(file)[0], authority_home(session)
-    root = home.chain()[0]
+    root, *above = home.chain()
+    if above:
+        raise Refused(
+            f"this is the home of {root.subject.text()}, which is no root; take an authority back in its root's home, "
+            "and any other certificate with `chainnode ca revoke`",
+            code="not_a_root",
+        )
     if certificate == root or not has_issued(root, certificate):
         raise Refused(
             f"{file}: found a certificate that {root.subject.text()} has not signed; expected one of its "
             "issuing authorities",
             code="other_issuer",
+        )
+    if not certificate.extensions.is_authority:
+        raise Refused(
+            f"{file}: found the certificate of {certificate.subject.text()}, which is no authority; take it back with "
+            "`chainnode ca revoke`, on the chain too",
+            code="not_an_authority",
         )
     is_new = home.note_revocation(
         Revocation(
