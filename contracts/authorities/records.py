@@ -10,8 +10,9 @@
     authorities/root-crl/<name>/<issuer>             [1, number, list (DER)]       that of its root
 
 A fingerprint is the chain's hash of the certificate's DER; an issuer is that of the certificate whose key signs the list:
-the one that the authority issues by, or its root's. So each key counts its lists, and finds them again. The contract cannot tell who signed a certificate, so each
-authority has entries of its own: what one of them enters and revokes is its word, and changes no other's.
+the one that the authority issues by, or its root's. So the lists of each are counted for themselves, and found again. The
+contract cannot tell who signed a certificate, so each authority has entries of its own: what one of them enters and
+revokes is its word, and changes no other's.
 """
 
 from __future__ import annotations
