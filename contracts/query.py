@@ -18,11 +18,14 @@ from contracts.authorities.records import PREFIX as AUTHORITIES
 from contracts.authorities.records import (
     AuthorityRecord,
     CertificateRecord,
+    PublishedList,
     authority_in,
     certificate_in,
     certificate_key,
     chain_in,
     crl_key,
+    former_in,
+    list_in,
     names_in,
     root_crl_key,
 )
@@ -47,6 +50,7 @@ from contracts.owners import acquired_key, registered_key
 if TYPE_CHECKING:
     from chainnode.model.algorithms import AlgorithmRegistry
     from chainnode.model.domain import Domain
+    from chainnode.model.suites import Suite
     from chainnode.model.transaction import Transaction
     from contracts.overlay import StateReader
 
@@ -61,6 +65,7 @@ __all__ = [
     "Finding",
     "KeyRecord",
     "OrganisationView",
+    "PublishedList",
     "Registration",
     "account_state_key",
     "account_view",
@@ -135,6 +140,14 @@ class AuthorityView:
     chain: tuple[bytes, ...]
     """DER; the one that issues first, the root last."""
 
+    former: tuple[bytes, ...]
+    """DER; those that it issued by before, oldest first."""
+
+    @property
+    def issuers(self) -> tuple[bytes, ...]:
+        """All that it ever issued by, newest first."""
+        return (*self.chain[:1], *reversed(self.former))
+
 
 def account_state_key(name: str) -> bytes:
     """Return the full state key of an account, for proofs of its presence or absence."""
@@ -192,7 +205,9 @@ def authority_view(state: StateReader, name: str) -> AuthorityView | None:
     record = authority_in(authorities, name)
     if record is None:
         return None
-    return AuthorityView(record=record, chain=chain_in(authorities, name))
+    return AuthorityView(
+        record=record, chain=chain_in(authorities, name), former=former_in(authorities, name)
+    )
 
 
 def certificate_view(
@@ -215,14 +230,22 @@ def clock_declaration(state: StateReader, account: str) -> Declaration | None:
     return None if data is None else decode_declaration(data)
 
 
-def crl_of(state: StateReader, name: str) -> bytes | None:
-    """Return the newest revocation list (DER) of an authority, or None."""
-    return state.get(AUTHORITIES + crl_key(name))
+def crl_of(state: StateReader, suite: Suite, name: str) -> PublishedList | None:
+    """Return the newest revocation list of an authority by the key that it has now, or None."""
+    authorities = _Within(state, AUTHORITIES)
+    certificates = chain_in(authorities, name)
+    if not certificates:
+        return None
+    return list_in(authorities, crl_key(name, suite.hash(certificates[0])))
 
 
-def root_crl_of(state: StateReader, name: str) -> bytes | None:
-    """Return the newest revocation list (DER) of an authority's root, or None."""
-    return state.get(AUTHORITIES + root_crl_key(name))
+def root_crl_of(state: StateReader, suite: Suite, name: str) -> PublishedList | None:
+    """Return the newest revocation list of an authority's root as it is now, or None."""
+    authorities = _Within(state, AUTHORITIES)
+    certificates = chain_in(authorities, name)
+    if not certificates:
+        return None
+    return list_in(authorities, root_crl_key(name, suite.hash(certificates[-1])))
 
 
 class _Within:

@@ -280,14 +280,14 @@ def revoke_certificate(authority: str, fingerprint: bytes, reason: str) -> Call:
     return _call("authorities", "revoke", authority, fingerprint, reason)
 
 
-def publish_crl(authority: str, crl: bytes) -> Call:
-    """Publish a revocation list (DER), which every node then serves."""
-    return _call("authorities", "publish_crl", authority, crl)
+def publish_crl(authority: str, number: int, crl: bytes) -> Call:
+    """Publish a revocation list (DER) under its number, above those before; every node then serves it."""
+    return _call("authorities", "publish_crl", authority, number, crl)
 
 
-def publish_root_crl(authority: str, crl: bytes) -> Call:
-    """Publish the revocation list (DER) of an authority's root, which every node then serves."""
-    return _call("authorities", "publish_root_crl", authority, crl)
+def publish_root_crl(authority: str, number: int, crl: bytes) -> Call:
+    """Publish the revocation list (DER) of an authority's root under its number, above those before."""
+    return _call("authorities", "publish_root_crl", authority, number, crl)
 
 
 def register_second_key(

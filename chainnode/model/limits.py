@@ -34,6 +34,9 @@ MAX_VALID_HEIGHTS: Final = 5_000
 MAX_RECORD_BYTES: Final = 32_768
 """One leaf of the log. Entry bundles of tlog-tiles carry lengths of 16 bits."""
 
+MAX_CRL_NUMBER: Final = 2**63 - 1
+"""A revocation list's number, as far as the chain publishes it: what its integers hold, and times in nanoseconds do not reach."""
+
 MAX_HEADER_BYTES: Final = 2_048
 """An encoded header is under 700 bytes with the longest names."""
 

@@ -63,6 +63,12 @@ def contract_queries(services: NodeServices) -> dict[tuple[str, str], Query]:
     def authority(args: Mapping[str, Any], _: Request) -> dict[str, Json]:
         return render.authority(args["name"], chain.authority(args["name"]))
 
+    def crl(args: Mapping[str, Any], _: Request) -> dict[str, Json]:
+        return render.published_list(chain.crl(args["name"]))
+
+    def root_crl(args: Mapping[str, Any], _: Request) -> dict[str, Json]:
+        return render.published_list(chain.root_crl(args["name"]))
+
     def clock(args: Mapping[str, Any], _: Request) -> dict[str, Json]:
         found = chain.clock_declaration(args["account"])
         if found is None:
@@ -74,12 +80,10 @@ def contract_queries(services: NodeServices) -> dict[tuple[str, str], Query]:
             "check": found.check,
         }
 
+    authority_name = Parameter(name="name", shape=Name(), about="what the chain calls it")
     public_key = Parameter(name="public_key", shape=Base64(most_bytes=128), about="as registered")
     return {
-        ("authorities", "authority"): Query(
-            parameters=(Parameter(name="name", shape=Name(), about="what the chain calls it"),),
-            answer=authority,
-        ),
+        ("authorities", "authority"): Query(parameters=(authority_name,), answer=authority),
         ("authorities", "certificate"): Query(
             parameters=(
                 Parameter(
@@ -90,6 +94,8 @@ def contract_queries(services: NodeServices) -> dict[tuple[str, str], Query]:
             ),
             answer=certificate,
         ),
+        ("authorities", "crl"): Query(parameters=(authority_name,), answer=crl),
+        ("authorities", "root_crl"): Query(parameters=(authority_name,), answer=root_crl),
         ("clocks", "declared"): Query(
             parameters=(
                 Parameter(name="account", shape=AccountName(), about="that a node signs for"),
@@ -147,6 +153,7 @@ def contract_query_method(services: NodeServices) -> Method:
             "unknown_query",
             "unknown_account",
             "unknown_authority",
+            "no_crl",
             "unknown_organisation",
             "unknown_key",
             "bad_digest",

@@ -88,7 +88,7 @@ class Pages:
             name = path.removeprefix("/ca/").removesuffix(_ROOT_CRL)
             try:
                 check_name(name, "authority")
-                return _page(200, chain.root_crl(name), "application/pkix-crl", "no-cache")
+                return _page(200, chain.root_crl(name).encoded, "application/pkix-crl", "no-cache")
             except ChainError as error:
                 return _page(404, f"{error}\n".encode(), _TEXT, _NO_STORE)
         name, _, kind = path.removeprefix("/ca/").rpartition(".")
@@ -104,7 +104,7 @@ class Pages:
                     issuing = chain.authority(name).chain[0]
                     return _page(200, issuing, "application/pkix-cert", "no-cache")
                 case "crl":
-                    return _page(200, chain.crl(name), "application/pkix-crl", "no-cache")
+                    return _page(200, chain.crl(name).encoded, "application/pkix-crl", "no-cache")
                 case _:
                     return _page(404, b"no such page\n", _TEXT, _NO_STORE)
         except (ChainError, IndexError) as error:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         AuthorityView,
         CertificateRecord,
         KeyRecord,
+        PublishedList,
     )
 
 
@@ -355,7 +356,13 @@ def authority(name: str, found: AuthorityView) -> dict[str, Json]:
         "operator": record.operator,
         "dismissed_ms": record.dismissed_ms,
         "chain": [to_base64(certificate) for certificate in found.chain],
+        "former": [to_base64(certificate) for certificate in found.former],
     }
+
+
+def published_list(found: PublishedList) -> dict[str, Json]:
+    """A revocation list, and under which number it was published."""
+    return {"number": found.number, "crl": to_base64(found.encoded)}
 
 
 def certificate(chain: ChainService, fingerprint: bytes) -> dict[str, Json]:

@@ -22,6 +22,8 @@ from chainnode.model.errors import NotFound
 from chainnode.model.suites.hmac_sha256 import hmac_sha256
 from chainnode.rpc.gateway_endpoint import record_value
 from chainnode.rpc.json_text import encode_json
+from chainnode.rpc.short_answers import short_answers
+from chainnode.services.gateway_journal import MAX_TOLD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -55,9 +57,6 @@ MAX_TRIES: Final = 36
 
 MOST_SILENCE_MS: Final = 60_000
 """Pauses of a target that does not answer double up to this, so soon after it is back it is told of all that it missed."""
-
-MAX_DROPPED: Final = 100
-"""Documents at one look whose target is no longer configured; each takes a sync."""
 
 _TOO_MANY: Final = 429
 _LABELS: Final = ("target",)
@@ -117,7 +116,10 @@ class Webhooks:
         # How many connections there are is bounded here; a pool's limit would have targets wait for one another.
         async with (
             aiohttp.ClientSession(
-                timeout=timeout, connector=aiohttp.TCPConnector(limit=0)
+                timeout=timeout,
+                connector=short_answers(asyncio.get_running_loop()),
+                # What one target sets would be kept for ever, and shown to the others of its host.
+                cookie_jar=aiohttp.DummyCookieJar(),
             ) as session,
             asyncio.TaskGroup() as tasks,
         ):
@@ -133,8 +135,9 @@ class Webhooks:
                 await asyncio.sleep(LOOK_S)
 
     def _drop(self, name: str) -> None:
-        for entry in tuple(islice(self._gateway.untold(name), MAX_DROPPED)):
-            self._gateway.told(entry.id)
+        """Forget what a target that is no longer configured is owed; the next look goes on."""
+        owed = islice(self._gateway.untold(name), MAX_TOLD)
+        self._gateway.told(*(entry.id for entry in owed))
 
     def _next(self, line: TargetLine) -> Untold | None:
         """Return what a target can be told of now; a silent one of one document at a time."""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from chainnode.model.state_tree import StateProof
     from chainnode.model.validators import ValidatorSet
     from contracts.clocks import Declaration
+    from contracts.query import PublishedList
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,16 +178,16 @@ class ChainService:
         """Return what an account has declared of its node's clock, or None."""
         return clock_declaration(self._ledger.state, account)
 
-    def crl(self, name: str) -> bytes:
-        """Return an authority's newest revocation list (DER). Raises NotFound `no_crl`."""
-        found = crl_of(self._ledger.state, name)
+    def crl(self, name: str) -> PublishedList:
+        """Return an authority's newest revocation list. Raises NotFound `no_crl`."""
+        found = crl_of(self._ledger.state, self._ledger.genesis.suite, name)
         if found is None:
             raise NotFound(f"{name} has published no revocation list", code="no_crl", field="name")
         return found
 
-    def root_crl(self, name: str) -> bytes:
-        """Return the newest revocation list (DER) of an authority's root. Raises NotFound `no_crl`."""
-        found = root_crl_of(self._ledger.state, name)
+    def root_crl(self, name: str) -> PublishedList:
+        """Return the newest revocation list of an authority's root. Raises NotFound `no_crl`."""
+        found = root_crl_of(self._ledger.state, self._ledger.genesis.suite, name)
         if found is None:
             raise NotFound(
                 f"no revocation list of the root of {name} was published",

@@ -373,9 +373,9 @@ class Gateway:
         """Return the documents that have ended and of which a webhook is still to be told."""
         return self._journal.untold(webhook)
 
-    def told(self, id_: bytes) -> None:
-        """Tell a document's webhook no more; durable on return."""
-        self._journal.told(id_)
+    def told(self, *ids: bytes) -> None:
+        """Tell the webhooks of so many documents no more, at most `MAX_TOLD`; durable on return, in one sync."""
+        self._journal.told(*ids)
 
     def is_provable(self, found: RecordStatus) -> bool:
         """Whether a cosigned checkpoint covers a document's record."""

@@ -28,7 +28,7 @@ from chainnode.services.untold import UntoldQueue
 from chainnode.storage.journal import Journal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from chainnode.model.codec import Value
     from chainnode.model.domain import Domain
@@ -42,6 +42,9 @@ MAX_KEY_BYTES: Final = 256
 MAX_KEPT: Final = 100_000
 """Records that are remembered after their list ended, some 60 MiB. Beyond it the lists that ended longest ago are forgotten:
 their ids read `unknown`, their keys are new, and their webhooks are told no more."""
+
+MAX_TOLD: Final = MAX_DOCUMENTS_PER_CALL
+"""Documents in one record that says whose webhooks are told no more: those of one list, in a file that is written anew."""
 
 _MAX_RECORD_BYTES: Final = 1024 * 1024
 _MAX_MESSAGE_BYTES: Final = 1_024
@@ -75,9 +78,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """A record: a document's webhook is told no more."""
+    """A record: the webhooks of documents are told of them no more."""
 
-    id: bytes
+    ids: tuple[bytes, ...]
+    """1 to `MAX_TOLD`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +158,7 @@ def encode_line(line: Line) -> bytes:
             entries = _entries_value(line.entries)
             return codec.encode((_KEPT, line.number, line.tx_id, line.ending.as_value(), entries))
         case Told():
-            return codec.encode((_TOLD, line.id))
+            return codec.encode((_TOLD, *line.ids))
 
 
 def decode_line(payload: bytes) -> Line:
@@ -176,8 +180,8 @@ def decode_line(payload: bytes) -> Line:
         codec.array(fields, "ended", arity=7)
         return Ended(number=codec.integer(fields[1], "number"), ending=_ending(fields[2:]))
     if kind == _TOLD:
-        _, id_ = codec.array(fields, "told", arity=2)
-        return Told(id=codec.binary(id_, "id", size=ID_BYTES))
+        ids = codec.array_up_to(fields[1:], "told", least=1, most=MAX_TOLD)
+        return Told(ids=tuple(codec.binary(id_, "id", size=ID_BYTES) for id_ in ids))
     _, number, tx_id, ending, entries = codec.array(fields, "kept", arity=5)
     return KeptList(
         number=codec.integer(number, "number"),
@@ -304,10 +308,13 @@ class GatewayJournal:
         """Return the documents that have ended and of which a webhook is still to be told, oldest first after a start."""
         return self._untold.get(webhook, _NOTHING)
 
-    def told(self, id_: bytes) -> None:
-        """Write down that a document's webhook is told no more. A crash that loses it has it told again."""
-        self._journal.append(encode_line(Told(id=id_)))
-        self._tell_no_more(id_)
+    def told(self, *ids: bytes) -> None:
+        """Write down that webhooks are told no more of so many documents, at most `MAX_TOLD`, in one sync.
+
+        A crash that loses it has them told again.
+        """
+        self._journal.append(encode_line(Told(ids=ids)))
+        self._tell_no_more(ids)
 
     def close(self) -> None:
         """Release the file."""
@@ -322,9 +329,13 @@ class GatewayJournal:
         """Yield all that is remembered, so that reading it comes to the same."""
         for one, ending in self._ended.values():
             yield KeptList(number=one.number, tx_id=one.tx_id, ending=ending, entries=one.entries)
-            for entry in one.entries:
-                if entry.webhook is not None and entry.id not in self.untold(entry.webhook):
-                    yield Told(id=entry.id)
+            told = tuple(
+                entry.id
+                for entry in one.entries
+                if entry.webhook is not None and entry.id not in self.untold(entry.webhook)
+            )
+            if told:
+                yield Told(ids=told)
         for one in self._open.values():
             yield Listed(number=one.number, envelope=one.envelope, entries=one.entries)
 
@@ -356,7 +367,7 @@ class GatewayJournal:
                 self._add(one)
                 self._finish(one, line.ending)
             case Told():
-                self._tell_no_more(line.id)
+                self._tell_no_more(line.ids)
 
     def _add(self, one: GatewayList) -> None:
         self._open[one.number] = one
@@ -377,20 +388,21 @@ class GatewayJournal:
         while self._kept > self._most_kept:
             self._forget_oldest()
 
-    def _tell_no_more(self, id_: bytes) -> None:
-        one, item = self._places.get(id_, (None, 0))
-        webhook = None if one is None else one.entries[item].webhook
-        if webhook is not None and webhook in self._untold:
-            queue = self._untold[webhook]
-            queue.drop(id_)
-            if not queue:
-                del self._untold[webhook]
+    def _tell_no_more(self, ids: Iterable[bytes]) -> None:
+        for id_ in ids:
+            one, item = self._places.get(id_, (None, 0))
+            webhook = None if one is None else one.entries[item].webhook
+            if webhook is not None and webhook in self._untold:
+                queue = self._untold[webhook]
+                queue.drop(id_)
+                if not queue:
+                    del self._untold[webhook]
 
     def _forget_oldest(self) -> None:
         _, (one, _) = self._ended.popitem(last=False)
         self._kept -= len(one.entries)
+        self._tell_no_more(entry.id for entry in one.entries)
         for entry in one.entries:
-            self._tell_no_more(entry.id)
             self._places.pop(entry.id, None)
             if entry.key is not None:
                 self._keys.pop((entry.token, entry.key), None)

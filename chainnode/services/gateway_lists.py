@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 MAX_LIST_BYTES: Final = 200 * 1024
 """Of one list's documents, so that its transaction stays under 256 KiB."""
 
-_DOCUMENT_BYTES: Final = 192
-"""A document with three digests in a transaction, without its title; 190 at most."""
+_DOCUMENT_BYTES: Final = 194
+"""A document with three digests and a metadata hash in a transaction, but for the bytes of its title."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,10 +70,15 @@ def gathered(queue: Sequence[Waiting], closing: frozenset[str]) -> Iterator[Sequ
         yield from _lists_of(group)
 
 
+def document_bytes(document: Document) -> int:
+    """Return what a document is counted for in a list: what it takes in a transaction, or more."""
+    return _DOCUMENT_BYTES + len((document.title or "").encode())
+
+
 def _lists_of(group: Sequence[Waiting]) -> Iterator[Sequence[Waiting]]:
     begin, size = 0, 0
     for end, waiting in enumerate(group):
-        cost = _DOCUMENT_BYTES + len((waiting.wish.document.title or "").encode())
+        cost = document_bytes(waiting.wish.document)
         if end - begin == MAX_DOCUMENTS_PER_CALL or size + cost > MAX_LIST_BYTES:
             yield group[begin:end]
             begin, size = end, 0

@@ -23,7 +23,7 @@ def vouching_authority(
     """Return the authority by whose word a unit's certificate counts.
 
     Other authorities may have entered it too, and say what they like of it. If the one that has issued it is among them, its
-    word alone is heard; an authority that has changed its key since is not recognised, and then all are heard.
+    word alone is heard, by whichever of its keys it did; if not, all are.
 
     Args:
         state: As of the tip.
@@ -50,10 +50,12 @@ def vouching_authority(
 
 def _issued_by(state: StateReader, authority: str, certificate: X509Certificate) -> bool:
     found = authority_view(state, authority)
-    if found is None or not found.chain:
-        return False
+    return found is not None and any(_is_issuer(one, certificate) for one in found.issuers)
+
+
+def _is_issuer(encoded: bytes, certificate: X509Certificate) -> bool:
     try:
-        return has_issued(decode_x509_certificate(found.chain[0]), certificate)
+        return has_issued(decode_x509_certificate(encoded), certificate)
     except ChainError:
         return False
 
@@ -62,7 +64,7 @@ def _problem(state: StateReader, entry: CertificateRecord, account: str) -> str 
     authority = authority_view(state, entry.authority)
     if authority is None or authority.record.dismissed_ms:
         return (
-            f"the certificate authority {entry.authority}, which has issued the timestamp unit's certificate, was "
+            f"the certificate authority {entry.authority}, which has entered the timestamp unit's certificate, was "
             "dismissed; ask another one for a certificate with `chainnode ca request`"
         )
     if entry.revoked_ms:

@@ -13,6 +13,7 @@ import click
 
 from chainnode.model import calls
 from chainnode.model.errors import NotFound, Refused
+from chainnode.model.limits import MAX_CRL_NUMBER
 from chainnode.pki.path import has_issued
 from chainnode.pki.revocation import check_crl
 from cli.authority.home import REASONS, Revocation
@@ -25,7 +26,7 @@ from cli.authority.shared import (
     send_calls,
     whole_second,
 )
-from cli.authority.standing import chain_of, entries_of, root_list
+from cli.authority.standing import chain_of, entries_of, published_number
 from cli.command import as_option, pass_session, passphrase_option
 from cli.output import note, print_fields, print_json
 from cli.senders import chain_domain
@@ -95,12 +96,24 @@ def revoke_authority(session: Session, file: Path, reason: str) -> None:
     compromised. On the chain, `chainnode ca dismiss` ends the authority.
     """
     certificate, home = read_bundle(file)[0], authority_home(session)
-    root = home.chain()[0]
+    root, *above = home.chain()
+    if above:
+        raise Refused(
+            f"this is the home of {root.subject.text()}, which is no root; take an authority back in its root's home, "
+            "and any other certificate with `chainnode ca revoke`",
+            code="not_a_root",
+        )
     if certificate == root or not has_issued(root, certificate):
         raise Refused(
             f"{file}: found a certificate that {root.subject.text()} has not signed; expected one of its "
             "issuing authorities",
             code="other_issuer",
+        )
+    if not certificate.extensions.is_authority:
+        raise Refused(
+            f"{file}: found the certificate of {certificate.subject.text()}, which is no authority; take it back with "
+            "`chainnode ca revoke`, on the chain too",
+            code="not_an_authority",
         )
     is_new = home.note_revocation(
         Revocation(
@@ -161,25 +174,36 @@ def _own_list(session: Session, name: str) -> tuple[Call, str]:
             "next one with `chainnode ca crl`, and publish that",
             code="crl_behind",
         )
-    return calls.publish_crl(name, found.encoded), f"revocation list {found.number} of {name}"
+    session.ask(lambda node: _check_newer(node, "crl", name, found))
+    said = f"revocation list {found.number} of {name}"
+    return calls.publish_crl(name, found.number, found.encoded), said
 
 
 def _root_list(session: Session, name: str, file: Path) -> tuple[Call, str]:
     found = read_crl(file)
     session.ask(lambda node: _check_root_list(node, name, found))
     said = f"revocation list {found.number} of the root of {name}"
-    return calls.publish_root_crl(name, found.encoded), said
+    return calls.publish_root_crl(name, found.number, found.encoded), said
 
 
 async def _check_root_list(node: RpcClient, name: str, found: RevocationList) -> None:
     chain = await chain_of(node, name)
     check_crl(found, chain[-1])
-    before = await root_list(node, name, chain)
-    if before is not None and found.number <= before.number:
+    await _check_newer(node, "root_crl", name, found)
+
+
+async def _check_newer(node: RpcClient, query: str, name: str, found: RevocationList) -> None:
+    before = await published_number(node, query, name)
+    if before is not None and found.number <= before:
         raise Refused(
-            f"the chain has revocation list {before.number} of this root; found {found.number}, which would "
-            "take revocations back",
+            f"the chain has revocation list {before}; found {found.number}, which would take revocations back; make "
+            "the next one with `chainnode ca crl`",
             code="crl_behind",
+        )
+    if found.number > MAX_CRL_NUMBER:
+        raise Refused(
+            f"found revocation list {found.number}; the chain publishes numbers up to {MAX_CRL_NUMBER}",
+            code="bad_number",
         )
 
 

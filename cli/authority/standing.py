@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from chainnode.model.errors import DecodeError, NotFound, ProofInvalid, Refused, Unavailable
+from chainnode.model.errors import DecodeError, NotFound, ProofInvalid, Refused
 from chainnode.pki.certificate import decode_x509_certificate
 from chainnode.pki.path import has_issued
 from chainnode.pki.revocation import check_crl, decode_crl
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from chainnode.rpc.client import RpcClient
     from cli.output import Json
     from cli.session import Session
-
-_OK: Final = 200
-_NOT_FOUND: Final = 404
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,19 +91,14 @@ async def chain_of(node: RpcClient, name: str) -> tuple[X509Certificate, ...]:
         DecodeError: one is none.
         ChainError: there is no such authority, or the node cannot be asked.
     """
-    query = await node.contract_query("authorities", "authority", {"name": name})
-    try:
-        encoded = [from_base64(one) for one in _fields(query["result"])["chain"]]
-    except (KeyError, TypeError) as error:
-        raise _bad_answer() from error
-    return tuple(decode_x509_certificate(one) for one in encoded)
+    return (await _certificates_of(node, name))[0]
 
 
 async def own_list(
     node: RpcClient, name: str, chain: tuple[X509Certificate, ...]
 ) -> RevocationList | None:
     """Return the revocation list that the chain has of an authority, or None. Raises as `root_list`."""
-    return await _list_at(node, f"/ca/{name}.crl", chain[0])
+    return await _list_of(node, "crl", name, chain[0])
 
 
 async def root_list(
@@ -115,10 +107,10 @@ async def root_list(
     """Return the revocation list that the chain has of an authority's root, or None.
 
     Raises:
-        DecodeError, ProofInvalid: it is none, or not the root's.
+        DecodeError, ProofInvalid: it is none, or not the root's, or not of the number under which it was published.
         Unavailable: the node cannot be asked.
     """
-    return await _list_at(node, f"/ca/{name}/root.crl", chain[-1])
+    return await _list_of(node, "root_crl", name, chain[-1])
 
 
 def taken_back(chain: tuple[X509Certificate, ...], found: RevocationList | None) -> bool:
@@ -149,15 +141,59 @@ def check_in_force(session: Session, name: str) -> None:
         )
 
 
-async def _list_at(node: RpcClient, path: str, issuer: X509Certificate) -> RevocationList | None:
-    status, body = await node.get(path)
-    if status == _NOT_FOUND:
+async def published_number(node: RpcClient, query: str, name: str) -> int | None:
+    """Return the number under which an authority's list (`crl`) or its root's (`root_crl`) was published; None: there is none.
+
+    Raises:
+        DecodeError: the node's answer is none.
+        ChainError: the node cannot be asked.
+    """
+    found = await _published(node, query, name)
+    return None if found is None else found[0]
+
+
+async def _published(node: RpcClient, query: str, name: str) -> tuple[int, bytes] | None:
+    try:
+        answer = _fields(
+            (await node.contract_query("authorities", query, {"name": name}))["result"]
+        )
+    except NotFound:
         return None
-    if status != _OK:
-        raise Unavailable(f"{node.url}{path} answered {status}", code="bad_answer")
-    found = decode_crl(body)
+    try:
+        return int(answer["number"]), from_base64(answer["crl"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise _bad_answer() from error
+
+
+async def _list_of(
+    node: RpcClient, query: str, name: str, issuer: X509Certificate
+) -> RevocationList | None:
+    published = await _published(node, query, name)
+    if published is None:
+        return None
+    number, encoded = published
+    found = decode_crl(encoded)
     check_crl(found, issuer)
+    if found.number != number:
+        raise ProofInvalid(
+            f"it was published as revocation list {number}, and is list {found.number}",
+            code="other_number",
+        )
     return found
+
+
+async def _certificates_of(
+    node: RpcClient, name: str
+) -> tuple[tuple[X509Certificate, ...], tuple[X509Certificate, ...]]:
+    """Return an authority's own certificates, and those that it issued by before, newest first."""
+    query = await node.contract_query("authorities", "authority", {"name": name})
+    answer = _fields(query["result"])
+    try:
+        chain = [from_base64(one) for one in answer["chain"]]
+        former = [from_base64(one) for one in reversed(answer["former"])]
+    except (KeyError, TypeError) as error:
+        raise _bad_answer() from error
+    return tuple(map(decode_x509_certificate, chain)), tuple(map(decode_x509_certificate, former))
 
 
 @click.command()
@@ -212,7 +248,7 @@ class _Judgement:
 
     entry: Entry
     is_issuer: bool
-    """Whether the authority has signed the certificate, by the key that the chain knows of it now."""
+    """Whether the authority has signed the certificate, by a key that the chain knows of it, earlier ones too."""
 
     why_not: str | None
     """Why the certificate does not count by its word, or None if it does."""
@@ -223,12 +259,14 @@ async def _judge(
 ) -> _Judgement:
     is_issuer, why_not = False, _why_not(entry, now_ms)
     try:
-        chain = await chain_of(node, entry.authority)
-        is_issuer = has_issued(chain[0], certificate)
-        if taken_back(chain, await root_list(node, entry.authority, chain)):
+        chain, former = await _certificates_of(node, entry.authority)
+        issuer = next((one for one in (chain[0], *former) if has_issued(one, certificate)), None)
+        is_issuer = issuer is not None
+        path = (issuer or chain[0], *chain[1:])
+        if taken_back(path, await root_list(node, entry.authority, chain)):
             why_not = why_not or "the root has revoked its authority's certificate"
         own = await own_list(node, entry.authority, chain)
-        if is_issuer and own is not None and own.entry_of(certificate.serial_number):
+        if issuer == chain[0] and own is not None and own.entry_of(certificate.serial_number):
             why_not = why_not or "it is on its authority's revocation list"
     except (DecodeError, ProofInvalid) as error:
         # What an authority publishes concerns its own word alone.
@@ -242,7 +280,7 @@ def _rows(one: _Judgement) -> Iterable[tuple[str, object]]:
     said = "vouches for it" if one.why_not is None else one.why_not
     return (
         ("authority", f"{entry.authority}: {said}"),
-        ("signed by it", "yes" if one.is_issuer else "not by the key that the chain knows of it"),
+        ("signed by it", "yes" if one.is_issuer else "not by a key that the chain knows of it"),
         ("owner", entry.owner),
         ("purpose", entry.purpose),
         ("valid", f"{time_text(entry.not_before_ms)} .. {time_text(entry.not_after_ms)}"),

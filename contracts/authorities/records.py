@@ -5,11 +5,14 @@
     authorities/chain/<name>                         [certificate (DER), ...]      issuing authority first, root last
     authorities/certificate/<name>/<fingerprint>     [1, authority, purpose, owner, not_before_ms, not_after_ms,
                                                       revoked_ms, reason]
-    authorities/crl/<name>                           its certificate revocation list (DER)
-    authorities/root-crl/<name>                      that of its root (DER)
+    authorities/former/<name>                        [certificate (DER), ...]      that it issued by before, oldest first
+    authorities/crl/<name>/<issuer>                  [1, number, list (DER)]       its certificate revocation list
+    authorities/root-crl/<name>/<issuer>             [1, number, list (DER)]       that of its root
 
-A fingerprint is the chain's hash of the certificate's DER. The contract cannot tell who signed a certificate, so each
-authority has entries of its own: what one of them enters and revokes is its word, and changes no other's.
+A fingerprint is the chain's hash of the certificate's DER; an issuer is that of the certificate whose key signs the list:
+the one that the authority issues by, or its root's. So the lists of each are counted for themselves, and found again. The
+contract cannot tell who signed a certificate, so each authority has entries of its own: what one of them enters and
+revokes is its word, and changes no other's.
 """
 
 from __future__ import annotations
@@ -20,7 +23,12 @@ from typing import TYPE_CHECKING, Final
 
 from chainnode.model import codec
 from chainnode.model.errors import DecodeError, InvariantViolation
-from chainnode.model.limits import MAX_ACCOUNT_NAME_BYTES, MAX_NAME_BYTES, MAX_TITLE_BYTES
+from chainnode.model.limits import (
+    MAX_ACCOUNT_NAME_BYTES,
+    MAX_CRL_NUMBER,
+    MAX_NAME_BYTES,
+    MAX_TITLE_BYTES,
+)
 
 if TYPE_CHECKING:
     from contracts.overlay import StateReader
@@ -36,6 +44,10 @@ MAX_CERTIFICATE_BYTES: Final = 4_096
 MAX_CHAIN: Final = 5
 """Certificates of one authority, from the one that issues to its root; they fit one leaf of the log."""
 
+MAX_FORMER: Final = 7
+"""Certificates that an authority ever issued by before its present one. It changes its key every few years, and whoever
+asks who has issued a certificate tries them all."""
+
 MAX_AUTHORITIES: Final = 64
 """Authorities that an alliance ever admits, dismissed ones included: whoever asks about a certificate asks them all."""
 
@@ -43,6 +55,7 @@ MAX_CRL_BYTES: Final = 65_536
 """A revocation list in DER: some 1,500 entries. It travels in a transaction and is kept in the state."""
 
 _MAX_RECORD_BYTES: Final = 32_768
+_MAX_LIST_BYTES: Final = MAX_CRL_BYTES + 64
 _MEMORISED: Final = 1_024
 _FEW: Final = 4
 NAMES_KEY: Final = b"names"
@@ -113,6 +126,21 @@ class CertificateRecord:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class PublishedList:
+    """A certificate revocation list."""
+
+    number: int
+    """Above those of all lists of the same key that were published before; what the list calls itself is for its readers."""
+
+    encoded: bytes
+    """DER, as far as the chain knows."""
+
+    def encode(self) -> bytes:
+        """Return the canonical bytes."""
+        return codec.encode((VERSION, self.number, self.encoded))
+
+
 def authority_key(name: str) -> bytes:
     """Return where an authority is kept, relative to `authorities`."""
     return b"authority/" + name.encode("ascii")
@@ -128,14 +156,19 @@ def certificate_key(name: str, fingerprint: bytes) -> bytes:
     return b"certificate/" + name.encode("ascii") + b"/" + fingerprint
 
 
-def crl_key(name: str) -> bytes:
-    """Return where an authority's newest revocation list is kept."""
-    return b"crl/" + name.encode("ascii")
+def former_key(name: str) -> bytes:
+    """Return where the certificates are kept that an authority issued by before."""
+    return b"former/" + name.encode("ascii")
 
 
-def root_crl_key(name: str) -> bytes:
-    """Return where the newest revocation list of an authority's root is kept."""
-    return b"root-crl/" + name.encode("ascii")
+def crl_key(name: str, issuer: bytes) -> bytes:
+    """Return where an authority's newest revocation list is kept, by the fingerprint of the certificate that it issues by."""
+    return b"crl/" + name.encode("ascii") + b"/" + issuer
+
+
+def root_crl_key(name: str, issuer: bytes) -> bytes:
+    """Return where the newest revocation list of an authority's root is kept, by the fingerprint of the root's certificate."""
+    return b"root-crl/" + name.encode("ascii") + b"/" + issuer
 
 
 def names_in(state: StateReader) -> tuple[str, ...]:
@@ -172,7 +205,7 @@ def certificate_in(state: StateReader, name: str, fingerprint: bytes) -> Certifi
 
 
 def encode_chain(certificates: tuple[bytes, ...]) -> bytes:
-    """Return the canonical bytes of an authority's own certificates."""
+    """Return the canonical bytes of an authority's own certificates, present or former."""
     return codec.encode(certificates)
 
 
@@ -180,6 +213,33 @@ def chain_in(state: StateReader, name: str) -> tuple[bytes, ...]:
     """Return an authority's own certificates (DER), the issuing one first; none if there is no such authority."""
     data = state.get(chain_key(name))
     return () if data is None else decode_chain(data)
+
+
+def former_in(state: StateReader, name: str) -> tuple[bytes, ...]:
+    """Return the certificates (DER) that an authority issued by before, oldest first."""
+    data = state.get(former_key(name))
+    return () if data is None else decode_chain(data)
+
+
+def list_in(state: StateReader, key: bytes) -> PublishedList | None:
+    """Return the revocation list under a `crl_key` or `root_crl_key`, or None."""
+    data = state.get(key)
+    return None if data is None else decode_list(data)
+
+
+def decode_list(data: bytes) -> PublishedList:
+    """Read a published list from the state. Raises InvariantViolation: the state is of our own making."""
+    try:
+        version, number, encoded = codec.decode_array(
+            data, max_bytes=_MAX_LIST_BYTES, arity=3, what="list"
+        )
+        codec.integer(version, "version", least=VERSION, most=VERSION)
+        return PublishedList(
+            codec.integer(number, "number", most=MAX_CRL_NUMBER),
+            codec.binary(encoded, "list", most=MAX_CRL_BYTES),
+        )
+    except DecodeError as error:
+        raise _damaged(error) from error
 
 
 def decode_chain(data: bytes) -> tuple[bytes, ...]:

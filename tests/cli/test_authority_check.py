@@ -64,7 +64,7 @@ def test_whoever_has_not_signed_it_is_not_heard_whatever_it_publishes(check):
         lambda node: revoke(node, "alien"),
         admit("city", CITY),
         enter("city"),
-        calls.publish_crl("alien", b"no list"),
+        calls.publish_crl("alien", 1, b"no list"),
     )
     assert said["counts"]
     alien, city = said["entries"]
@@ -91,12 +91,36 @@ def test_lists_count_and_one_that_does_not_hold_is_said(check):
     listed = MADE.crl(RevokedCertificate(MADE.leaf.serial_number, NOW_MS, None))
     known = (admit("city", CITY), enter("city"))
     assert check(*known)["counts"]
-    said = check(*known, calls.publish_crl("city", listed.encoded))
+    said = check(*known, calls.publish_crl("city", 1, listed.encoded))
     assert said["reason"] == "it is on its authority's revocation list"
     issuing = RevokedCertificate(MADE.issuing.serial_number, NOW_MS, None)
     root = MADE.crl(issuing, by_root=True)
-    said = check(*known, calls.publish_root_crl("city", root.encoded))
+    said = check(*known, calls.publish_root_crl("city", 1, root.encoded))
     assert said["reason"] == "the root has revoked its authority's certificate"
-    said = check(*known, calls.publish_root_crl("city", listed.encoded))
+    said = check(*known, calls.publish_root_crl("city", 1, listed.encoded))
     assert "does not hold" in said["reason"]
     assert check(admit("city", CITY))["reason"] == "no authority of this chain has entered it"
+
+
+def test_a_list_under_a_number_that_is_not_its_own_does_not_hold(check):
+    earlier = MADE.crl(by_root=True, number=3)
+    known = (admit("city", CITY), enter("city"))
+    assert check(*known, calls.publish_root_crl("city", 3, earlier.encoded))["counts"]
+    # An administrator who calls it the fourth, so that it replaces the third.
+    said = check(*known, calls.publish_root_crl("city", 4, earlier.encoded))
+    assert "does not hold" in said["reason"]
+    assert "list 4" in said["reason"]
+
+
+def test_an_authority_that_has_changed_its_key_is_heard_of_what_it_issued_before(check):
+    others = (admit("alien", [b"no certificate"]), enter("alien"))
+    known = (admit("city", CITY), enter("city"))
+    anew = admit("city", [MADE.rekeyed().encoded, MADE.root.encoded])
+    said = check(*others, lambda node: revoke(node, "alien"), *known, anew)
+    assert said["counts"]
+    assert [one["has_issued"] for one in said["entries"]] == [False, True]
+    said = check(*others, *known, lambda node: revoke(node, "city"), anew)
+    assert (said["counts"], said["reason"]) == (False, "it is revoked")
+    taken = MADE.crl(RevokedCertificate(MADE.issuing.serial_number, NOW_MS, None), by_root=True)
+    said = check(*known, anew, calls.publish_root_crl("city", 1, taken.encoded))
+    assert said["reason"] == "the root has revoked its authority's certificate"

@@ -9,7 +9,7 @@ import pytest
 from chainnode.model import calls, codec
 from chainnode.model.keys import KeyPurpose
 from chainnode.model.record import decode_record
-from contracts.authorities.records import MAX_AUTHORITIES
+from contracts.authorities.records import MAX_AUTHORITIES, MAX_FORMER, PublishedList
 from contracts.query import (
     authority_view,
     certificate_view,
@@ -27,9 +27,15 @@ YEAR_MS = 365 * 86_400_000
 CERTIFICATE = b"a certificate"
 
 
-def admit(name: str = "city", *, operator: str = OPERATOR, standing: str = "internal") -> Call:
+def admit(
+    name: str = "city",
+    *,
+    operator: str = OPERATOR,
+    standing: str = "internal",
+    chain: tuple[bytes, ...] = (b"issuing", b"root"),
+) -> Call:
     return calls.admit_authority(
-        name, title="市电子认证", standing=standing, operator=operator, chain=[b"issuing", b"root"]
+        name, title="市电子认证", standing=standing, operator=operator, chain=chain
     )
 
 
@@ -65,8 +71,8 @@ def test_the_life_of_a_certificate_stands_on_the_log_and_in_the_state(suite):
     assert chain.send(OPERATOR, calls.revoke_certificate("city", fingerprint, "compromised")) == ""
     view = certificate_view(chain.state, "city", fingerprint)
     assert (view.revoked_ms, view.reason) == (chain.time_ms, "compromised")
-    assert chain.send(OPERATOR, calls.publish_crl("city", b"a list")) == ""
-    assert crl_of(chain.state, "city") == b"a list"
+    assert chain.send(OPERATOR, calls.publish_crl("city", 1, b"a list")) == ""
+    assert crl_of(chain.state, chain.genesis.suite, "city") == PublishedList(1, b"a list")
     assert chain.send(ADMIN, calls.dismiss_authority("city")) == ""
     authority = authority_view(chain.state, "city")
     assert (authority.record.operator, authority.record.dismissed_ms) == (OPERATOR, chain.time_ms)
@@ -82,7 +88,7 @@ def test_the_life_of_a_certificate_stands_on_the_log_and_in_the_state(suite):
     )
     assert issued == ("issued", "city", "timestamp", OWNER, CERTIFICATE)
     assert revoked[:4] == ("revoked", "city", fingerprint, "compromised")
-    assert crl == ("crl", "city", chain.genesis.suite.hash(b"a list"))
+    assert crl == ("crl", "city", 1, chain.genesis.suite.hash(b"a list"))
     assert dismissed == ("dismissed", "city")
 
 
@@ -114,11 +120,12 @@ def test_a_new_admission_replaces_chain_and_operator_and_keeps_what_was_issued()
         (OPERATOR, enter(b"x" * 4_097), "malformed"),
         (OWNER, calls.revoke_certificate("city", bytes(32), "ceased"), "unknown_certificate"),
         (OPERATOR, calls.revoke_certificate("city", bytes(32), "dislike"), "bad_reason"),
-        (OWNER, calls.publish_crl("city", b""), "not_the_operator"),
-        (OPERATOR, calls.publish_crl("city", b"x" * 65_537), "malformed"),
-        (OPERATOR, calls.publish_root_crl("city", b""), "missing_role"),
-        (ADMIN, calls.publish_root_crl("other", b""), "unknown_authority"),
-        (ADMIN, calls.publish_root_crl("city", b"x" * 65_537), "malformed"),
+        (OWNER, calls.publish_crl("city", 1, b""), "not_the_operator"),
+        (OPERATOR, calls.publish_crl("city", 1, b"x" * 65_537), "malformed"),
+        (OPERATOR, calls.publish_crl("city", -1, b""), "malformed"),
+        (OPERATOR, calls.publish_root_crl("city", 1, b""), "missing_role"),
+        (ADMIN, calls.publish_root_crl("other", 1, b""), "unknown_authority"),
+        (ADMIN, calls.publish_root_crl("city", 1, b"x" * 65_537), "malformed"),
         (OPERATOR, calls.dismiss_authority("city"), "missing_role"),
         (ADMIN, calls.dismiss_authority("other"), "unknown_authority"),
     ],
@@ -166,12 +173,61 @@ def test_no_authority_can_take_or_spoil_what_another_has_issued():
 def test_the_list_of_the_root_is_published_by_an_admin_and_after_a_dismissal_too():
     chain = Chain()
     chain.send(ADMIN, admit())
-    assert root_crl_of(chain.state, "city") is None
+    suite = chain.genesis.suite
+    assert root_crl_of(chain.state, suite, "city") is None
     chain.send(ADMIN, calls.dismiss_authority("city"))
-    assert chain.send(ADMIN, calls.publish_root_crl("city", b"a list")) == ""
-    assert root_crl_of(chain.state, "city") == b"a list"
-    assert crl_of(chain.state, "city") is None
-    assert events(chain)[-1] == ("root-crl", "city", chain.genesis.suite.hash(b"a list"))
+    assert chain.send(ADMIN, calls.publish_root_crl("city", 0, b"a list")) == ""
+    assert root_crl_of(chain.state, suite, "city") == PublishedList(0, b"a list")
+    assert crl_of(chain.state, suite, "city") is None
+    assert root_crl_of(chain.state, suite, "other") is None
+    assert events(chain)[-1] == ("root-crl", "city", 0, suite.hash(b"a list"))
+
+
+@pytest.mark.parametrize(
+    ("sender", "publish", "published"),
+    [
+        (OPERATOR, calls.publish_crl, crl_of),
+        (ADMIN, calls.publish_root_crl, root_crl_of),
+    ],
+)
+def test_no_list_goes_back_behind_a_later_one_whatever_is_admitted_meanwhile(
+    sender, publish, published
+):
+    chain = Chain()
+
+    def now():
+        return published(chain.state, chain.genesis.suite, "city")
+
+    chain.send(ADMIN, admit())
+    assert chain.send(sender, publish("city", 7, b"seventh")) == ""
+    for number in (7, 6, 0):
+        assert chain.send(sender, publish("city", number, b"earlier")) == "not_newer"
+    assert now() == PublishedList(7, b"seventh")
+    # Another key counts its lists anew, and a way back to the earlier key is none to its earlier lists.
+    chain.send(ADMIN, admit(chain=(b"issuing 2", b"root 2")))
+    assert now() is None
+    assert chain.send(sender, publish("city", 1, b"first")) == ""
+    chain.send(ADMIN, admit())
+    assert now() == PublishedList(7, b"seventh")
+    assert chain.send(sender, publish("city", 7, b"earlier")) == "not_newer"
+    assert chain.send(sender, publish("city", 2**63 - 1, b"last")) == ""
+
+
+def test_an_authority_is_known_by_the_certificates_that_it_had_before():
+    chain = Chain()
+
+    def former():
+        return authority_view(chain.state, "city").former
+
+    for issuing in (b"0", b"0", b"1", b"0", b"2"):
+        assert chain.send(ADMIN, admit(chain=(issuing, b"root"))) == ""
+    assert former() == (b"1", b"0")
+    for number in range(3, MAX_FORMER + 1):
+        assert chain.send(ADMIN, admit(chain=(b"%d" % number * 4_096, b"root"))) == ""
+    assert len(former()) == MAX_FORMER
+    assert chain.send(ADMIN, admit(chain=(b"one more", b"root"))) == "too_many_keys"
+    assert chain.send(ADMIN, admit(chain=(b"1", b"another root"))) == ""
+    assert b"1" not in former()
 
 
 def test_an_alliance_admits_so_many_authorities_and_can_still_change_one_of_them():
@@ -189,7 +245,7 @@ def test_a_dismissed_authority_enters_nothing_and_its_certificates_can_still_be_
     chain.send(ADMIN, calls.dismiss_authority("city"))
     assert chain.send(OPERATOR, enter(b"new")) == "dismissed"
     assert chain.send(ADMIN, admit()) == "dismissed"
-    assert chain.send(OPERATOR, calls.publish_crl("city", b"list")) == "dismissed"
+    assert chain.send(OPERATOR, calls.publish_crl("city", 1, b"list")) == "dismissed"
     fingerprint = chain.genesis.suite.hash(CERTIFICATE)
     assert chain.send(OPERATOR, calls.revoke_certificate("city", fingerprint, "ceased")) == ""
 

@@ -149,13 +149,13 @@ def certified_blocks(chain: Chain):
             node,
             calls.register_imprints("city", fingerprint, [imprint, imprint], seed=bytes(range(32))),
         ),
-        chain.transaction(operator, calls.publish_crl("city", b"crl")),
+        chain.transaction(operator, calls.publish_crl("city", 1, b"crl")),
         chain.transaction(operator, calls.revoke_certificate("city", fingerprint, "superseded")),
         chain.transaction(
             node, calls.register_imprints("city", fingerprint, [imprint], seed=bytes(range(32)))
         ),
         chain.transaction(admin, calls.dismiss_authority("city")),
-        chain.transaction(admin, calls.publish_root_crl("city", b"root crl")),
+        chain.transaction(admin, calls.publish_root_crl("city", 1, b"root crl")),
     ]
 
 

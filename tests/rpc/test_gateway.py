@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from chainnode.keystore.gateway_tokens import Token, encode_tokens, fresh_token, hash_of
 from chainnode.keystore.signer import local_signer
 from chainnode.keystore.webhook_targets import Target, read_targets
+from chainnode.model import codec
 from chainnode.model.calls import Document, close_algorithm, register_documents
 from chainnode.model.commitment import Digest, parse_digests
 from chainnode.model.errors import DecodeError, Refused, StorageFault, Unavailable
@@ -269,6 +270,18 @@ async def test_lists_hold_as_many_documents_and_bytes_as_a_transaction(tmp_path,
             sum(desk.gateway.find("a", id_).tx_id == tx_id for id_ in heard) for tx_id in lists
         ]
         assert sorted(sizes) == [2, 2, 3]
+
+
+def test_a_document_costs_a_list_no_less_than_it_takes_in_a_transaction():
+    digests = tuple(
+        Digest(algorithm=name, value=bytes(size))
+        for name, size in (("sha256", 32), ("sha512", 64), ("sm3", 32))
+    )
+    for title in (None, "", "x" * 31, "x" * 32, "x" * 255, "x" * 256, "证" * 85):
+        document = Document(digests=digests, title=title, metadata_hash=bytes(32))
+        wish = Wish(token="a", key=None, request_hash=b"", document=document, is_public=False)
+        taken = len(codec.encode(document.as_value()))
+        assert taken <= gateway_lists.document_bytes(wish.document) <= taken + 8
 
 
 @pytest.mark.asyncio
@@ -606,6 +619,21 @@ async def test_a_target_that_never_answers_or_is_no_more_is_given_up(tmp_path, m
             await tell(desk, Webhooks(desk.gateway, targets, desk.node.clock), monkeypatch)
 
 
+@pytest.mark.asyncio
+async def test_what_was_owed_to_a_target_that_is_no_more_takes_one_sync(tmp_path, monkeypatch):
+    async with open_desk(tmp_path) as desk:
+        await owed(desk, 20, "hook")
+        syncs = []
+        sync = MemoryFile.sync
+        monkeypatch.setattr(MemoryFile, "sync", lambda file: (syncs.append(file), sync(file)))
+        await tell(desk, Webhooks(desk.gateway, [], desk.node.clock), monkeypatch)
+        assert syncs == [desk.file]
+        again = GatewayJournal(
+            MemoryFile(desk.file.read_all(10**6)), desk.node.chain.genesis.domain
+        )
+        assert again.untold_webhooks == ()
+
+
 async def owed(desk, count, webhook):
     """Have a target be owed so many documents."""
     for number in range(count):
@@ -696,6 +724,104 @@ async def test_a_silent_target_is_tried_with_one_document_after_the_other_until_
         assert (line.silences, line.told) == (0, count)
         assert max(most) > 1
         running.cancel()
+
+
+@contextlib.asynccontextmanager
+async def raw_target(answer):
+    """A system that says whatever it likes after each request; `answer` gets the writer."""
+    ends = []
+
+    async def serve(reader, writer):
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                (length,) = (
+                    int(line.split(b":")[1])
+                    for line in head.split(b"\r\n")
+                    if line.lower().startswith(b"content-length:")
+                )
+                await reader.readexactly(length)
+                await answer(writer)
+        ends.append(writer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        port = server.sockets[0].getsockname()[1]
+        yield Target(name="hook", url=f"http://127.0.0.1:{port}/x", secret=SECRET.encode()), ends
+    finally:
+        server.close()
+
+
+@pytest.mark.asyncio
+async def test_an_answer_is_read_no_further_than_its_head_may_be_long(tmp_path, monkeypatch):
+    # Whatever ends is ended by us, and not because the time is up.
+    monkeypatch.setattr(webhooks, "TIMEOUT_S", 600)
+    monkeypatch.setattr(webhooks, "LOOK_S", 0.01)
+    interim = b"HTTP/1.1 102 Processing\r\n\r\n"
+
+    async def never_ends(writer):
+        while True:
+            writer.write(interim * 1_000)
+            await writer.drain()
+
+    async def never_ends_its_head(writer):
+        writer.write(b"HTTP/1.1 200 OK\r\n")
+        while True:
+            writer.write(b"Set-Cookie: a=b\r\n" * 10)
+            await writer.drain()
+
+    async def talks_on(writer):
+        body = b"x" * 2**22
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        await writer.drain()
+
+    async def is_polite(writer):
+        writer.write(interim + b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    for answer, outcome in (
+        (never_ends, (0, 1)),
+        (never_ends_its_head, (0, 1)),
+        (talks_on, (1, 0)),
+        (is_polite, (1, 0)),
+    ):
+        async with (
+            open_desk(tmp_path) as desk,
+            raw_target(answer) as (to, ends),
+            asyncio.timeout(20),
+            asyncio.TaskGroup() as tasks,
+        ):
+            await owed(desk, 1, "hook")
+            telling = Webhooks(desk.gateway, [to], desk.node.clock)
+            running = tasks.create_task(telling.run())
+            (line,) = telling.lines
+            while not line.told + line.failed:
+                await asyncio.sleep(0.01)
+            assert (line.told, line.failed) == outcome
+            while answer is not is_polite and not ends:
+                await asyncio.sleep(0.01)
+            running.cancel()
+
+
+@pytest.mark.asyncio
+async def test_targets_keep_nothing_on_a_node_and_their_connections_are_used_again(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(webhooks, "AT_ONCE", 1)
+    heard, peers = [], set()
+
+    async def take(request):
+        heard.append(request.headers.get("Cookie"))
+        peers.add(request.transport.get_extra_info("peername"))
+        answer = web.Response(text="ok")
+        answer.set_cookie("a", "b")
+        return answer
+
+    async with open_desk(tmp_path) as desk, listening(take) as to:
+        named = Target(name=to.name, url=to.url.replace("127.0.0.1", "localhost"), secret=to.secret)
+        await owed(desk, 3, "hook")
+        await tell(desk, Webhooks(desk.gateway, [named], desk.node.clock), monkeypatch)
+    assert (heard, len(peers)) == ([None] * 3, 1)
 
 
 @pytest.mark.asyncio

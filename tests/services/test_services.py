@@ -228,6 +228,13 @@ def test_lookups_go_on_where_they_ended(monkeypatch):
     assert (stranger.found, stranger.next_after) == ((), 3)
 
 
+def test_a_stranger_has_a_node_look_at_few_of_many_registrations():
+    node = make_node()
+    many = [register_documents([Document(digests=(digest("same"),))] * 500, seed=b"s" * 32)]
+    node.engine.commit([node.chain.transaction(many, nonce="many")])
+    assert [lookup(node, as_member=False, after=a).next_after for a in (None, 250)] == [250, 500]
+
+
 def test_a_lookup_reads_no_more_than_its_share_of_transactions(monkeypatch):
     monkeypatch.setattr(notary_module, "MAX_READ_BYTES", 0)
     node = make_node()

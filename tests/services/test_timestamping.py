@@ -151,6 +151,12 @@ class Served:
         return [one.failure for one in self.heard]
 
 
+def admitted(name, *chain):
+    return calls.admit_authority(
+        name, title="市", standing="internal", operator=ADMIN, chain=list(chain)
+    )
+
+
 @pytest.fixture
 def served():
     return Served()
@@ -307,6 +313,30 @@ def test_what_other_authorities_say_of_a_certificate_neither_ends_nor_saves_it(s
     other.enter("alien")
     other.revoke("city")
     assert "revoked by city" in other.refused()
+
+
+@pytest.mark.parametrize("is_revoked", [False, True])
+def test_an_authority_that_has_changed_its_key_is_still_heard_of_what_it_issued_before(is_revoked):
+    served = Served()
+    served.decide(ADMIN, admitted("alien", b"no certificate"))
+    served.enter("alien")
+    served.revoke("city" if is_revoked else "alien")
+    served.decide(ADMIN, admitted("city", authority().rekeyed().encoded, authority().root.encoded))
+    if is_revoked:
+        assert "revoked by city" in served.refused()
+        return
+    served.ask()
+    (transaction,) = served.node.engine.pool.values()
+    assert transaction.body.calls[0].args[0] == "city"
+
+
+def test_a_dismissed_authority_is_not_said_to_have_issued_what_it_has_entered():
+    served = Served()
+    served.units.certificate = authority().issue()
+    served.decide(ADMIN, admitted("alien", b"no certificate"))
+    served.enter("alien")
+    served.decide(ADMIN, calls.dismiss_authority("alien"))
+    assert "alien, which has entered the timestamp unit's certificate, was" in served.refused()
 
 
 def test_a_node_that_cannot_vouch_for_the_time_enters_nothing(served):

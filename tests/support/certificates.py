@@ -99,6 +99,11 @@ class Authority:
         made = terms(self.leaf_signer, profile, **{"crl_urls": (ISSUING_URL,)} | changes)
         return issue_certificate(made, self.issuing, self.issuing_signer)
 
+    def rekeyed(self) -> X509Certificate:
+        """Return a certificate of the issuing authority for another key that it has from then on."""
+        made = terms(signer_of(self.suite_name, "issuing anew"), ISSUING)
+        return issue_certificate(made, self.root, self.root_signer)
+
     def crl(
         self, *revoked: RevokedCertificate, by_root: bool = False, **changes: Any
     ) -> RevocationList:

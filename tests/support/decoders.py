@@ -134,6 +134,7 @@ from contracts.authorities.records import (
     encode_names,
 )
 from contracts.authorities.records import decode_certificate as decode_certificate_record
+from contracts.authorities.records import decode_list as decode_published_list
 from contracts.clocks import decode_declaration
 from contracts.identity.records import (
     decode_account,
@@ -605,6 +606,7 @@ def _file_formats() -> dict[str, Decoder]:
                 codec.encode((0, 4, b"", ((bytes(16), "a", "key", bytes(32), "hook"),) * 2)),
                 codec.encode((1, 3, "committed", 7, 100, "", "")),
                 codec.encode((3, bytes(16))),
+                codec.encode((3, bytes(16), bytes(16))),
                 codec.encode(
                     (
                         2,
@@ -935,6 +937,13 @@ def _state_formats() -> dict[str, Decoder]:
             decode=decode_chain,
             encode=encode_chain,
             seeds=(codec.encode((b"issuing", b"root")),),
+            errors=ours,
+        ),
+        "published revocation list": Decoder(
+            function="contracts.authorities.records.decode_list",
+            decode=decode_published_list,
+            encode=lambda r: r.encode(),
+            seeds=(codec.encode((1, 2**63 - 1, b"list")),),
             errors=ours,
         ),
         "names of authorities": Decoder(
