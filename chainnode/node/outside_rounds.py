@@ -18,7 +18,8 @@ import aiohttp
 
 from chainnode.model.errors import ChainError, ProofInvalid, Unavailable
 from chainnode.model.tlog_witness import SizeConflict, Submission
-from chainnode.rpc.witness_client import WitnessClient
+from chainnode.rpc.short_answers import short_answers
+from chainnode.rpc.witness_client import MAX_ANSWER_BYTES, WitnessClient
 
 if TYPE_CHECKING:
     import ssl
@@ -92,7 +93,11 @@ class OutsideRounds:
 
     async def run(self) -> None:
         """Ask until cancelled. Raises NodeFault."""
-        async with aiohttp.ClientSession() as session:
+        # With room for a head beside the longest answer that is read.
+        connector = short_answers(asyncio.get_running_loop(), most_bytes=2 * MAX_ANSWER_BYTES)
+        async with aiohttp.ClientSession(
+            connector=connector, cookie_jar=aiohttp.DummyCookieJar()
+        ) as session:
             asked = self._witnesses(session)
             while True:
                 await asyncio.sleep(self._interval_ms / _MS_PER_S)

@@ -20,28 +20,32 @@ MAX_ANSWER_BYTES: Final = 8 * 1024
 interim answers, some 4 ms."""
 
 
-def short_answers(loop: asyncio.AbstractEventLoop) -> aiohttp.TCPConnector:
+def short_answers(
+    loop: asyncio.AbstractEventLoop, *, most_bytes: int = MAX_ANSWER_BYTES
+) -> aiohttp.TCPConnector:
     """Return a connector without a limit of connections.
 
-    An answer whose head is not whole within `MAX_ANSWER_BYTES` fails as one whose connection was lost. Of one whose head
+    An answer whose head is not whole within `most_bytes` fails as one whose connection was lost. Of one whose head
     is, the rest is left unread, and the connection is used for no other request.
     """
-    return _Connector(loop)
+    return _Connector(loop, most_bytes)
 
 
 class _Connector(aiohttp.TCPConnector):
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, most_bytes: int) -> None:
         super().__init__(limit=0, loop=loop)
-        self._factory = partial(_Handler, loop=loop)  # type: ignore[assignment]  # partial is invariant
+        self._factory = partial(_Handler, loop, most_bytes)  # type: ignore[assignment]  # partial is invariant
 
 
 class _Handler(ResponseHandler):
     """One connection; each request on it begins to count anew."""
 
-    _left = MAX_ANSWER_BYTES
+    def __init__(self, loop: asyncio.AbstractEventLoop, most_bytes: int) -> None:
+        super().__init__(loop=loop)
+        self._left = self._most_bytes = most_bytes
 
     def set_response_params(self, **params: Any) -> None:  # type: ignore[explicit-override]  # noqa: ANN401
-        self._left = MAX_ANSWER_BYTES
+        self._left = self._most_bytes
         super().set_response_params(**params)
 
     def data_received(self, data: bytes) -> None:  # type: ignore[explicit-override]  # Python 3.12 has @override
