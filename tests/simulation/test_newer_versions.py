@@ -6,9 +6,10 @@ import pytest
 
 from chainnode.engine.messages import LAST_KIND
 from chainnode.model import codec
+from tests.support.message_kinds import Kind
 from tests.support.simulated_chain import SimulatedChain
 
-FIRST_UNKNOWN = 18
+FIRST_UNKNOWN = max(Kind) + 1
 
 
 class NewerVersion:

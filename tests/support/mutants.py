@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from chainnode.engine import cluster_time
-from chainnode.engine.cosigning import Cosigner
 from chainnode.engine.engine import Engine
+from chainnode.engine.message_codec import encode_message
+from chainnode.engine.messages import CosignatureMessage
 from chainnode.engine.misconduct import Misconduct
 from chainnode.engine.ports import Urgency
 from chainnode.engine.recovery import VotingLicence, index_of
@@ -21,7 +22,7 @@ from chainnode.ledger import checks, leader_history
 from chainnode.ledger.reader import ChainReader
 from chainnode.model import quorum
 from chainnode.model.checkpoint import Checkpoint
-from chainnode.model.cosignature import cosign
+from chainnode.model.cosignature import TIME_BYTES, cosign
 from chainnode.model.parameters import Parameters as ChainParameters
 from chainnode.storage.append_file import MemoryFile
 from chainnode.storage.vote_log import VoteLog
@@ -459,8 +460,13 @@ def _cosign_first(self, executed, certificate):
         key = cosigner._key(members[own])
         time_s = cosigner._clock.now_ms() // 1_000
         signature = cosign(checkpoint.text(), time_s, key, cosigner._signer.sign)
-        message = Cosigner._message(header.height, own, signature)
-        cosigner._network.broadcast(message, Urgency.NORMAL)
+        message = CosignatureMessage(
+            height=header.height,
+            sender=own,
+            timestamp=time_s,
+            signature=signature.value[TIME_BYTES:],
+        )
+        cosigner._network.broadcast(encode_message(message), Urgency.NORMAL)
     _commit_block(self, executed, certificate)
 
 
