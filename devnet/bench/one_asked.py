@@ -15,7 +15,7 @@ from devnet.bench.cpu import cpu_us_by_part, read_samples
 from devnet.bench.http_load import HttpOutcome
 from devnet.bench.load import SIGNING_TIMEOUT_S, hear, processes_for
 from devnet.bench.meters import memory_bytes
-from devnet.bench.plan import DRAIN_S, LEAST_TRANSACTIONS_PER_S, Plan
+from devnet.bench.plan import DRAIN_S, Plan
 from devnet.bench.report import MOST_FUNCTIONS, latency_ms
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ FIRST: Final = "v1"
 """The validator that is asked."""
 
 _NS_PER_S: Final = 1_000_000_000
+
+MOST_REQUESTS_PER_S: Final = 12_000
+"""How many requests a second are prepared for saturation: more than one node answers that shares two cores with others."""
 
 Outcome = TypeVar("Outcome", bound=HttpOutcome)
 
@@ -155,7 +158,7 @@ class Served:
 
 def requests_of_each(plan: Plan) -> int:
     """Return how many requests each client must have ready."""
-    rate = LEAST_TRANSACTIONS_PER_S if plan.rate is None else plan.rate
+    rate = MOST_REQUESTS_PER_S if plan.rate is None else plan.rate
     return rate * plan.sending_s // plan.clients + 1
 
 
