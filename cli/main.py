@@ -7,6 +7,7 @@ exit status of `cli.exit_status`, and nobody gets a traceback.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -63,6 +64,10 @@ chainnode = CommandTree(
 )
 
 
+_CUT_OFF: Final = 128 + signal.SIGPIPE
+"""What shells say of programs that end so."""
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit status."""
     try:
@@ -71,9 +76,9 @@ def run(arguments: Sequence[str]) -> int:
         return error.exit_code
     except (BrokenPipeError, SystemExit):
         # Who reads our output has had enough (`| head`), which click turns into an exit with 1; but 1 says that a
-        # check does not hold. Python would complain again when it flushes at exit.
+        # check does not hold, and 0 that it does. Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitStatus.DONE
+        return _CUT_OFF
     except (click.Abort, KeyboardInterrupt):
         print_error(KeyboardInterrupt(), as_json="--json" in arguments)
         return ExitStatus.INTERRUPTED

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from chainnode.model.errors import InvariantViolation, Refused
 from chainnode.model.limits import MAX_RECORD_BYTES, MAX_RECORDS_PER_TRANSACTION
+from chainnode.model.state_tree import MAX_STATE_VALUE_BYTES
 from contracts.identity.records import account_key, decode_account
 from contracts.leaves import LeafEncoder
 
@@ -97,7 +98,17 @@ class ContractState(StateView):
     __slots__ = ()
 
     def put(self, key: bytes, value: bytes) -> None:
-        """Set the value under `key`, relative to this contract."""
+        """Set the value under `key`, relative to this contract.
+
+        Raises:
+            ContractError: `value_too_large`: the state holds no such value. Contracts bound their arguments so that this
+                cannot be; one that does not must fail its call, and not the node.
+        """
+        if len(value) > MAX_STATE_VALUE_BYTES:
+            raise ContractError(
+                f"a value of {len(value)} bytes; the state holds at most {MAX_STATE_VALUE_BYTES}",
+                code="value_too_large",
+            )
         self._overlay.put(self._prefix + key, value)
 
     def delete(self, key: bytes) -> None:

@@ -70,9 +70,11 @@ def proof_of(folder: Path | None, token: Token) -> Path | None:
     """Return where the proof of a token's record is, or None if it is not there."""
     if folder is None:
         return None
-    token_path = token_file(folder, token)
-    path = token_path.with_name(token_path.name + SUFFIX)
-    return path if path.exists() else None
+    kept = token_file(folder, token)
+    # Earlier archives have names without the leading zero of the number.
+    names = (kept.name, kept.name.lstrip("0"))
+    paths = (kept.with_name(name + SUFFIX) for name in names)
+    return next((path for path in paths if path.exists()), None)
 
 
 def verify_kept(

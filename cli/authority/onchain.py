@@ -18,7 +18,13 @@ from chainnode.pki.pem import (
     write_bundle,
 )
 from chainnode.pki.profiles import ISSUING, PROFILES, SEAL, TIMESTAMP
-from cli.authority.standing import check_in_force, is_known, owners_of
+from cli.authority.standing import (
+    check_in_force,
+    check_present_key,
+    check_same_root,
+    is_known,
+    owners_of,
+)
 from cli.command import as_option, parse_account, pass_session, passphrase_option
 from cli.output import note, print_fields, print_json
 from cli.proofs import check_free
@@ -84,7 +90,8 @@ def admit(
 ) -> None:
     """Let the chain know a certificate authority; for an administrator of the alliance.
 
-    Of a NAME that the chain knows already, title, operator and certificates are replaced; what it has entered stays.
+    Of a NAME that the chain knows already, title, operator and certificates are replaced; what it has entered stays. A
+    root that has published a revocation list is not replaced.
     """
     check_name(name, "authority")
     chain = read_bundle(file)
@@ -97,6 +104,8 @@ def admit(
         chain=[certificate.encoded for certificate in chain],
     )
     known = session.ask(lambda node: is_known(node, name))
+    if known:
+        check_same_root(session, name, chain[-1])
     result = send_calls(session, [call], as_account, passphrase_file)
     report(
         session,
@@ -180,9 +189,14 @@ def issue(
     asked = [read_request(file) for file in files]
     check_in_force(session, name)
     chain = home.chain()
+    check_present_key(session, name, chain[0])
     sender = find_sender(session, as_account, passphrase_file)
     signer = home.signer(session.passphrase(passphrase_file))
-    waiting = list(home.waiting())
+    revoked = {r.serial_number for r in home.revocations()}
+    now_ms = SystemClock().now_ms()
+    waiting = [
+        c for c in home.waiting() if c.serial_number not in revoked and c.is_valid_at(now_ms)
+    ]
     entered = session.ask(lambda node: owners_of(node, sender.domain, name, waiting))
     made: list[X509Certificate] = []
     entries: list[Call] = []

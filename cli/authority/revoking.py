@@ -174,6 +174,7 @@ def _own_list(session: Session, name: str) -> tuple[Call, str]:
             "next one with `chainnode ca crl`, and publish that",
             code="crl_behind",
         )
+    check_crl(found, session.ask(lambda node: chain_of(node, name))[0])
     session.ask(lambda node: _check_newer(node, "crl", name, found))
     said = f"revocation list {found.number} of {name}"
     return calls.publish_crl(name, found.number, found.encoded), said

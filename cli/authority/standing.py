@@ -141,6 +141,42 @@ def check_in_force(session: Session, name: str) -> None:
         )
 
 
+def check_present_key(session: Session, name: str, issuer: X509Certificate) -> None:
+    """Refuse to issue by a certificate of an authority other than the one that the chain has.
+
+    Raises:
+        Refused: `former_key`.
+        ChainError: as `chain_of`.
+    """
+    present = session.ask(lambda node: chain_of(node, name))[0]
+    if present != issuer:
+        raise Refused(
+            f"the chain has another certificate of {name} than this home: what it issues by this one would count as of "
+            "a former key; issue from the home of the present one, or have an administrator admit this one",
+            code="former_key",
+        )
+
+
+def check_same_root(session: Session, name: str, root: X509Certificate) -> None:
+    """Refuse to give an authority another root than one that has revoked: nobody would look at its list any more.
+
+    Raises:
+        Refused: `other_root`.
+        ChainError: as `chain_of` and `root_list`.
+    """
+
+    async def ask(node: RpcClient) -> bool:
+        present = await chain_of(node, name)
+        return present[-1] != root and await root_list(node, name, present) is not None
+
+    if session.ask(ask):
+        raise Refused(
+            f"the root of the authority {name} has published a revocation list; under another root what it has revoked "
+            "would count again: admit the other chain under another name, and have this authority dismissed",
+            code="other_root",
+        )
+
+
 async def published_number(node: RpcClient, query: str, name: str) -> int | None:
     """Return the number under which an authority's list (`crl`) or its root's (`root_crl`) was published; None: there is none.
 

@@ -51,7 +51,7 @@ asks who has issued a certificate tries them all."""
 MAX_AUTHORITIES: Final = 64
 """Authorities that an alliance ever admits, dismissed ones included: whoever asks about a certificate asks them all."""
 
-MAX_CRL_BYTES: Final = 65_536
+MAX_CRL_BYTES: Final = 65_000
 """A revocation list in DER: some 1,500 entries. It travels in a transaction and is kept in the state."""
 
 _MAX_RECORD_BYTES: Final = 32_768

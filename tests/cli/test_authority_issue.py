@@ -125,3 +125,50 @@ def test_years_are_those_of_the_calendar(homes):
     assert ended.year - begun.year == 20
     assert (ended.month, ended.time()) == (begun.month, begun.time())
     assert ended.day == begun.day or (begun.month, begun.day) == (2, 29)
+
+
+def test_a_waiting_certificate_that_was_revoked_is_not_handed_out(homes, tmp_path):
+    _, issuing = homes
+    admit(issuing, issuing / "authority.pem", CLERK)
+    issue = ("issue", tmp_path / "unit.csr", "--owner", CLERK)
+    (first,) = done(issuing, *issue)["certificates"]
+    power_cut(issuing)
+    (waiting,) = (issuing / "waiting").glob("*.pem")
+    done(issuing, "revoke", waiting, "--reason", "compromised")
+    (tmp_path / "unit.pem").unlink()
+    (again,) = done(issuing, *issue)["certificates"]
+    assert again["serial_number"] != first["serial_number"]
+
+
+def test_the_home_of_a_former_key_issues_and_publishes_nothing(homes, tmp_path):
+    root, issuing = homes
+    admit(issuing, issuing / "authority.pem", CLERK)
+    done(issuing, "crl")
+    done(root, "sign", issuing / "authority.csr", "--out", tmp_path / "renewed.pem")
+    admit(issuing, tmp_path / "renewed.pem", CLERK)
+    ran = chainnode(
+        *("--home", issuing, "--json", "ca", "issue", tmp_path / "unit.csr", "--owner", CLERK)
+    )
+    assert (ran.status, ran.document["error"]["code"]) == (2, "former_key"), ran.err
+    assert not (tmp_path / "unit.pem").exists()
+
+
+def test_a_root_that_has_published_a_list_is_not_replaced(homes, tmp_path):
+    root, issuing = homes
+    other, named = tmp_path / "other", ("--authority", "guarded")
+
+    def run(*arguments):
+        return chainnode("--home", issuing, "--json", "ca", *arguments, "--as", ADMIN)
+
+    def admitted(chain):
+        return run("admit", *named, "--title", "市", "--operator", CLERK, "--chain", chain)
+
+    done(other, "root", "--subject", "CN=other")
+    done(other, "sign", issuing / "authority.csr", "--out", tmp_path / "elsewhere.pem")
+    assert admitted(issuing / "authority.pem").status == 0
+    done(root, "crl")
+    published = run("publish-crl", *named, "--root", root / "crl.pem")
+    assert published.status == 0, published.err
+    refused = admitted(tmp_path / "elsewhere.pem")
+    assert (refused.status, refused.document["error"]["code"]) == (2, "other_root"), refused.err
+    assert admitted(issuing / "authority.pem").status == 0

